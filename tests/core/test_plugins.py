@@ -1,0 +1,155 @@
+"""Plugins of other distributions, as they are found on a disk: each test installs real ones into a folder of its own."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+from wholeword.core.errors import PluginError
+from wholeword.core.plugins import Broken, Entry, discover
+from wholeword.core.registry import Registry
+
+GOOD = """
+from wholeword import hookimpl
+
+@hookimpl
+def register_segmenters(register):
+    register("{name}", "{module}:Segmenter")
+
+class Segmenter:
+    def __init__(self, *, size: int = 2): self.size = size
+    def segment(self, sentences): return [[s[i:i + self.size] for i in range(0, len(s), self.size)] for s in sentences]
+"""
+
+# what is wrong with a plugin -> its module, and a word of the reason that must be shown
+BROKEN = {
+    "no_library": ("import a_library_nobody_has", "No module named 'a_library_nobody_has'"),
+    "exits": ("raise SystemExit('no licence key')", "SystemExit: no licence key"),
+    "syntax": ("def broken(:", "SyntaxError"),
+    "misspelt": ("from wholeword import hookimpl\n@hookimpl\ndef register_segmenter(register): pass", "did you mean 'register_segmenters'"),
+    "argument": ("from wholeword import hookimpl\n@hookimpl\ndef register_segmenters(registry): pass", "registry"),
+    "raises": ("from wholeword import hookimpl\n@hookimpl\ndef register_masking(register): 1 / 0", "ZeroDivisionError"),
+    "target": ("from wholeword import hookimpl\n@hookimpl\ndef register_masking(register): register('x', print)", "'module:object'"),
+    "bad_name": ("from wholeword import hookimpl\n@hookimpl\ndef register_masking(register): register('two words', 'a:b')", "'two words'"),
+    "twice": (
+        "from wholeword import hookimpl\n@hookimpl\ndef register_tasks(register): register('x', 'a:b'); register('x', 'a:c')",
+        "registered twice",
+    ),
+    "nothing": ("answer = 42", "implements no hook"),
+}
+
+
+def install(folder, distribution, source, *, module=None):
+    """Write a distribution with one module and one entry point, as pip leaves it."""
+    module = module or distribution.replace("-", "_") + "_plugin"
+    (folder / f"{module}.py").write_text(source, encoding="utf-8")
+    info = folder / f"{distribution.replace('-', '_')}-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[wholeword]\nmain = {module}\n")
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder that Python imports from; its modules are forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.endswith("_plugin"):
+            del sys.modules[name]
+
+
+def test_builtins_come_through_the_same_entry_point_group():
+    assert ("builtin", "wholeword.plugins") in [(point.name, point.value) for point in entry_points(group="wholeword")]
+    entries, broken = discover()
+    assert {entry.distribution for entry in entries} >= {"wholeword"} and not broken
+    assert {"jieba", "ltp", "presegmented", "characters"} <= {entry.name for entry in entries if entry.kind == "segmenter"}
+
+
+def test_a_third_party_plugin_is_found_and_used_by_its_name(site):
+    install(site, "good-plugin", GOOD.format(name="pairs", module="good_plugin_plugin"))
+    registry = Registry()
+    assert registry.find("segmenter", "pairs") == Entry("segmenter", "pairs", "good_plugin_plugin:Segmenter", "good-plugin", "1.2")
+    assert registry.create("segmenter", "pairs", size=3).segment(["图书馆的新系统"]) == [["图书馆", "的新系", "统"]]
+    assert list(registry.parameters("segmenter", "pairs")) == ["size"]
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_plugin_is_listed_with_its_reason_and_stops_nothing(site, kind):
+    source, reason = BROKEN[kind]
+    install(site, f"aaa-{kind.replace('_', '-')}", source)
+    install(site, "zzz-good", GOOD.format(name="pairs", module="zzz_good_plugin"))
+    registry = Registry()
+    [plugin] = registry.broken
+    assert (plugin.distribution, plugin.version) == (f"aaa-{kind.replace('_', '-')}", "1.2")
+    assert reason in plugin.reason and "\n" not in plugin.reason
+    assert {"pairs", "jieba"} <= set(registry.names("segmenter"))
+
+
+def test_broken_plugins_are_shown_by_the_command(site):
+    install(site, "aaa-broken", "import a_library_nobody_has")
+    install(site, "shadow", GOOD.format(name="jieba", module="shadow_plugin"))
+    command = [sys.executable, "-c", "from wholeword.cli import main; main()", "plugins"]
+    plain = subprocess.run(command, cwd=site, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(site)}).stdout
+    assert "aaa-broken 1.2" in plain and "a_library_nobody_has" in plain and "write shadow:jieba" in plain
+    found = json.loads(
+        subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(site)}).stdout
+    )
+    assert [entry["distribution"] for entry in found["entries"] if entry["clash"]] == ["wholeword", "shadow"]
+    assert found["broken"][0]["distribution"] == "aaa-broken"
+
+
+def test_a_name_offered_twice_is_an_error_only_when_asked_for(site):
+    install(site, "shadow", GOOD.format(name="jieba", module="shadow_plugin"))
+    registry = Registry()
+    assert registry.find("segmenter", "characters").distribution == "wholeword"
+    with pytest.raises(PluginError, match="'wholeword:jieba' or 'shadow:jieba'"):
+        registry.find("segmenter", "jieba")
+    assert registry.find("segmenter", "shadow:jieba").distribution == "shadow"
+    assert registry.find("segmenter", "wholeword:jieba").distribution == "wholeword"
+
+
+def test_a_wrong_name_gets_the_nearest_one_and_the_list():
+    with pytest.raises(
+        PluginError, match=r"unknown segmenter 'jeiba'; did you mean 'jieba'\? expected one of: characters, jieba, ltp, presegmented"
+    ):
+        Registry().find("segmenter", "jeiba")
+
+
+def test_a_missing_library_gets_the_pip_line(site):
+    (site / "needs_plugin.py").write_text("import a_library_nobody_has")
+    (site / "late_plugin.py").write_text("class Late:\n    def __init__(self):\n        import a_library_nobody_has")
+    entries = [
+        Entry("segmenter", "with-extra", "needs_plugin:X", "third-party", "1.0", "fast"),
+        Entry("segmenter", "without", "needs_plugin:X", "third-party", "1.0"),
+        Entry("segmenter", "late", "late_plugin:Late", "third-party", "1.0", "fast"),
+        Entry("segmenter", "gone", "no_such_module_of_ours:X", "third-party", "1.0", "fast"),
+        Entry("segmenter", "renamed", "late_plugin:Lat", "third-party", "1.0"),
+    ]
+    registry = Registry((entries, []))
+    for name, answer in {
+        "with-extra": "needs 'a_library_nobody_has': pip install \"third-party[fast]\"",
+        "without": "needs 'a_library_nobody_has': pip install a_library_nobody_has",
+        "late": "needs 'a_library_nobody_has': pip install \"third-party[fast]\"",
+        "gone": "third-party 1.0 failed: ModuleNotFoundError",
+        "renamed": "third-party 1.0 failed: AttributeError",
+    }.items():
+        with pytest.raises(PluginError) as raised:
+            registry.create("segmenter", name)
+        assert answer in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_settings_must_be_keyword_only(site):
+    (site / "positional_plugin.py").write_text("class P:\n    def __init__(self, size: int): pass")
+    registry = Registry(([Entry("segmenter", "p", "positional_plugin:P", "d", "1")], []))
+    with pytest.raises(PluginError, match="size of positional_plugin:P must be keyword-only"):
+        registry.parameters("segmenter", "p")
+
+
+def test_an_unknown_name_mentions_plugins_that_could_not_be_loaded():
+    registry = Registry(([], [Broken("main = x", "wholeword-ner", "0.3", "ImportError: no torch")]))
+    with pytest.raises(PluginError, match="broken plugin wholeword-ner: ImportError: no torch"):
+        registry.find("masking", "entities")

@@ -1,0 +1,17 @@
+"""Whole word masking pre-training for Chinese BERT models, from raw text and one YAML file."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wholeword.core.hookspecs import hookimpl
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "hookimpl"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "hookimpl":  # on first use: `wholeword --help` needs no pluggy
+        from wholeword.core.hookspecs import hookimpl
+
+        return hookimpl
+    raise AttributeError(f"module 'wholeword' has no attribute {name!r}")

@@ -1,0 +1,3 @@
+from wholeword.cli import main
+
+main()

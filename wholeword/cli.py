@@ -1,0 +1,319 @@
+"""The command line. Everything but click is imported inside the command that uses it: `--help` and `plugins` stay quick."""
+
+import errno
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wholeword.core.errors import UserError, WholewordError
+
+recipe_argument = click.argument("recipe", metavar="RECIPE")
+set_option = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: phases.0.steps=100.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+path_type = click.Path(path_type=Path)
+
+
+class Commands(click.Group):
+    """A group that knows what a mistyped command may have meant."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], self.commands, n=1)
+            message = f"No such command {args[0]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+            raise click.UsageError(f"{message} Commands: {', '.join(self.commands)}", ctx) from error
+
+
+@click.group(
+    cls=Commands,
+    epilog="RECIPE is a YAML file or the name of a shipped recipe. --debug, anywhere, shows the traceback of an error. "
+    "Exit: 0 fine, 2 your input, 3 damaged data, 4 plugin, 5 network, 74 disk, 130 interrupted.",
+)
+@click.version_option(package_name="wholeword")
+def app() -> None:
+    """Chinese BERT with whole word masking: raw text in, one YAML file, models out."""
+
+
+@app.command()
+@recipe_argument
+@set_option
+@click.option(
+    "--resume",
+    type=click.Choice(["auto", "never"]),
+    default="auto",
+    show_default=True,
+    help="Go on where the run was left, or keep it aside and start anew.",
+)
+def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
+    """Carry out a recipe: prepare, train, evaluate, export. The same command goes on with an interrupted run."""
+    from wholeword.core.console import observer
+    from wholeword.core.run import train as train_run
+
+    loaded = _load(recipe, overrides)
+    with observer() as console:
+        folder = train_run(loaded, resume=resume, observer=console)
+    for line in _next_commands(folder, loaded):
+        click.echo(line)
+
+
+@app.command()
+@recipe_argument
+@set_option
+def prepare(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Build the token store of a recipe; an interrupted build goes on."""
+    from wholeword.core.console import observer
+    from wholeword.core.data.prepare import prepare as prepare_store
+    from wholeword.core.data.store import TokenStore
+
+    loaded = _load(recipe, overrides)
+    with observer() as console:
+        path = prepare_store(loaded, progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens"))
+        counts = TokenStore(path, verify=False).manifest["counts"]
+        console.say(f"{path}: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
+
+
+@app.command()
+@recipe_argument
+@set_option
+@json_option
+def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Say what a recipe will do and need, without doing it."""
+    from dataclasses import asdict
+
+    from wholeword.core.plan import plan
+
+    result = plan(_load(recipe, overrides))
+    if as_json:
+        click.echo(json.dumps(asdict(result), ensure_ascii=False, indent=1))
+    else:
+        for line in result.lines():
+            click.echo(line)
+
+
+@app.command()
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
+@click.option("--segmenter", default="jieba", show_default=True, help="What cuts words.")
+@click.option("--strategy", default="whole-word", show_default=True, help="What chooses the masks.")
+@click.option("--compare", metavar="A,B", help="Several strategies side by side.")
+@click.option("--vocab", type=path_type, metavar="FILE", help="A model's vocab.txt; without it a vocabulary for display.")
+@click.option("--cased", is_flag=True, help="Do not lower-case.")
+@click.option("--seed", type=int, default=12345, show_default=True, help="Another seed, other masks.")
+@json_option
+@click.option("--html", type=path_type, metavar="FILE", help="Write a page instead.")
+def mask(
+    texts: tuple[str, ...],
+    segmenter: str,
+    strategy: str,
+    compare: str | None,
+    vocab: Path | None,
+    cased: bool,
+    seed: int,
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    """Show words, pieces and masks of sentences; - reads them from standard input, one a line."""
+    from wholeword.core.data.tokenizer import WordPieceTokenizer
+    from wholeword.core.data.vocabulary import Vocabulary
+    from wholeword.core.preview import display_vocabulary, preview, to_html
+    from wholeword.core.registry import registry
+
+    sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
+    names = [name.strip() for name in compare.split(",")] if compare else [strategy]
+    tokenizer = WordPieceTokenizer(Vocabulary.read(vocab) if vocab else display_vocabulary(), not cased)
+    strategies = {name: registry.create("masking", name) for name in names}
+    previews = preview(sentences, registry.create("segmenter", segmenter), strategies, tokenizer, seed=seed)
+    if html:
+        html.write_text(to_html(previews), encoding="utf-8")
+        click.echo(f"{html}: {len(previews)} sentence{'s' * (len(previews) != 1)}")
+    elif as_json:
+        for rows in previews:
+            for row in rows:
+                click.echo(json.dumps(row, ensure_ascii=False))
+    else:
+        _print_previews(previews)
+
+
+@app.group(cls=Commands)
+def recipes() -> None:
+    """List, print and copy the recipes that come with wholeword."""
+
+
+@recipes.command("ls")
+def recipes_ls() -> None:
+    """List the shipped recipes."""
+    from wholeword.core.config.recipes import describe
+
+    for name, description in describe().items():
+        click.echo(f"{name:24} {description}")
+
+
+@recipes.command("show")
+@click.argument("name")
+def recipes_show(name: str) -> None:
+    """Print a shipped recipe."""
+    from wholeword.core.config.recipes import read
+
+    click.echo(read(name), nl=False)
+
+
+@recipes.command("cp")
+@click.argument("name")
+@click.argument("target", type=path_type)
+def recipes_cp(name: str, target: Path) -> None:
+    """Copy a shipped recipe to a file or folder of your own; refuses to overwrite."""
+    from wholeword.core.config.recipes import copy
+
+    click.echo(str(copy(name, target)))
+
+
+@app.command()
+@json_option
+def plugins(as_json: bool) -> None:
+    """List what the installed plugins offer, and those that are broken."""
+    from wholeword.core.registry import registry
+
+    clashing = {entry for group in registry.clashes() for entry in group}
+    if as_json:
+        rows = [entry._asdict() | {"clash": entry in clashing} for entry in registry.entries]
+        click.echo(json.dumps({"entries": rows, "broken": [plugin._asdict() for plugin in registry.broken]}, ensure_ascii=False, indent=1))
+        return
+    for entry in sorted(registry.entries):
+        note = f"  offered more than once: write {entry.qualified_name}" if entry in clashing else ""
+        click.echo(f"{entry.kind:11} {entry.name:16} {entry.distribution} {entry.version}  {entry.target}{note}")
+    for plugin in registry.broken:
+        click.echo(f"broken      {plugin.distribution} {plugin.version}  {plugin.entry_point}  {plugin.reason}")
+
+
+@app.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say what this machine has: versions, devices, plugins that work or what they need."""
+    from wholeword.core.doctor import examine
+
+    findings = examine()
+    if as_json:
+        click.echo(json.dumps(findings, ensure_ascii=False, indent=1))
+        return
+    for section, rows in findings.items():
+        click.echo(section)
+        for name, value in rows.items():
+            click.echo(f"  {name:28} {value}")
+
+
+@app.command()
+@click.argument("source", metavar="RUN_OR_MODEL")
+@click.option("--to", required=True, metavar="A,B", help="Exporters; see wholeword plugins.")
+@click.option(
+    "-o", "--output", required=True, type=path_type, metavar="DIR", help="Where to; with several exporters a folder each below it."
+)
+def export(source: str, to: str, output: Path) -> None:
+    """Write a model for other tools. RUN_OR_MODEL is the folder of a run, a checkpoint or a model."""
+    from wholeword.core.registry import registry
+    from wholeword.core.run import export as export_model
+
+    names = [name.strip() for name in to.split(",")]
+    for name in names:
+        registry.find("exporter", name)
+    model = registry.create("zoo_source", "folder").read(source)
+    for name in names:
+        target = output / name if len(names) > 1 else output
+        export_model(model, name, target)
+        click.echo(f"{name}: {target}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its code; an error is one line a problem on standard error."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    if debug:
+        arguments.remove("--debug")
+    try:
+        app(arguments, prog_name="wholeword", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BaseException as error:
+        code = _exit_code(error)
+        if debug and not isinstance(error, SystemExit):
+            raise
+        if code is None:
+            raise
+        if str(error) and not isinstance(error, SystemExit):
+            print(error, file=sys.stderr)
+        sys.exit(code)
+
+
+def _exit_code(error: BaseException) -> int | None:
+    """None: a defect of ours, to be shown with its traceback."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 0 if error.code is None else 2
+    if isinstance(error, WholewordError):
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return 130
+    if isinstance(error, BrokenPipeError):
+        sys.stderr.close()  # the reader of our output is gone: say nothing more
+        return 0
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return 74
+    if isinstance(error, OSError) and error.filename is not None:
+        return 2
+    return None
+
+
+def _load(recipe: str, overrides: tuple[str, ...]) -> Any:
+    from wholeword.core.config import load_recipe
+
+    loaded = load_recipe(recipe, overrides=overrides)
+    for line in loaded.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    return loaded
+
+
+def _standard_input() -> list[str]:
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"standard input: not UTF-8 at byte {error.start}") from None
+    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+
+
+def _print_previews(previews: list[list[dict[str, Any]]]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from wholeword.core.preview import marked
+
+    styles = {"mask": "bold white on red", "kept": "black on green", "random": "black on yellow", "piece": "", "word": ""}
+    console = Console(highlight=False, soft_wrap=True)
+    for rows in previews:
+        width = max(len(name) for name in ("words", *(row["strategy"] for row in rows)))
+        console.print(Text(rows[0]["text"], style="bold"))
+        console.print(Text(f"  {'words':{width}}  " + " / ".join(rows[0]["words"])))
+        for row in rows:
+            line = Text(f"  {row['strategy']:{width}}  ")
+            for text, kind in marked(row):
+                line.append(text, style=styles[kind])
+            console.print(line)
+        if rows[0]["fallbacks"]:
+            console.print(Text(f"  {rows[0]['fallbacks']} span(s) where the segmenter altered the text: single characters there"))
+
+
+def _next_commands(folder: Path, recipe: Any) -> list[str]:
+    exported = folder / "export" / "pytorch-bin"
+    lines = ["", "next:"]
+    if exported.exists():
+        lines += [
+            f"  python -c \"from transformers import pipeline; print(pipeline('fill-mask', '{exported}')('房间很[MASK]净。'))\"",
+            f'  wholeword mask "{_EXAMPLE}" --vocab {exported / "vocab.txt"} --compare wordpiece,whole-word',
+        ]
+    return [*lines, f"  wholeword recipes cp {recipe.name} mine.yaml    # then put your own text into it", f"  less {folder / 'log.jsonl'}"]
+
+
+_EXAMPLE = "使用语言模型来预测下一个词的probability。"

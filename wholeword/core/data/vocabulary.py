@@ -1,0 +1,61 @@
+"""A BERT vocabulary: one piece a line, its id is its line number."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from wholeword.core.errors import UserError
+
+SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class Vocabulary:
+    """Pieces and their ids.
+
+    Args:
+        pieces: one string an id, in id order; the five special pieces must be among them.
+        source: where they came from, for error messages.
+    Raises: UserError if a special piece is missing or a piece stands twice.
+    """
+
+    def __init__(self, pieces: Sequence[str], *, source: str = "vocabulary"):
+        self.pieces = tuple(pieces)
+        self.ids = {piece: number for number, piece in enumerate(self.pieces)}
+        missing = [piece for piece in SPECIAL_PIECES if piece not in self.ids]
+        if missing:
+            raise UserError(f"{source}: no {', '.join(missing)} among {len(self.pieces)} entries; every BERT vocabulary has them")
+        if len(self.ids) != len(self.pieces):
+            twice = next(piece for number, piece in enumerate(self.pieces) if self.ids[piece] != number)
+            raise UserError(f"{source}: {twice!r} stands twice (last on line {self.ids[twice] + 1}); every piece needs one id")
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (self.ids[piece] for piece in SPECIAL_PIECES)
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Vocabulary":
+        """Read `vocab.txt`. Lines end in a line feed only: other separators may be pieces."""
+        try:
+            text = Path(path).read_bytes().decode("utf-8")
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; expected a vocab.txt with one piece a line") from None
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
+        pieces = text.removesuffix("\n").split("\n")
+        return cls([piece.removesuffix("\r") for piece in pieces], source=str(path))
+
+    def to_bytes(self) -> bytes:
+        """The content of `vocab.txt`."""
+        return ("\n".join(self.pieces) + "\n").encode("utf-8")
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    @cached_property
+    def is_continuation(self) -> np.ndarray:
+        """bool [vocab_size]: pieces that begin with `##`."""
+        return np.array([piece.startswith("##") and len(piece) > 2 for piece in self.pieces])

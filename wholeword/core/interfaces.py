@@ -1,0 +1,147 @@
+"""What a plugin's object must look like, by kind. Nothing here needs to be inherited from.
+
+A plugin registers `name -> "module:object"` (see `hookspecs.py`). The object is called with keyword arguments when a recipe
+names it: its annotated keyword-only signature is the schema of its section in the recipe.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from wholeword.core.data.vocabulary import Vocabulary
+
+    Array = np.ndarray
+    Tensors = dict[str, np.ndarray]  # canonical name -> array; names and layouts are those of Google's checkpoints
+
+
+class Segmenter(Protocol):
+    """Cuts sentences into words. An optional attribute `version: str` goes into the store's manifest."""
+
+    def segment(self, sentences: Sequence[str]) -> Iterable[list[str]]:
+        """One list of words a sentence, in the same order.
+
+        `"".join(words) == sentence` is the fast case. Where it does not hold, the framework walks the original text and falls
+        back to single characters for the span that does not match. Segmenters never see or produce token ids.
+        """
+        ...
+
+
+class Masked(NamedTuple):
+    """What a masking strategy returns."""
+
+    input_ids: "Array"  # [batch, length], the ids with [MASK], kept or random pieces in the chosen places
+    chosen: "Array"  # bool [batch, length], the places to predict
+
+
+class MaskingStrategy(Protocol):
+    """Chooses what to predict in a batch. A pure function: equal arguments give equal results."""
+
+    def mask(
+        self,
+        ids: "Array",
+        word_starts: "Array",
+        candidates: "Array",
+        sample_ids: "Array",
+        *,
+        seed: int,
+        pass_number: int,
+        max_predictions: int,
+        vocabulary: "Vocabulary",
+    ) -> Masked:
+        """Mask one batch.
+
+        Args:
+            ids: integers [batch, length].
+            word_starts: bool [batch, length], True where a word begins.
+            candidates: bool [batch, length], False at [CLS], [SEP] and padding: never chosen, and every word ends there.
+            sample_ids: uint64 [batch], what makes a row's draws its own, whatever batch it stands in.
+            pass_number: how often the corpus has been gone through.
+            max_predictions: most places to choose in a row.
+        """
+        ...
+
+
+class Optimizer(Protocol):
+    """Turns gradients into updates; one reference in NumPy, one implementation a framework."""
+
+    def reference(self) -> Any:
+        """The NumPy implementation: `step(parameters, gradients, learning_rate)` on dicts of arrays, in place."""
+        ...
+
+    def build(self, framework: str, named_parameters: Any) -> Any:
+        """The framework's own optimizer over (canonical name, parameter) pairs."""
+        ...
+
+
+class Trainer(Protocol):
+    """One model in training on one framework. Knows tensors and nothing of text."""
+
+    def train_steps(
+        self, batches: Iterable[Mapping[str, "Array"]], *, learning_rates: Sequence[float], seeds: Sequence[int]
+    ) -> list[dict[str, float]]:
+        """Do one optimizer step a batch.
+
+        Args:
+            batches: the seven features of `wholeword.core.data.batches`, one whole step each (split further by the trainer).
+            learning_rates, seeds: one a step; the seed drives dropout, so that nothing random has to be saved.
+        Returns: per step `loss`, `mlm_loss`, `nsp_loss` (NSP only), `mlm_correct`, `mlm_count`, `nsp_correct`, `nsp_count`, `grad_norm`.
+        """
+        ...
+
+    def evaluate(self, batch: Mapping[str, "Array"]) -> dict[str, "Array"]:
+        """Per prediction: `mlm_loss` float [batch, predictions], `mlm_correct` bool [batch, predictions]; with NSP also `nsp_loss`, `nsp_correct` [batch]."""
+        ...
+
+    def predict(self, batch: Mapping[str, "Array"], top: int) -> tuple["Array", "Array"]:
+        """The `top` most likely ids and their probabilities, [batch, predictions, top] each."""
+        ...
+
+    def weights(self) -> "Tensors": ...
+
+    def optimizer_state(self) -> "Tensors": ...
+
+    def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None: ...
+
+    def reset_optimizer(self) -> None:
+        """Forget the moments: a new phase is a fresh run over the same weights."""
+        ...
+
+
+class Backend(Protocol):
+    """Starts a `Trainer`; its own settings (device, precision, ...) come from the recipe's `backend` section."""
+
+    def start(
+        self,
+        *,
+        config: Mapping[str, Any],
+        weights: "Tensors",
+        optimizer: Optimizer,
+        next_sentence: bool,
+        clip_norm: float,
+    ) -> Trainer:
+        """`config` holds the keys of `bert_config.json`; `weights` are complete for it."""
+        ...
+
+
+class ModelFiles(NamedTuple):
+    """A model between frameworks: what exporters get and zoo sources give."""
+
+    config: dict[str, Any]  # the keys of bert_config.json
+    weights: "Tensors"
+    vocabulary: "Vocabulary"
+    lowercase: bool
+    next_sentence: bool  # whether the NSP head was trained
+    provenance: dict[str, Any]  # recipe, versions, figures; for the model card
+
+
+class Exporter(Protocol):
+    def export(self, model: ModelFiles, folder: Path) -> None:
+        """Write the model's files into `folder`, which exists and is empty; the caller makes the result appear atomically."""
+        ...
+
+
+class ZooSource(Protocol):
+    def read(self, location: str) -> ModelFiles: ...

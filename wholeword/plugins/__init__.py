@@ -1,0 +1,41 @@
+"""The plugins that come with wholeword, offered through the same hooks as anybody's.
+
+Named by the entry point `builtin` of the group `wholeword` in pyproject.toml.
+"""
+
+from wholeword.core.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_segmenters(register: Register) -> None:
+    register("jieba", "wholeword.plugins.segmenters.jieba:Jieba")
+    register("ltp", "wholeword.plugins.segmenters.ltp:LTP", extra="ltp")
+    register("presegmented", "wholeword.plugins.segmenters.presegmented:Presegmented")
+    register("characters", "wholeword.plugins.segmenters.characters:Characters")
+
+
+@hookimpl
+def register_masking(register: Register) -> None:
+    register("whole-word", "wholeword.plugins.masking.whole_word:WholeWord")
+    register("wordpiece", "wholeword.plugins.masking.wordpiece:WordPiece")
+
+
+@hookimpl
+def register_backends(register: Register) -> None:
+    register("pytorch", "wholeword.plugins.pytorch:PyTorch", extra="torch")
+
+
+@hookimpl
+def register_optimizers(register: Register) -> None:
+    register("adamw", "wholeword.plugins.optimizers.adamw:AdamW")
+    register("lamb", "wholeword.plugins.optimizers.lamb:Lamb")
+
+
+@hookimpl
+def register_exporters(register: Register) -> None:
+    register("pytorch-bin", "wholeword.exporters.pytorch_bin:PyTorchBin", extra="torch")
+
+
+@hookimpl
+def register_zoo_sources(register: Register) -> None:
+    register("folder", "wholeword.zoo.folder:Folder")

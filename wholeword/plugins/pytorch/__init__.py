@@ -1,0 +1,46 @@
+"""Training on PyTorch. This module is light: PyTorch itself is imported by `start`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from wholeword.core.interfaces import Optimizer, Tensors, Trainer
+
+
+class PyTorch:
+    """Where and how PyTorch computes.
+
+    Args:
+        precision: bf16 is autocast over float32 weights; auto is bf16 where the device has it in hardware.
+        device: auto is the first CUDA device, or the CPU.
+        micro_batch_size: rows computed at once; gradients of a step's micro batches add up. By default as many as fit comfortably.
+        threads: of the CPU; results are bit-identical for equal numbers.
+    """
+
+    def __init__(
+        self,
+        *,
+        precision: Literal["auto", "fp32", "bf16"] = "auto",
+        device: str = "auto",
+        micro_batch_size: int | None = None,
+        threads: int | None = None,
+    ):
+        self.precision, self.device, self.micro_batch_size, self.threads = precision, device, micro_batch_size, threads
+
+    def start(
+        self, *, config: Mapping[str, Any], weights: "Tensors", optimizer: "Optimizer", next_sentence: bool, clip_norm: float
+    ) -> "Trainer":
+        """Raises: UserError if the device is not there."""
+        from wholeword.plugins.pytorch.trainer import PyTorchTrainer, find_device, has_bf16
+
+        device = find_device(self.device, threads=self.threads)
+        return PyTorchTrainer(
+            config=config,
+            weights=weights,
+            optimizer=optimizer,
+            next_sentence=next_sentence,
+            clip_norm=clip_norm,
+            device=device,
+            bf16=has_bf16(device) if self.precision == "auto" else self.precision == "bf16",
+            micro_batch_size=self.micro_batch_size,
+        )
