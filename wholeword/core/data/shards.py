@@ -1,0 +1,253 @@
+"""Chunks of text -> shards of the token store, in this process or in several.
+
+A finished shard has a receipt that says what it was made from. A shard whose receipt fits is not built again, which is how an interrupted
+build goes on; a file that is not what its receipt says is.
+"""
+
+import fcntl
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wholeword.core.data.align import AlignedBatch, pieces_of_batch, segment
+from wholeword.core.data.corpus import Chunk, read_documents
+from wholeword.core.data.store import VOCABULARY, id_dtype, shard_bytes, shard_name
+from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.errors import PluginError, WholewordError
+from wholeword.core.files import atomic_write, sha256_of, to_json
+from wholeword.core.registry import registry
+
+if TYPE_CHECKING:
+    from wholeword.core.config.recipe import CorpusSection
+
+BATCH = 1 << 16  # characters to segment and tokenize at once
+COUNTS = (
+    "num_documents",
+    "num_sentences",
+    "num_tokens",
+    "num_words",
+    "num_characters",
+    "num_unknown",  # [UNK]
+    "num_fallbacks",  # spans where the segmenter's words are not those of the text
+    "num_replaced",  # bad bytes and lone surrogates, now U+FFFD
+    "num_duplicates",  # documents that were dropped
+    "num_cut",  # documents too large for one shard
+)
+
+Report = Callable[[int, int], None]  # bytes of the corpus' files done, tokens made
+
+
+@dataclass(frozen=True)
+class Task:
+    """What shards are made with; it travels to the workers."""
+
+    folder: Path  # with receipts/ and store/vocab.txt
+    corpus: "CorpusSection"
+    segmenter: str
+    settings: dict[str, Any]  # of the segmenter
+    lowercase: bool
+    inputs_sha256: str  # of all this
+
+
+class Interrupted(Exception):
+    """The build is being ended."""
+
+
+class ShardBuilder:
+    """Builds shards one at a time.
+
+    Args:
+        report: called after every batch.
+        stopped: asked after every batch; Interrupted is raised if it says so.
+    """
+
+    def __init__(self, task: Task, report: Report, stopped: Callable[[], bool]):
+        self.task, self.report, self.stopped = task, report, stopped
+        self.segmenter = registry.create("segmenter", task.segmenter, **task.settings)
+        self.vocabulary = Vocabulary.read(task.folder / "store" / VOCABULARY)
+        self.tokenizer = WordPieceTokenizer(self.vocabulary, task.lowercase)
+
+    def build(self, chunk: Chunk) -> dict[str, Any]:
+        """Write the shard of a chunk, unless it is there.
+
+        Returns: its receipt: `file`, `made_from`, `counts`, and `sha256` (empty if the chunk has no piece at all; there is no file then).
+        """
+        made_from = {
+            "inputs": self.task.inputs_sha256,
+            "vocabulary": self.vocabulary.sha256,
+            "segmenter_version": str(getattr(self.segmenter, "version", registry.find("segmenter", self.task.segmenter).version)),
+            "text": chunk.sha256,
+        }
+        path = self.task.folder / "receipts" / f"{chunk.number:05}.json"
+        receipt = self._finished(path, made_from)
+        if receipt:
+            self.report(chunk.bytes_read, receipt["counts"]["num_tokens"])
+            return receipt
+        content, counts = self._content(chunk)
+        file = self.task.folder / "store" / shard_name(chunk.number)
+        if content:
+            atomic_write(file, [content])
+        receipt = {"file": file.name, "made_from": made_from, "counts": counts, "sha256": sha256_of(file) if content else ""}
+        atomic_write(path, to_json(receipt))
+        return receipt
+
+    def _finished(self, path: Path, made_from: dict[str, str]) -> dict[str, Any] | None:
+        """The receipt, if it fits and the shard is whole."""
+        try:
+            receipt = json.loads(path.read_bytes())
+            file = self.task.folder / "store" / receipt["file"]
+            whole = receipt["made_from"] == made_from and (not receipt["sha256"] or sha256_of(file) == receipt["sha256"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        return receipt if whole else None
+
+    def _content(self, chunk: Chunk) -> tuple[bytearray, dict[str, int]]:
+        """The bytes of a shard's file (none if it has no piece), and its counts."""
+        counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+        counts.update(chunk.counts)
+        dtype = id_dtype(self.vocabulary)
+        ids, word_starts, lengths, owners = [np.zeros(0, dtype)], [np.zeros(0, bool)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        size, reported = sum(len(span.data) for span in chunk.spans), 0
+        for where, sentences, documents in _batches(read_documents(chunk, self.task.corpus, counts)):
+            texts, aligned = self._align(where, sentences)
+            ids.append(aligned.ids.astype(dtype))
+            word_starts.append(aligned.word_starts)
+            lengths.append(np.diff(aligned.sentence_pieces))
+            owners.append(np.array(documents))
+            counts["num_characters"] += sum(map(len, texts))
+            counts["num_fallbacks"] += aligned.fallbacks
+            read = min(chunk.bytes_read * len("".join(sentences).encode()) // size, chunk.bytes_read - reported)
+            reported += read
+            self.report(read, len(aligned.ids))
+            if self.stopped():
+                raise Interrupted
+        self.report(chunk.bytes_read - reported, 0)
+        all_ids, all_starts, all_lengths, all_owners = map(np.concatenate, (ids, word_starts, lengths, owners))
+        filled = all_lengths > 0
+        sentence_ends = np.cumsum(all_lengths)[filled]
+        document_ends = np.flatnonzero(np.diff(all_owners[filled], append=-1)) + 1
+        counts["num_tokens"], counts["num_sentences"], counts["num_documents"] = len(all_ids), len(sentence_ends), len(document_ends)
+        counts["num_words"] = int(all_starts.sum())
+        counts["num_unknown"] = int((all_ids == self.vocabulary.unk_id).sum())
+        content = shard_bytes(self.vocabulary, all_ids, all_starts, sentence_ends, document_ends) if len(all_ids) else bytearray()
+        return content, dict(counts)
+
+    def _align(self, where: str, sentences: list[str]) -> tuple[Iterable[str], AlignedBatch]:
+        try:
+            texts, words = segment(self.segmenter, sentences)
+        except PluginError as error:
+            first = f"{sentences[0][:40]!r} at {where}"
+            raise PluginError(f"segmenter {self.task.segmenter!r} {error} (among {len(sentences)} sentences from {first})") from error
+        return texts, pieces_of_batch(texts, words, self.tokenizer)
+
+
+def _batches(documents: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str], list[int]]]:
+    """Sentences in batches: where the first one's document begins, the sentences, and the number of the document of each."""
+    where, sentences, owners, size = "", [], [], 0
+    for number, (place, document) in enumerate(documents):
+        for sentence in document:
+            where = where or place
+            sentences.append(sentence)
+            owners.append(number)
+            size += len(sentence)
+            if size >= BATCH:
+                yield where, sentences, owners
+                where, sentences, owners, size = "", [], [], 0
+    if sentences:
+        yield where, sentences, owners
+
+
+def build_shards(task: Task, chunks: Iterable[Chunk], *, num_workers: int, report: Report) -> Generator[dict[str, Any], None, None]:
+    """The receipts of all shards, in order. Close the generator to end the workers early; what they have finished stays.
+
+    Raises: what `ShardBuilder.build` raises; WholewordError if a worker dies.
+    """
+    if num_workers == 1:
+        yield from map(ShardBuilder(task, report, lambda: False).build, chunks)
+        return
+    context = multiprocessing.get_context("spawn")  # fork would copy threads of libraries in unknown states
+    stop, done = context.Event(), context.Array("q", 2)
+    pool = ProcessPoolExecutor(num_workers, context, _start_worker, (task, stop, done))
+    waiting: deque[Future[dict[str, Any]]] = deque()
+    shown = [0, 0]
+
+    def next_receipt() -> dict[str, Any]:
+        while True:
+            finished = wait([waiting[0]], timeout=0.2).done
+            now = [done[0], done[1]]
+            report(now[0] - shown[0], now[1] - shown[1])
+            shown[:] = now
+            if finished:
+                return waiting.popleft().result()
+
+    try:
+        for chunk in chunks:
+            waiting.append(pool.submit(_build_shard, chunk))
+            if len(waiting) > num_workers + 1:
+                yield next_receipt()
+        while waiting:
+            yield next_receipt()
+    except BrokenProcessPool:
+        raise WholewordError(
+            f"one of {num_workers} worker processes died, most often for want of memory; finished shards are kept: "
+            "run again with fewer, such as --set prepare_workers=1"
+        ) from None
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+# --- in a worker ---------------------------------------------------------------------------------------------------------------------
+
+_make_builder: Callable[[], ShardBuilder]
+_builder: ShardBuilder | None = None
+_lock: Any = None
+
+
+def _start_worker(task: Task, stop: Any, done: Any) -> None:
+    global _make_builder, _lock
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _lock = open(task.folder / "workers", "wb")
+    fcntl.flock(_lock, fcntl.LOCK_SH)  # until this process ends, see `await_workers`
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+
+    def report(read: int, tokens: int) -> None:
+        with done.get_lock():
+            done[0] += read
+            done[1] += tokens
+
+    _make_builder = lambda: ShardBuilder(task, report, stop.is_set)  # noqa: E731
+
+
+def _build_shard(chunk: Chunk) -> dict[str, Any]:
+    global _builder
+    if _builder is None:  # not in _start_worker: an exception there would reach nobody
+        _builder = _make_builder()
+    return _builder.build(chunk)
+
+
+def _die_with_parent() -> None:
+    """A parent that is killed cannot end its workers."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def await_workers(folder: Path) -> None:
+    """Wait until the workers of a killed build have ended; they do so by themselves, at once."""
+    with open(folder / "workers", "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,0 +1,235 @@
+"""The token store: a corpus as pieces and word starts, written once and mapped into memory.
+
+    store/
+      shard-00000.bin ...  four arrays one after the other, each at a multiple of 8 bytes:
+                             ids            uint16 or uint32 [num_tokens]
+                             word starts    one bit a token, lowest bit first
+                             sentence ends  uint32 [num_sentences], tokens of this shard before each end
+                             document ends  uint32 [num_documents], sentences of this shard before each end
+      vocab.txt
+      manifest.json        sizes and sha256 of the files above; counts, settings, origin; written last
+
+Sentences and documents without a single piece are not in it, and the first piece of a sentence begins a word. No masks are in it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wholeword.core.data.ragged import ragged_range
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.files import atomic_directory, check_manifest, read_manifest, sha256_of, to_json, write_file, write_manifest
+
+FORMAT = {"name": "wholeword token store", "version": 1}
+VOCABULARY = "vocab.txt"
+ALIGNMENT = 8  # bytes
+COUNTS = ("num_tokens", "num_sentences", "num_documents")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of the store that fits into memory; documents never cross shards. The arrays are mapped, read-only, and count within it."""
+
+    token_offset: int  # number in the whole store of its first token,
+    sentence_offset: int  # sentence
+    document_offset: int  # and document
+    num_tokens: int
+    num_sentences: int
+    num_documents: int
+    ids: np.ndarray  # uint16 or uint32 [num_tokens]
+    word_start_bits: np.ndarray  # uint8 [ceil(num_tokens / 8)]
+    sentence_ends: np.ndarray  # uint32 [num_sentences]
+    document_ends: np.ndarray  # uint32 [num_documents]
+
+
+class TokenStore:
+    """A finished store.
+
+    Args:
+        verify: check the sha256 of every file first.
+    Raises: IntegrityError naming each file that is missing, cut or changed.
+    """
+
+    def __init__(self, path: Path | str, *, verify: bool = True):
+        self.path = Path(path)
+        self.manifest = check_manifest(path) if verify else read_manifest(path)
+        if self.manifest.get("format") != FORMAT:
+            raise IntegrityError(f"{path}: holds {self.manifest.get('format')}; expected {FORMAT}")
+        self.vocabulary = Vocabulary.read(self.path / VOCABULARY)
+        self.lowercase: bool = self.manifest["lowercase"]
+        self.num_tokens, self.num_sentences, self.num_documents = (self.manifest["counts"][key] for key in COUNTS)
+
+    @cached_property
+    def shards(self) -> list[Shard]:
+        shards = []
+        offsets = [0, 0, 0]
+        for entry in self.manifest["shards"]:
+            counts = [entry[key] for key in COUNTS]
+            arrays = self._map(entry["file"], counts)
+            shards.append(Shard(*offsets, *counts, *arrays))  # type: ignore[arg-type]
+            offsets = [offset + count for offset, count in zip(offsets, counts, strict=True)]
+        return shards
+
+    def _map(self, name: str, counts: Sequence[int]) -> Iterator[np.ndarray]:
+        data = np.memmap(self.path / name, np.uint8, "r")
+        for dtype, count, place in _layout(id_dtype(self.vocabulary), *counts)[0]:
+            yield data[place : place + count * dtype.itemsize].view(dtype)
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        """int64 [3, num_shards]: first token, sentence and document of each shard."""
+        return np.array([[shard.token_offset, shard.sentence_offset, shard.document_offset] for shard in self.shards], np.int64).T
+
+    def _shard_of(self, unit: int, number: int) -> Shard:
+        return self.shards[int(np.searchsorted(self._offsets[unit], number, side="right")) - 1]
+
+    def gather(self, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens of spans, one span after the other.
+
+        Args:
+            starts: int64 [num_spans], numbers of tokens in the whole store.
+            lengths: integers [num_spans]; no span crosses a shard.
+        Returns: ids int32 [sum of lengths], word_starts bool [sum of lengths].
+        """
+        starts, lengths = np.asarray(starts, np.int64), np.asarray(lengths, np.int64)
+        ids, word_starts = np.empty(lengths.sum(), np.int32), np.empty(lengths.sum(), bool)
+        places = np.cumsum(lengths) - lengths
+        shard_numbers = np.searchsorted(self._offsets[0], starts, side="right") - 1
+        for number in np.unique(shard_numbers).tolist():
+            shard, spans = self.shards[number], np.flatnonzero(shard_numbers == number)
+            steps = ragged_range(lengths[spans])
+            target = np.repeat(places[spans], lengths[spans]) + steps
+            source = np.repeat(starts[spans] - shard.token_offset, lengths[spans]) + steps
+            ids[target] = shard.ids[source]
+            word_starts[target] = (shard.word_start_bits[source >> 3] >> (source & 7).astype(np.uint8)) & 1
+        return ids, word_starts
+
+    def document_sentences(self, document: int) -> tuple[int, int]:
+        """The sentences of a document as [first, end), all numbered in the whole store."""
+        shard = self._shard_of(2, document)
+        local = document - shard.document_offset
+        first = int(shard.document_ends[local - 1]) if local else 0
+        return shard.sentence_offset + first, shard.sentence_offset + int(shard.document_ends[local])
+
+    def sentence_tokens(self, first: int, end: int) -> np.ndarray:
+        """Where the sentences `first` ... `end` - 1 of one document begin, and where the last one ends: int64 [end - first + 1]."""
+        shard = self._shard_of(1, first)
+        low, high = first - shard.sentence_offset, end - shard.sentence_offset
+        ends = shard.sentence_ends[low:high].astype(np.int64)
+        return shard.token_offset + np.insert(ends, 0, shard.sentence_ends[low - 1] if low else 0)
+
+
+def id_dtype(vocabulary: Vocabulary) -> np.dtype[Any]:
+    return np.dtype("<u2" if len(vocabulary) <= 1 << 16 else "<u4")
+
+
+def _layout(
+    ids: np.dtype[Any], num_tokens: int, num_sentences: int, num_documents: int
+) -> tuple[list[tuple[np.dtype[Any], int, int]], int]:
+    """The arrays of a shard, each as (dtype, length, place in bytes); and the size of the file."""
+    offsets = np.dtype("<u4")
+    arrays = []
+    end = 0
+    for dtype, count in ((ids, num_tokens), (np.dtype("u1"), -(-num_tokens // 8)), (offsets, num_sentences), (offsets, num_documents)):
+        arrays.append((dtype, count, end))
+        end += -(-count * dtype.itemsize // ALIGNMENT) * ALIGNMENT
+    return arrays, end
+
+
+def shard_bytes(
+    vocabulary: Vocabulary, ids: np.ndarray, word_starts: np.ndarray, sentence_ends: np.ndarray, document_ends: np.ndarray
+) -> bytearray:
+    """The content of a shard's file.
+
+    Args:
+        ids: integers [num_tokens].
+        word_starts: bool [num_tokens].
+        sentence_ends, document_ends: ascending integers; see the head of this module.
+    """
+    arrays, size = _layout(id_dtype(vocabulary), len(ids), len(sentence_ends), len(document_ends))
+    content = bytearray(size)
+    parts = (ids, np.packbits(word_starts, bitorder="little"), sentence_ends, document_ends)
+    for (dtype, count, place), values in zip(arrays, parts, strict=True):
+        np.frombuffer(content, dtype, count, place)[:] = values
+    return content
+
+
+def finish_store(
+    folder: Path, *, lowercase: bool, shards: Sequence[Mapping[str, Any]], counts: Mapping[str, int], about: Mapping[str, Any]
+) -> None:
+    """Write the manifest into a folder that holds the shards and `vocab.txt`.
+
+    Args:
+        shards: of each shard `file`, `sha256`, the `COUNTS`, and whatever else was counted.
+        counts: the same counts for the whole store.
+        about: what else to say, such as settings and origin; nothing that time, place or number of workers changes.
+    """
+    vocabulary = sha256_of(folder / VOCABULARY)
+    content = {"lowercase": lowercase, "vocabulary_sha256": vocabulary, "shards": [shard["sha256"] for shard in shards]}
+    manifest = {
+        **about,
+        "format": FORMAT,
+        "fingerprint": hashlib.sha256(to_json(content)).hexdigest(),  # of all that can be read from the store
+        "lowercase": lowercase,
+        "vocabulary_sha256": vocabulary,
+        "counts": dict(counts),
+        "shards": [{key: value for key, value in shard.items() if key != "sha256"} for shard in shards],
+    }
+    write_manifest(folder, manifest)
+
+
+def shard_name(number: int) -> str:
+    return f"shard-{number:05}.bin"
+
+
+def write_store(
+    path: Path | str,
+    vocabulary: Vocabulary,
+    documents: Iterable[Sequence[tuple[Sequence[int] | np.ndarray, Sequence[bool] | np.ndarray]]],
+    *,
+    lowercase: bool = True,
+    tokens_per_shard: int = 1 << 22,
+) -> TokenStore:
+    """Write a store in one go, for tests and tools.
+
+    Args:
+        documents: lists of sentences, each (ids, word_starts) of equal length; the first piece of a sentence always begins a word.
+        tokens_per_shard: a shard is full once it has that many.
+    Raises: UserError if there is no token at all, or `path` exists.
+    """
+    shards: list[dict[str, Any]] = []
+    parts: list[list[tuple[np.ndarray, np.ndarray]]] = []
+
+    def flush(folder: Path) -> None:
+        sentences = [sentence for document in parts for sentence in document]
+        ids, word_starts = (np.concatenate(arrays) for arrays in zip(*sentences, strict=True))
+        ends = np.cumsum([len(sentence[0]) for sentence in sentences])
+        word_starts[np.append(0, ends[:-1])] = True
+        document_ends = np.cumsum([len(document) for document in parts])
+        file = folder / shard_name(len(shards))
+        write_file(file, [shard_bytes(vocabulary, ids, word_starts, ends, document_ends)])
+        counts = dict(zip(COUNTS, (len(ids), len(ends), len(document_ends)), strict=True))
+        shards.append({"file": file.name, "sha256": sha256_of(file), **counts})
+        parts.clear()
+
+    with atomic_directory(path) as folder:
+        for document in documents:
+            sentences = [(np.asarray(ids, np.int64), np.array(word_starts, bool)) for ids, word_starts in document if len(ids)]
+            if sentences:
+                parts.append(sentences)
+            if sum(len(ids) for sentences in parts for ids, _ in sentences) >= tokens_per_shard:
+                flush(folder)
+        if parts:
+            flush(folder)
+        if not shards:
+            raise UserError(f"{path}: no text to store")
+        write_file(folder / VOCABULARY, vocabulary.to_bytes())
+        counts = {key: sum(shard[key] for shard in shards) for key in COUNTS}
+        finish_store(folder, lowercase=lowercase, shards=shards, counts=counts, about={})
+    return TokenStore(path, verify=False)

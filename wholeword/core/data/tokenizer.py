@@ -1,0 +1,237 @@
+"""WordPiece as BERT does it, for millions of characters a second.
+
+The definition is `tokenizers` (BertNormalizer, BertPreTokenizer, WordPiece); ids and offsets are equal to its. A Chinese character, a
+punctuation mark or a blank means the same wherever it stands: one gather through a table from code point to id settles them, and what is
+left between them (runs of Latin, digits, kana, Hangul, marks, control characters ...) goes to `tokenizers` once each and is remembered.
+The table is learned from `tokenizers` too, when a code point is first seen, so that no Unicode rule is written down twice.
+
+No special piece is recognised in text: `[MASK]` in a corpus is a bracket, a word and a bracket.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, WhitespaceSplit
+from tokenizers.trainers import WordPieceTrainer
+
+from wholeword.core.data.ragged import ragged_range
+from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.errors import UserError
+
+BLANK, RUN, UNSEEN = -1, -2, -3  # what a code point is when it is not one piece by itself
+CODE_POINTS = 0x110000
+MAX_WORD = 100  # characters; BERT makes a longer word one [UNK]
+MAX_RUNS = 1 << 17  # runs to remember
+MAX_RUN_CHARACTERS = 1 << 22  # the same, in characters
+MAX_COUNTED_RUNS = 1 << 20  # different runs to count when a vocabulary is trained; about 100 MB
+SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class Encoded(NamedTuple):
+    """Pieces of a batch of sentences, as positions in `"\\n".join(sentences)`."""
+
+    codes: np.ndarray  # uint32 [num_characters], the code points of the joined text
+    ids: np.ndarray  # int32 [num_pieces]
+    starts: np.ndarray  # int32 [num_pieces], the first character of each piece
+    ends: np.ndarray  # int32 [num_pieces], the character after its last
+    sentence_starts: np.ndarray  # int64 [num_sentences], where each sentence begins in the joined text
+    sentence_pieces: np.ndarray  # int64 [num_sentences + 1], the pieces of sentence i are sentence_pieces[i] ... sentence_pieces[i + 1] - 1
+
+
+class WordPieceTokenizer:
+    """Sentences -> pieces with their places in the original text.
+
+    Args:
+        lowercase: lower-case and strip accents, as the uncased BERT models do.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, lowercase: bool):
+        self.vocabulary, self.lowercase = vocabulary, lowercase
+        self.reference = Tokenizer(
+            WordPiece(vocabulary.ids, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD, continuing_subword_prefix="##")
+        )
+        self.reference.normalizer = BertNormalizer(lowercase=lowercase)
+        self.reference.pre_tokenizer = BertPreTokenizer()
+        self._table = np.full(CODE_POINTS, UNSEEN, np.int32)
+        self._table[0xD800:0xE000] = RUN  # lone surrogates, which `tokenizers` refuses
+        self._run_numbers: dict[str, int] = {}
+        self._run_characters = 0
+        self._run_pieces = np.zeros(1, np.int64)  # the pieces of run i are rows _run_pieces[i] ... _run_pieces[i + 1] - 1 of
+        self._runs = np.empty((0, 3), np.int32)  # id, start, end (within the run)
+
+    def encode(self, sentence: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns: ids int32 [num_pieces], offsets int32 [num_pieces, 2] into the sentence (first character, character after the last)."""
+        encoded = self.encode_batch([sentence])
+        return encoded.ids, np.stack([encoded.starts, encoded.ends], axis=1)
+
+    def encode_batch(self, sentences: Sequence[str]) -> Encoded:
+        text = "\n".join(sentences)  # a line feed is a blank: no run crosses it
+        codes, kinds, run_starts, runs = self.split(text)
+        numbers = self._numbers(runs)
+        first = self._run_pieces[numbers]
+        counts = self._run_pieces[numbers + 1] - first
+
+        pieces_at = np.zeros(len(codes) + 1, np.int64)  # how many pieces begin at each character ...
+        settled = np.flatnonzero(kinds >= 0)
+        pieces_at[settled + 1] = 1
+        pieces_at[run_starts + 1] = counts
+        before = np.cumsum(pieces_at)  # ... and how many before it
+
+        pieces = np.empty((before[-1], 3), np.int32)  # id, start, end
+        slots = before[settled]
+        pieces[slots, 0] = kinds[settled]
+        pieces[slots, 1] = settled
+        pieces[slots, 2] = settled + 1
+        steps = ragged_range(counts)
+        slots = np.repeat(before[run_starts], counts) + steps
+        pieces[slots] = self._runs[np.repeat(first, counts) + steps]
+        pieces[slots, 1:] += np.repeat(run_starts, counts).astype(np.int32)[:, None]
+
+        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        sentence_starts = np.cumsum(lengths + 1) - lengths - 1
+        sentence_pieces = np.append(before[sentence_starts], before[-1])
+        ids, starts, ends = np.ascontiguousarray(pieces.T)
+        return Encoded(codes, ids, starts, ends, sentence_starts, sentence_pieces)
+
+    def split(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+        """Tell apart what is settled by itself and the runs between.
+
+        Returns: codes uint32 [n], kinds int32 [n] (an id, or BLANK, or RUN), run_starts int64 [num_runs], the runs.
+        """
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        kinds = self._table[codes]
+        unseen = codes[kinds == UNSEEN]
+        if len(unseen):
+            self._learn(np.unique(unseen).tolist())
+            kinds = self._table[codes]
+        edges = np.flatnonzero(np.diff(kinds == RUN, prepend=False, append=False))
+        run_starts = edges[::2]
+        return codes, kinds, run_starts, [text[start:end] for start, end in zip(run_starts.tolist(), edges[1::2].tolist(), strict=True)]
+
+    def _learn(self, codes: list[int]) -> None:
+        """Ask `tokenizers` what each character does between two letters: part them and vanish, part them and be one piece, or else."""
+        encodings = self.reference.encode_batch([f"a{chr(code)}a" for code in codes], add_special_tokens=False)
+        for code, encoding in zip(codes, encodings, strict=True):
+            words, offsets = encoding.word_ids, encoding.offsets
+            if words == [0, 1] and offsets == [(0, 1), (2, 3)]:
+                self._table[code] = BLANK
+            elif words == [0, 1, 2] and offsets == [(0, 1), (1, 2), (2, 3)] and _stands_alone(chr(code)):
+                self._table[code] = encoding.ids[1]
+            else:
+                self._table[code] = RUN
+
+    def _numbers(self, runs: list[str]) -> np.ndarray:
+        """Where the pieces of each run stand in `_runs`: int64 [num_runs]; unknown runs are encoded first."""
+        known = self._run_numbers
+        new = [run for run in dict.fromkeys(runs) if run not in known]
+        if new:
+            if len(known) + len(new) > MAX_RUNS or self._run_characters > MAX_RUN_CHARACTERS:  # bounded memory: begin anew
+                known.clear()
+                self._run_characters, self._run_pieces, self._runs = 0, self._run_pieces[:1], self._runs[:0]
+                new = list(dict.fromkeys(runs))
+            encodings = self.reference.encode_batch([valid(run) for run in new], add_special_tokens=False)
+            rows = [(id, *span) for encoding in encodings for id, span in zip(encoding.ids, encoding.offsets, strict=True)]
+            ends = self._run_pieces[-1] + np.cumsum([len(encoding.ids) for encoding in encodings])
+            self._runs = np.concatenate([self._runs, np.array(rows, np.int32).reshape(-1, 3)])
+            self._run_pieces = np.concatenate([self._run_pieces, ends])
+            self._run_characters += sum(map(len, new))
+            known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
+        return np.fromiter(map(known.__getitem__, runs), np.int64, len(runs))
+
+
+def _stands_alone(character: str) -> bool:
+    """Whether no combining mark after it can mix with it: it stays one character in NFD, and is a starter."""
+    return len(unicodedata.normalize("NFD", character)) == 1 and unicodedata.combining(character) == 0
+
+
+def valid(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which no UTF-8 can hold; lengths stay."""
+    return SURROGATES.sub("\ufffd", text)
+
+
+def train_vocabulary(sentences: Iterable[str], size: int, lowercase: bool, min_frequency: int = 2) -> Vocabulary:
+    """Learn a WordPiece vocabulary: the special pieces, every character that is frequent enough, then merges by frequency.
+
+    Equal text gives an equal vocabulary, in any process and with any number of threads: `tokenizers` numbers `##` pieces in the order of
+    a randomised hash map and lets those numbers decide between equally frequent merges, so the single characters are numbered here first.
+    A piece that WordPiece could never emit (a `##` before a Chinese character) is never in it.
+
+    Args:
+        size: number of pieces, the five special ones among them; fewer if the text does not give as many.
+        min_frequency: how often a piece must have been seen.
+    Raises: UserError if `size` leaves no room for characters, or the text has none.
+    """
+    words, characters = _count_words(sentences, lowercase)
+    if size <= len(SPECIAL_PIECES) or not (words or characters):
+        raise UserError(f"tokenizer.train: cannot make {size} pieces from {len(words) + len(characters)} different words")
+    for word, count in words.items():
+        for piece in _single_pieces(word):
+            characters[piece] += count
+    frequent = [piece for piece, count in characters.items() if count >= min_frequency]
+    alphabet = set(sorted(frequent, key=lambda piece: (-characters[piece], piece))[: size - len(SPECIAL_PIECES)])
+
+    def trainable() -> Iterator[str]:
+        for word in sorted(words):
+            if alphabet.issuperset(_single_pieces(word)):
+                for done in range(0, words[word], 1000):
+                    yield " ".join([word] * min(1000, words[word] - done))
+
+    learner = Tokenizer(WordPiece(unk_token="[UNK]"))
+    learner.pre_tokenizer = WhitespaceSplit()
+    trainer = WordPieceTrainer(
+        vocab_size=size,
+        min_frequency=min_frequency,
+        special_tokens=[*SPECIAL_PIECES, *sorted(alphabet, key=lambda piece: (piece.startswith("##"), piece))],
+        show_progress=False,
+    )
+    learner.train_from_iterator(trainable(), trainer)
+    ids = learner.get_vocab()
+    return Vocabulary(sorted(ids, key=ids.__getitem__), source="the trained vocabulary")
+
+
+def _single_pieces(word: str) -> list[str]:
+    return [word[0], *(f"##{character}" for character in word[1:])]
+
+
+def _count_words(sentences: Iterable[str], lowercase: bool) -> tuple[Counter[str], Counter[str]]:
+    """How often each word of the runs, and each character that is a word by itself, occurs (as BERT's normalizer leaves them)."""
+    tokenizer = WordPieceTokenizer(Vocabulary(SPECIAL_PIECES), lowercase)
+    normalizer, pre_tokenizer = tokenizer.reference.normalizer, tokenizer.reference.pre_tokenizer
+    runs: Counter[str] = Counter()
+    codes_seen = np.zeros(CODE_POINTS, np.int64)
+    floor = 1
+    for batch in _batches(sentences):
+        codes, kinds, _, found = tokenizer.split("\n".join(batch))
+        seen = np.bincount(codes[kinds >= 0])
+        codes_seen[: len(seen)] += seen
+        runs.update(run for run in found if len(run) <= MAX_WORD)
+        while len(runs) > MAX_COUNTED_RUNS:  # bounded memory: forget what is rarest so far
+            runs = Counter({run: count for run, count in runs.items() if count > floor})
+            floor += 1
+    words: Counter[str] = Counter()
+    for run, count in runs.items():
+        for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(valid(run))):
+            words[word] += count
+    characters: Counter[str] = Counter()
+    for code in np.flatnonzero(codes_seen).tolist():
+        characters[normalizer.normalize_str(chr(code)).strip()] += int(codes_seen[code])
+    return words, characters
+
+
+def _batches(sentences: Iterable[str], num_characters: int = 1 << 16) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for sentence in sentences:
+        batch.append(sentence)
+        size += len(sentence)
+        if size >= num_characters:
+            yield batch
+            batch, size = [], 0
+    yield batch
