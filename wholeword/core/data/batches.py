@@ -1,0 +1,295 @@
+"""Batches: the seven features of google-research/bert's `create_pretraining_data.py`, as NumPy arrays of static shape.
+
+`BatchSource.batch(step)` is a pure function of the source's arguments and the step. Row r of step s is sample s * batch_size + r of an
+endless sequence of passes over the examples, each shuffled by a permutation of its own. Pass p has the examples of pass p mod dupe_factor
+(if passes differ in their examples at all) and the masks of pass p, or of pass p mod dupe_factor when masking is static.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from wholeword.core.data.draws import permutation
+from wholeword.core.data.examples import PAIRS, Examples, build_examples
+from wholeword.core.data.masking import group_lengths_at
+from wholeword.core.data.store import TokenStore
+from wholeword.core.errors import PluginError, UserError
+from wholeword.core.interfaces import MaskingStrategy
+
+Batch = dict[str, np.ndarray]
+
+EVALUATION_PASS = 2**32  # no training gets there: evaluation has masks of its own
+EXAMPLE_BITS = 48  # a sample id is the number of the example, and above it the pass that made it
+
+
+class BatchSource:
+    """The batches of one phase.
+
+    Args:
+        examples: the name of their kind, see `examples.KINDS`.
+        dynamic: new masks in every pass; else they repeat after `dupe_factor` passes.
+        documents: "train", "held_out" or "all".
+        cache: a folder for the examples, see `build_examples`; those of each pass are built when it is reached.
+    Raises: UserError if there is not a single example.
+
+    A batch holds, with B rows, L = max_seq_length and P = max_predictions:
+        input_ids, input_mask, segment_ids: int32 [B, L].
+        masked_lm_positions (ascending), masked_lm_ids: int32 [B, P]; masked_lm_weights: float32 [B, P]. Unused slots are 0 in all three.
+        next_sentence_labels: int32 [B].
+        masked_lm_word_lengths: int32 [B, P], pieces of the word that the prediction is part of.
+        sample_ids: uint64 [B].
+    """
+
+    def __init__(
+        self,
+        store: TokenStore,
+        *,
+        examples: str,
+        short_seq_rate: float,
+        strategy: MaskingStrategy,
+        seed: int,
+        max_seq_length: int,
+        max_predictions: int,
+        batch_size: int,
+        dynamic: bool,
+        dupe_factor: int,
+        held_out_rate: float = 0.0,
+        documents: str = "train",
+        cache: Path | None = None,
+    ):
+        self.seed, self.batch_size, self.dynamic, self.dupe_factor = seed, batch_size, dynamic, dupe_factor
+        self.has_next_sentence = examples in PAIRS
+        self._build = partial(
+            load_examples,
+            store,
+            name=examples,
+            short_seq_rate=short_seq_rate,
+            max_seq_length=max_seq_length,
+            seed=seed,
+            documents=documents,
+            held_out_rate=held_out_rate,
+            cache=cache,
+        )
+        self._make = partial(
+            make_batch,
+            store,
+            strategy=strategy,
+            seed=seed,
+            max_seq_length=max_seq_length,
+            max_predictions=max_predictions,
+        )
+        self._lock = threading.Lock()
+        self._examples: list[Examples] = []
+        self.num_examples = len(self._examples_of(0))
+        self.num_structures = dupe_factor if self._examples_of(0).random else 1
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0."""
+        parts, position, end = [], step * self.batch_size, (step + 1) * self.batch_size
+        while position < end:
+            pass_number, begin = self._pass_at(position)
+            structure = pass_number % self.num_structures
+            examples = self._examples_of(structure)
+            places = np.arange(position, min(end, begin + len(examples))) - begin
+            numbers = permutation(self.seed, pass_number, places, len(examples))
+            masks = pass_number if self.dynamic else pass_number % self.dupe_factor
+            parts.append(self._make(examples, numbers, structure=structure, pass_number=masks))
+            position += len(places)
+        return parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> Iterator[Batch]:
+        """The batches of some steps in order, made ahead of time by threads: one each, and one waiting."""
+        with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
+            pending: deque[Future[Batch]] = deque()
+            try:
+                for step in range(first_step, end_step):
+                    pending.append(pool.submit(self.batch, step))
+                    if len(pending) > workers:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def _examples_of(self, structure: int) -> Examples:
+        with self._lock:
+            while len(self._examples) <= structure:
+                self._examples.append(self._build(pass_number=len(self._examples)))
+            return self._examples[structure]
+
+    def _pass_at(self, position: int) -> tuple[int, int]:
+        """The pass that a place in the endless sequence falls into, and where it begins."""
+        begin = 0
+        for structure in range(self.num_structures):
+            size = len(self._examples_of(structure))
+            if position < begin + size:
+                return structure, begin
+            begin += size
+        rounds, rest = divmod(position, begin)
+        structure, start = self._pass_at(rest)
+        return rounds * self.num_structures + structure, rounds * begin + start
+
+
+def evaluation_batches(
+    store: TokenStore,
+    *,
+    examples: str,
+    strategy: MaskingStrategy,
+    seed: int,
+    max_seq_length: int,
+    max_predictions: int,
+    batch_size: int,
+    num_batches: int,
+    held_out_rate: float,
+    documents: str = "held_out",
+    cache: Path | None = None,
+) -> list[Batch]:
+    """At most `num_batches` batches over held-out documents, the same at every call: full-length examples in a fixed random order, with
+    fixed masks.
+
+    All have one shape. Rows that do not fill a batch are left out, so no row has to be told from padding; if there are fewer than
+    `batch_size` rows at all, there is one batch of so many rows.
+    Raises: UserError if there is not a single example.
+    """
+    built = load_examples(
+        store,
+        name=examples,
+        short_seq_rate=0.0,
+        max_seq_length=max_seq_length,
+        seed=seed,
+        documents=documents,
+        held_out_rate=held_out_rate,
+        pass_number=0,
+        cache=cache,
+    )
+    batch_size = min(batch_size, len(built))
+    count = min(num_batches, len(built) // batch_size)
+    numbers = permutation(seed, EVALUATION_PASS, np.arange(count * batch_size), len(built)).reshape(count, batch_size)
+    return [
+        make_batch(
+            store,
+            built,
+            rows,
+            structure=0,
+            strategy=strategy,
+            seed=seed,
+            pass_number=EVALUATION_PASS,
+            max_seq_length=max_seq_length,
+            max_predictions=max_predictions,
+        )
+        for rows in numbers
+    ]
+
+
+def load_examples(
+    store: TokenStore,
+    *,
+    name: str,
+    documents: str,
+    held_out_rate: float,
+    max_seq_length: int,
+    pass_number: int,
+    cache: Path | None,
+    short_seq_rate: float,
+    seed: int,
+) -> Examples:
+    """`build_examples`, in a folder of the cache. Raises: UserError if there are none, with the likely reason."""
+    examples = build_examples(
+        store,
+        name=name,
+        max_seq_length=max_seq_length,
+        short_seq_rate=short_seq_rate,
+        seed=seed,
+        pass_number=pass_number,
+        documents=documents,
+        held_out_rate=held_out_rate,
+        path=cache and cache / f"{name}-{max_seq_length}-{documents}-{pass_number}",
+    )
+    if not len(examples):
+        corpus = f"{store.num_documents:,} documents of {store.num_sentences:,} sentences"
+        share = "" if documents == "all" else f", evaluation.held_out_rate is {held_out_rate}"
+        raise UserError(f"no {documents.replace('_', '-')} examples of kind {name} in {corpus}{share}: the corpus is too small for these")
+    return examples
+
+
+def make_batch(
+    store: TokenStore,
+    examples: Examples,
+    numbers: np.ndarray,
+    *,
+    structure: int,
+    strategy: MaskingStrategy,
+    seed: int,
+    pass_number: int,
+    max_seq_length: int,
+    max_predictions: int,
+) -> Batch:
+    """The batch of some examples: [CLS] A [SEP] B [SEP], masked.
+
+    Args:
+        numbers: int64 [rows], which examples.
+        structure: the pass that made the examples.
+        pass_number: the pass of the masks.
+    Raises: PluginError if the strategy chooses what it must not.
+    """
+    vocabulary = store.vocabulary
+    lengths = examples.lengths[numbers]
+    spans = lengths > 0
+    pieces, piece_starts = store.gather(examples.starts[numbers][spans], lengths[spans])
+
+    middle = lengths[:, :1] + 1  # place of the first [SEP]
+    last = middle + lengths[:, 1:] + spans[:, 1:]  # of the last one
+    places = np.arange(max_seq_length, dtype=np.int32)
+    input_mask = places <= last
+    second = input_mask & (places > middle)
+    candidates = input_mask & (places != middle) & (places != last)
+    candidates[:, 0] = False
+    ids = np.where(input_mask, np.int32(vocabulary.sep_id), np.int32(vocabulary.pad_id))
+    ids[:, 0] = vocabulary.cls_id
+    ids[candidates] = pieces
+    word_starts = np.zeros(ids.shape, bool)
+    word_starts[candidates] = piece_starts
+    word_starts[:, 1] = True  # whatever was cut off a segment, what is left begins with a word
+    word_starts |= places == middle + 1
+
+    sample_ids = numbers.astype(np.uint64) | np.uint64(structure << EXAMPLE_BITS)
+    masked = strategy.mask(
+        ids,
+        word_starts,
+        candidates,
+        sample_ids,
+        seed=seed,
+        pass_number=pass_number,
+        max_predictions=max_predictions,
+        vocabulary=vocabulary,
+    )
+    chosen = np.flatnonzero(masked.chosen)
+    count = np.bincount(chosen // max_seq_length, minlength=len(numbers))
+    if count.max() > max_predictions or not candidates.reshape(-1)[chosen].all():
+        row = int(count.argmax())
+        what = f"{count[row]} pieces of row {row}, {max_predictions} allowed" if count[row] > max_predictions else "[CLS], [SEP] or padding"
+        raise PluginError(f"masking strategy {type(strategy).__name__} chose {what}")
+    filled = np.arange(max_predictions) < count[:, None]
+
+    def predictions(values: np.ndarray) -> np.ndarray:
+        slots = np.zeros(filled.shape, np.int32)
+        slots[filled] = values
+        return slots
+
+    return {
+        "input_ids": masked.input_ids.astype(np.int32, copy=False),
+        "input_mask": input_mask.astype(np.int32),
+        "segment_ids": second.astype(np.int32),
+        "masked_lm_positions": predictions(chosen % max_seq_length),
+        "masked_lm_ids": predictions(ids.reshape(-1)[chosen]),
+        "masked_lm_weights": filled.astype(np.float32),
+        "next_sentence_labels": examples.labels[numbers].astype(np.int32),
+        "masked_lm_word_lengths": predictions(group_lengths_at(chosen, word_starts, candidates)),
+        "sample_ids": sample_ids,
+    }

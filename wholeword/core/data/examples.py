@@ -1,0 +1,293 @@
+"""Training examples as an index over a token store: which tokens make a row, before any masking.
+
+Pairs follow `create_instances_from_document` of google-research/bert; `sop-pairs` are those of ALBERT, `full-sentences` and
+`doc-sentences` those of RoBERTa. Every choice is a draw keyed by (seed, pass, document, sentence), so an example depends on nothing but
+its own document, and the start of the next chunk of a document is a function of the start of this one: all successors are computed at
+once, and a walk along them gives the chunks. It departs from Google in these points:
+
+- The document of a random B is drawn among the other documents at once. (Google draws up to ten times and then takes the same one.)
+- A corpus of a single document has no other document: all its pairs are in order, and a chunk of one sentence is left out.
+- In `sop-pairs` a chunk takes at least two sentences; one that is left over alone at the end of a document is left out.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wholeword.core.data.draws import Stream, below, draws, row_keys, uniform
+from wholeword.core.data.ragged import ragged_range
+from wholeword.core.data.store import Shard, TokenStore
+from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.files import atomic_directory, check_manifest, write_manifest
+
+PAIRS = ("nsp-pairs", "sop-pairs")
+KINDS = (*PAIRS, "full-sentences", "doc-sentences")
+FILES: dict[str, tuple[type, tuple[int, ...]]] = {"starts": (np.int64, (2,)), "lengths": (np.int32, (2,)), "labels": (np.int8, ())}
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What each row is made of. The arrays may be memory-mapped."""
+
+    starts: np.ndarray  # int64 [examples, 2], where A and B begin in the store
+    lengths: np.ndarray  # int32 [examples, 2], their tokens; 0 for B when there is one segment
+    labels: np.ndarray  # int8 [examples], 0 next or in order, 1 random or swapped; 0 when there is one segment
+    random: bool  # whether another pass makes other examples
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def build_examples(
+    store: TokenStore,
+    *,
+    name: str,
+    max_seq_length: int,
+    short_seq_rate: float,
+    seed: int,
+    pass_number: int,
+    documents: str,
+    held_out_rate: float,
+    path: Path | None = None,
+) -> Examples:
+    """All examples of one pass, in the order of the store.
+
+    Args:
+        name: one of `KINDS`.
+        short_seq_rate: share of documents whose examples are short, of a length drawn once per document.
+        documents: "train", "held_out" or "all".
+        path: a folder to keep them in, used again when it holds just these, whole. They are mapped into memory from there, and building
+            them takes memory for one shard (and four bytes a document).
+    Raises: UserError if the name is unknown or a row has no room.
+    """
+    if name not in KINDS:
+        raise UserError(f"examples.name is {name!r}; expected one of {', '.join(KINDS)}")
+    specials = 3 if name in PAIRS else 2  # [CLS] A [SEP] B [SEP], [CLS] A [SEP]
+    if max_seq_length < specials + 2:
+        raise UserError(f"max_seq_length {max_seq_length} is too short for {name}; expected at least {specials + 2}")
+    random = name in PAIRS or short_seq_rate > 0
+    pass_number = pass_number if random else 0
+    members = select_documents(store, documents, seed, held_out_rate)
+
+    def shards() -> Iterator[tuple[np.ndarray, ...]]:
+        for shard in store.shards:
+            if shard.num_sentences:
+                sentences = read_sentences(shard, members, max_seq_length - specials, short_seq_rate, seed, pass_number)
+                if name in PAIRS:
+                    yield make_pairs(store, shard, sentences, members, max_seq_length - specials, swap=name == "sop-pairs")
+                else:
+                    yield pack_sentences(shard, sentences, max_seq_length - specials, cross_documents=name == "full-sentences")
+
+    if path is None:
+        nothing = tuple(np.zeros((0, *shape), dtype) for dtype, shape in FILES.values())
+        return Examples(*map(np.concatenate, zip(nothing, *shards(), strict=True)), random)
+    arguments = {
+        "store": store.manifest["fingerprint"],
+        "name": name,
+        "max_seq_length": max_seq_length,
+        "short_seq_rate": short_seq_rate,
+        "seed": seed,
+        "pass_number": pass_number,
+        "documents": documents,
+        "held_out_rate": held_out_rate,
+    }
+    if not is_whole(path, arguments):
+        shutil.rmtree(path, ignore_errors=True)
+        with atomic_directory(path) as folder:
+            with ExitStack() as stack:
+                files = [stack.enter_context(open(folder / key, "wb")) for key in FILES]
+                for arrays in shards():
+                    for file, array in zip(files, arrays, strict=True):
+                        file.write(array.tobytes())
+            write_manifest(folder, {"examples": arguments})
+    return Examples(*(open_array(path / key, dtype, shape) for key, (dtype, shape) in FILES.items()), random)
+
+
+def is_whole(path: Path, arguments: dict[str, Any]) -> bool:
+    try:
+        return check_manifest(path).get("examples") == arguments
+    except IntegrityError:
+        return False
+
+
+def open_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+    if not path.stat().st_size:  # cannot be mapped
+        return np.zeros((0, *shape), dtype)
+    return np.memmap(path, dtype, "r").reshape(-1, *shape)
+
+
+def held_out(documents: np.ndarray, seed: int, rate: float) -> np.ndarray:
+    """Which of the documents (global numbers) are kept from training: bool of their shape."""
+    return uniform(draws(row_keys(seed, 0, documents), 0, Stream.HELD_OUT)) < rate
+
+
+def select_documents(store: TokenStore, documents: str, seed: int, held_out_rate: float) -> np.ndarray:
+    """The global numbers of the documents that are "train", "held_out" or "all", ascending, uint32."""
+    parts = [np.zeros(0, np.uint32)]
+    for shard in store.shards:
+        numbers = np.arange(shard.document_offset, shard.document_offset + shard.num_documents, dtype=np.uint32)
+        if documents != "all":
+            numbers = numbers[held_out(numbers, seed, held_out_rate) == (documents == "held_out")]
+        parts.append(numbers)
+    return np.concatenate(parts)
+
+
+class Sentences(NamedTuple):
+    """The sentences of a shard; numbers count within it. Each array has one entry a sentence."""
+
+    ends: np.ndarray  # int64, token where it ends
+    document_start: np.ndarray  # int64, the first sentence of its document
+    document_end: np.ndarray  # int64, the sentence behind the last of its document
+    document: np.ndarray  # int64, the global number of its document
+    selected: np.ndarray  # bool, whether its document is
+    target: np.ndarray  # int64, tokens that an example of its document should have
+    keys: np.ndarray  # uint64, the key of its document
+
+
+def read_sentences(shard: Shard, members: np.ndarray, room: int, short_seq_rate: float, seed: int, pass_number: int) -> Sentences:
+    document_ends = shard.document_ends.astype(np.int64)
+    document_starts = np.append(0, document_ends[:-1])
+    numbers = shard.document_offset + np.arange(shard.num_documents)
+    keys = row_keys(seed, pass_number, numbers)
+    short = uniform(draws(keys, 0, Stream.SHORT)) < short_seq_rate
+    target = np.where(short, 2 + below(draws(keys, 0, Stream.TARGET), room - 1), room)
+    selected = np.zeros(len(numbers), bool)
+    begin, end = np.searchsorted(members, np.array([0, len(numbers)], members.dtype) + members.dtype.type(shard.document_offset))
+    selected[members[begin:end] - shard.document_offset] = True
+    columns = (document_starts, document_ends, numbers, selected, target, keys)
+    sizes = document_ends - document_starts
+    return Sentences(shard.sentence_ends.astype(np.int64), *(np.repeat(column, sizes) for column in columns))
+
+
+def make_pairs(
+    store: TokenStore, shard: Shard, sentences: Sentences, members: np.ndarray, room: int, *, swap: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`nsp-pairs`, or with `swap` `sop-pairs`: starts, lengths and labels as in `Examples`."""
+    first = np.arange(len(sentences.ends))
+    keys = draws(sentences.keys, first - sentences.document_start, Stream.CHUNK)
+    end = reach(sentences.ends, first, sentences.target)
+    end = np.minimum(np.maximum(end, first + 2) if swap else end, sentences.document_end)
+    alone = end - first == 1
+    a_end = first + 1 + below(draws(keys, 0, Stream.A_END), end - first - 1)
+    label = below(draws(keys, 0, Stream.LABEL), 2) == 1
+    random = np.zeros_like(alone) if swap or len(members) < 2 else label | alone
+    chunk = walk(np.where(random, a_end, end))  # what a random B leaves unused begins the next chunk
+    chunk = chunk[(sentences.selected & (random | ~alone))[chunk]]
+
+    keys, label, random = keys[chunk], label[chunk], random[chunk]
+    marks = boundary(sentences.ends, np.stack([first[chunk], a_end[chunk], end[chunk]], axis=1)) + shard.token_offset
+    starts, stops = marks[:, :2].copy(), marks[:, 1:].copy()
+    tokens = (sentences.target[chunk] - (stops - starts)[:, 0])[random]
+    starts[random, 1], stops[random, 1] = random_segments(store, members, sentences.document[chunk][random], keys[random], tokens)
+    if swap:
+        starts[label], stops[label] = starts[label, ::-1], stops[label, ::-1]
+    starts, lengths = truncate(starts, stops - starts, room, keys)
+    return starts, lengths.astype(np.int32), (label if swap else random).astype(np.int8)
+
+
+def random_segments(
+    store: TokenStore, members: np.ndarray, documents: np.ndarray, keys: np.ndarray, tokens: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each of `documents` whole sentences of another one, from a random one on, until there are `tokens` or it ends.
+
+    Args:
+        documents: int64 [pairs], global; each among the `members`, of which there are at least two.
+        keys: uint64 [pairs].
+        tokens: int64 [pairs].
+    Returns: where they start and stop, int64 [pairs] each, in the store.
+    """
+    starts, stops = np.zeros_like(documents), np.zeros_like(documents)
+    if not len(documents):
+        return starts, stops
+    number = below(draws(keys, 0, Stream.DOCUMENT), len(members) - 1)
+    other = members[number + (number >= np.searchsorted(members, documents.astype(members.dtype)))].astype(np.int64)
+    shard_numbers = np.searchsorted([shard.document_offset for shard in store.shards], other, side="right") - 1
+    for shard_number in np.unique(shard_numbers):
+        rows = np.flatnonzero(shard_numbers == shard_number)
+        shard = store.shards[shard_number]
+        document = other[rows] - shard.document_offset
+        document_start, document_end = boundary(shard.document_ends, document), shard.document_ends[document].astype(np.int64)
+        first = document_start + below(draws(keys[rows], 0, Stream.SENTENCE), document_end - document_start)
+        end = np.minimum(reach(shard.sentence_ends, first, tokens[rows]), document_end)
+        starts[rows] = boundary(shard.sentence_ends, first) + shard.token_offset
+        stops[rows] = boundary(shard.sentence_ends, end) + shard.token_offset
+    return starts, stops
+
+
+def truncate(starts: np.ndarray, lengths: np.ndarray, room: int, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Google's `truncate_seq_pair`: while A and B have more than `room` tokens, the longer one (B if neither is) loses one at its front
+    or its end, by the flip of a coin. How many each loses follows from the lengths; how many of them at the front is counted in random bits.
+
+    Args:
+        starts, lengths: int64 [pairs, 2].
+        keys: uint64 [pairs].
+    Returns: the new starts and lengths.
+    """
+    difference = lengths[:, 0] - lengths[:, 1]
+    excess = np.maximum(lengths.sum(axis=1) - room, 0)
+    longer = np.minimum(excess, abs(difference))
+    both = excess - longer
+    cut = np.stack([both // 2 + longer * (difference > 0), both - both // 2 + longer * (difference < 0)], axis=1)
+    front = np.stack([heads(cut[:, 0], keys, Stream.FRONT_A), heads(cut[:, 1], keys, Stream.FRONT_B)], axis=1)
+    return starts + front, lengths - cut
+
+
+def heads(flips: np.ndarray, keys: np.ndarray, stream: Stream) -> np.ndarray:
+    """How many of so many flips of a coin show heads: int64 [rows], counted in random bits, 64 a draw."""
+    count = np.zeros(len(flips), np.int64)
+    done = 0
+    while len(rows := np.flatnonzero(flips > done)):
+        bits = np.unpackbits(draws(keys[rows], done, stream).astype("<u8").view(np.uint8).reshape(-1, 8), axis=1)
+        count[rows] += (bits & (np.arange(64) < (flips[rows] - done)[:, None])).sum(axis=1, dtype=np.int64)
+        done += 64
+    return count
+
+
+def pack_sentences(
+    shard: Shard, sentences: Sentences, room: int, *, cross_documents: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`doc-sentences`, or with `cross_documents` `full-sentences`: starts, lengths and labels as in `Examples`.
+
+    As many sentences in a row as fit, at least one; a sentence longer than the room is cut into pieces of that room first. With
+    `cross_documents` they may be of several documents, but not skip one that is not selected, nor leave the shard.
+    """
+    sentence_starts = np.append(0, sentences.ends[:-1])
+    pieces = -(-(sentences.ends - sentence_starts) // room)
+    sentence = np.repeat(np.arange(len(pieces)), pieces)
+    begins = sentence_starts[sentence] + room * ragged_range(pieces)
+    ends = np.append(begins[1:], sentences.ends[-1])
+    selected = sentences.selected[sentence]
+    runs = np.diff(selected, prepend=selected[0]).cumsum() if cross_documents else sentences.document[sentence]
+    end = np.searchsorted(ends, begins + sentences.target[sentence], side="right")
+    end = np.clip(end, np.arange(len(begins)) + 1, np.searchsorted(runs, runs, side="right"))
+    chunk = walk(end)
+    chunk = chunk[selected[chunk]]
+    starts = begins[chunk] + shard.token_offset
+    lengths = ends[end[chunk] - 1] - begins[chunk]
+    nothing = np.zeros(len(chunk), np.int8)
+    return np.stack([starts, starts], axis=1), np.stack([lengths, nothing], axis=1).astype(np.int32), nothing
+
+
+def boundary(ends: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Where things begin that end at `ends`, one behind the other: int64 of the shape of `numbers`, which may be one past the last."""
+    return np.where(numbers > 0, ends[numbers - 1], 0).astype(np.int64)
+
+
+def reach(ends: np.ndarray, first: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Sentences from `first` on until there are at least `tokens`: the number behind the last, at least one and maybe past the end."""
+    wanted = boundary(ends, first) + np.maximum(tokens, 1)
+    return np.searchsorted(ends, wanted.astype(ends.dtype)) + 1
+
+
+def walk(successors: np.ndarray) -> np.ndarray:
+    """0, its successor, the successor of that, ... as long as they are within the array."""
+    following, at, path = successors.tolist(), 0, []
+    while at < len(following):
+        path.append(at)
+        at = following[at]
+    return np.array(path, np.int64)

@@ -1,0 +1,23 @@
+"""WordPiece masking (Devlin et al. 2018, the original BERT): every piece is chosen on its own, `##` continuations too."""
+
+from typing import Any
+
+import numpy as np
+
+from wholeword.core.interfaces import Masked
+from wholeword.plugins.masking.whole_word import WholeWord
+
+
+class WordPiece:
+    """Whole word masking with every piece a word.
+
+    Args:
+        rate: share of the pieces of a row to choose, [CLS] and [SEP] counted, in (0, 1].
+    Raises: UserError if the rate is none.
+    """
+
+    def __init__(self, *, rate: float = 0.15):
+        self._whole_word = WholeWord(rate=rate)
+
+    def mask(self, ids: np.ndarray, word_starts: np.ndarray, candidates: np.ndarray, sample_ids: np.ndarray, **context: Any) -> Masked:
+        return self._whole_word.mask(ids, np.ones_like(word_starts), candidates, sample_ids, **context)
