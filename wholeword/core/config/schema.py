@@ -1,0 +1,70 @@
+"""The JSON schema of recipes, for editors: `python -m wholeword.core.config.schema > wholeword/recipes/schema.json`."""
+
+import inspect
+import json
+from typing import Any
+
+from pydantic import PydanticUserError, TypeAdapter
+
+from wholeword.core.config.recipe import Recipe
+from wholeword.core.hookspecs import PROJECT
+from wholeword.core.registry import registry
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The models of `recipe.py`, with the names and settings of the built-in plugins as offers: others are allowed."""
+    schema = _without_titles(Recipe.model_json_schema())
+    recipe = schema["properties"]
+    for kind in ("segmenter", "masking", "optimizer", "backend"):
+        definition = schema["$defs"][recipe[kind]["$ref"].rsplit("/", 1)[1]]
+        settings = definition["anyOf"][1]
+        name = _offer(kind) | {"description": settings["properties"]["name"]["description"]}
+        recipe[kind] = {
+            "description": recipe[kind]["description"],
+            "anyOf": [_offer(kind), settings | {"properties": settings["properties"] | {"name": name}, "allOf": _settings(kind)}],
+        }
+    for kind, names in (("masking", schema["$defs"]["EvaluationSection"]["properties"]["maskings"]), ("exporter", recipe["export"])):
+        names["items"] = _offer(kind)
+    recipe["store"]["type"] = ["string", "null"]
+    schema["$defs"] = {name: value for name, value in schema["$defs"].items() if name not in ("PluginSection", "MaskingSection")}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "wholeword recipe", **schema}
+
+
+def _offer(kind: str) -> dict[str, Any]:
+    return {"anyOf": [{"enum": _builtin(kind)}, {"type": "string"}]}
+
+
+def _builtin(kind: str) -> list[str]:
+    return sorted(entry.name for entry in registry.entries if entry.kind == kind and entry.distribution == PROJECT)
+
+
+def _settings(kind: str) -> list[dict[str, Any]]:
+    """For each built-in plugin: if it is the one, then its settings have these types."""
+    return [
+        {
+            "if": {"properties": {"name": {"const": name}}},
+            "then": {"properties": {key: _type(parameter) for key, parameter in registry.parameters(kind, f"{PROJECT}:{name}").items()}},
+        }
+        for name in _builtin(kind)
+    ]
+
+
+def _type(parameter: inspect.Parameter) -> dict[str, Any]:
+    try:
+        schema = TypeAdapter(parameter.annotation).json_schema()
+    except PydanticUserError:
+        return {}
+    return schema if parameter.default is parameter.empty else schema | {"default": parameter.default}
+
+
+def _without_titles(node: Any) -> Any:
+    """Pydantic makes a title of every name; beside the name it says nothing."""
+    if isinstance(node, list):
+        return [_without_titles(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: _without_titles(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(recipe_schema(), ensure_ascii=False, indent=1))

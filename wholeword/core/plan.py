@@ -1,0 +1,233 @@
+"""What a recipe will do and need, in numbers, without doing it: `wholeword check`.
+
+Tokens are counted in the token store where there is one, and else estimated from the beginnings of three files. All else is arithmetic:
+
+    epochs      rows x (max_seq_length - special pieces) / tokens in training; an upper bound, for rows that are full
+    FLOPs       `wholeword.core.model.flops_per_token` for every position
+    memory      float32 weights, gradients and two moments: 16 bytes a parameter; for each row that is computed at once 34 bytes (16-bit;
+                68 in float32) a position, layer and unit of width (Korthikanti et al. 2022, arXiv:2205.05198, without attention scores)
+                and 12 bytes a logit of the MLM head
+    disk        store: 2.2 bytes a token (ids, start bits, sentence and document ends); a checkpoint: weights and two moments, and one more
+                than are kept while it is written; an export: the weights twice (.bin and .safetensors)
+"""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wholeword.core.config.recipe import PAIRS, Recipe
+from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks, read_documents
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.errors import UserError
+from wholeword.core.files import MANIFEST, read_manifest
+from wholeword.core.model import count_parameters, flops_per_token, model_config
+
+SAMPLE_BYTES = 4 << 20  # of each of three files
+LETTERS_PER_PIECE = 2.3  # of Latin words and numbers, measured with Google's Chinese vocabulary on manuals and Wikipedia; Chinese: 1
+LETTERS = re.compile("[0-9A-Za-z]+")
+WIDE_VOCABULARY = 65536  # above, ids take 4 bytes
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    max_seq_length: int
+    batch_size: int
+    steps: int
+    max_predictions: int
+    token_positions: int  # padding and special pieces included
+    epochs: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All sizes in bytes."""
+
+    name: str
+    state: str  # exact | estimated: how the corpus was counted
+    num_documents: int
+    num_sentences: int
+    num_tokens: int
+    vocab_size: int
+    num_parameters: int
+    phases: list[PhasePlan]
+    token_positions: int
+    flops: float
+    state_bytes: int  # weights, gradients and moments
+    row_bytes: int  # for each row of the longest phase that is computed at once
+    store_bytes: int
+    checkpoint_bytes: int
+    export_bytes: int
+    notes: list[str]
+
+    def lines(self) -> list[str]:
+        """The plan for people."""
+        about = "" if self.state == "exact" else "about "
+        lines = [
+            f"corpus ({self.state}): {about}{self.num_documents:,} documents, {self.num_sentences:,} sentences, {self.num_tokens:,} tokens",
+            *self.notes,
+            f"model: {self.num_parameters:,} parameters, {self.vocab_size:,} pieces",
+        ]
+        for number, phase in enumerate(self.phases, 1):
+            shape = f"{phase.steps:,} steps of {phase.batch_size:,} x {phase.max_seq_length}, {phase.max_predictions} predictions a row"
+            cost = f"{_count(phase.token_positions)} token positions, {about}{phase.epochs:,.1f} epochs, {phase.flops:.2g} FLOPs"
+            lines.append(f"phase {number}: {shape}: {cost}")
+        if len(self.phases) > 1:
+            lines.append(f"together: {_count(self.token_positions)} token positions, {self.flops:.2g} FLOPs")
+        rows = f"and about {_bytes(self.row_bytes)} for each row computed at once"
+        lines.append(f"memory: {_bytes(self.state_bytes)} for weights, gradients and moments, {rows}")
+        lines.append(
+            f"disk: {_bytes(self.store_bytes)} store, {_bytes(self.checkpoint_bytes)} checkpoints, {_bytes(self.export_bytes)} export"
+        )
+        return lines
+
+
+def plan(recipe: Recipe, store: Path | str | None = None) -> Plan:
+    """Work the numbers of a recipe out.
+
+    Args:
+        store: a token store to count in; by default the recipe's, if it has been prepared.
+    Raises: UserError if the vocabulary or the corpus is not there; IntegrityError if the store is damaged.
+    """
+    folder = Path(store or recipe.store)
+    corpus = _counted(folder) if (folder / MANIFEST).exists() else _estimated(recipe)
+    config = _model(recipe, corpus.vocab_size)
+    num_parameters = count_parameters(config)
+    num_special = 3 if recipe.examples.name in PAIRS else 2
+    num_trained = corpus.num_tokens * (1 - recipe.evaluation.held_out_rate)
+    unit_bytes = 34 if recipe.backend.settings.get("precision") == "bf16" else 68
+    phases, row_bytes = [], []
+    for phase in recipe.phases:
+        length, predictions, rows = phase.max_seq_length, phase.max_predictions, phase.batch_size * phase.steps
+        phases.append(
+            PhasePlan(
+                max_seq_length=length,
+                batch_size=phase.batch_size,
+                steps=phase.steps,
+                max_predictions=predictions,
+                token_positions=rows * length,
+                epochs=rows * (length - num_special) / max(num_trained, 1),
+                flops=rows * length * flops_per_token(config, length, predictions),
+            )
+        )
+        row_bytes.append(unit_bytes * length * config["num_hidden_layers"] * config["hidden_size"] + 12 * predictions * corpus.vocab_size)
+    weights = 4 * num_parameters
+    return Plan(
+        name=recipe.name,
+        **corpus._asdict(),
+        num_parameters=num_parameters,
+        phases=phases,
+        token_positions=sum(phase.token_positions for phase in phases),
+        flops=sum(phase.flops for phase in phases),
+        state_bytes=4 * weights,
+        row_bytes=max(row_bytes),
+        checkpoint_bytes=(recipe.checkpoint.keep + 1) * 3 * weights,
+        export_bytes=2 * weights * len(recipe.export),
+    )
+
+
+class Corpus(NamedTuple):
+    state: str
+    num_documents: int
+    num_sentences: int
+    num_tokens: int
+    vocab_size: int
+    store_bytes: int
+    notes: list[str]
+
+
+def _counted(store: Path) -> Corpus:
+    manifest = read_manifest(store)
+    counts = manifest["counts"]
+    size = sum(entry["size"] for entry in manifest["files"].values())
+    vocab_size = len(Vocabulary.read(store / "vocab.txt"))
+    return Corpus("exact", counts["num_documents"], counts["num_sentences"], counts["num_tokens"], vocab_size, size, [])
+
+
+def _estimated(recipe: Recipe) -> Corpus:
+    """Counts of three samples, scaled to the size of all files."""
+    corpus, tokenizer = recipe.corpus, recipe.tokenizer
+    vocab_size = tokenizer.train or len(Vocabulary.read(recipe.base_folder / str(tokenizer.vocab)))
+    files = expand_files(corpus, recipe.base_folder)
+    documents: list[tuple[str, ...]] = []
+    num_read = 0
+    for number in sorted({0, len(files) // 2, len(files) - 1}):
+        data, size = _sample(files[number].path)
+        sample = Chunk(0, [Span(str(files[number].path), 1, data)])
+        documents += [tuple(sentences) for _, sentences in read_documents(sample, corpus, Counter())]
+        num_read += size
+    notes = []
+    if corpus.drop_duplicates:
+        distinct = list(dict.fromkeys(documents))
+        num_repeats = len(documents) - len(distinct)
+        notes.append(f"repeats: {num_repeats:,} of the {len(documents):,} documents read for the estimate; they are left out")
+        documents = distinct
+    scale = sum(file.size for file in files) / max(num_read, 1)
+    num_tokens = round(scale * sum(map(_tokens, chain.from_iterable(documents))))
+    return Corpus(
+        state="estimated",
+        num_documents=len(files) if corpus.documents == "file" else round(scale * len(documents)),
+        num_sentences=round(scale * sum(map(len, documents))),
+        num_tokens=num_tokens,
+        vocab_size=vocab_size,
+        store_bytes=round(num_tokens * (2.2 if vocab_size <= WIDE_VOCABULARY else 4.2)),
+        notes=notes,
+    )
+
+
+def _sample(path: Path) -> tuple[bytes, int]:
+    """Whole lines from the beginning of a file, and how many bytes of the file they took."""
+    data, size = b"", 0
+    for block, position in read_blocks(path):
+        data, size = data + block, position
+        if len(data) >= SAMPLE_BYTES:
+            lines = data[: data.rfind(b"\n") + 1]
+            data = lines or data.decode("utf-8", "ignore").encode()  # of a line without end, whole characters
+            break
+    return data.removeprefix(BYTE_ORDER_MARK), size
+
+
+def _tokens(sentence: str) -> float:
+    """About how many pieces a sentence has."""
+    letters = sum(map(len, LETTERS.findall(sentence)))
+    return len("".join(sentence.split())) - letters + letters / LETTERS_PER_PIECE
+
+
+def _model(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
+    """The keys of bert_config.json: from the recipe, and what it leaves open from the folder it starts from."""
+    section = recipe.model
+    told = section.sizes()
+    if section.init_folder is not None:
+        folder = recipe.base_folder / section.init_folder
+        path = next((folder / name for name in ("config.json", "bert_config.json") if (folder / name).is_file()), None)
+        if path is not None:
+            told = _json(path) | {key: value for key, value in told.items() if key != "size"}
+    if section.layers is not None:
+        told["num_hidden_layers"] = len(section.layers)
+    return model_config(told | {"vocab_size": vocab_size}, vocab_size)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: no JSON; expected the configuration of a BERT") from None
+
+
+def _count(number: float) -> str:
+    """`52.4 B`: thousands, millions, billions, trillions."""
+    for power, unit in enumerate(["", " K", " M", " B"]):
+        if number < 999.5 * 1000**power:
+            return f"{number / 1000**power:.3g}{unit}"
+    return f"{number / 1000**4:.3g} T"
+
+
+def _bytes(number: float) -> str:
+    for power, unit in enumerate(["B", "KiB", "MiB", "GiB", "TiB"]):
+        if number < 1000 * 1024**power:
+            return f"{number / 1024**power:.3g} {unit}"
+    return f"{number / 1024**5:.3g} PiB"
