@@ -1,0 +1,49 @@
+"""A small model and small batches for the tests of this folder."""
+
+from typing import Any
+
+import numpy as np
+
+from wholeword.core.model import initial_weights, model_config
+from wholeword.plugins.optimizers.adamw import AdamW
+from wholeword.plugins.pytorch import PyTorch
+from wholeword.plugins.pytorch.trainer import PyTorchTrainer
+
+SECTION = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 24, "initializer_range": 0.2}
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+VOCAB_SIZE = 60
+
+
+def toy_config(**section: Any) -> dict[str, Any]:
+    return model_config(SECTION | section, vocab_size=VOCAB_SIZE)
+
+
+def toy_batch(seed: int, *, rows: int = 8, length: int = 24, slots: int = 6, padded: bool = True) -> dict[str, np.ndarray]:
+    """Rows of different lengths with different numbers of predictions, as `wholeword.core.data.batches` makes them."""
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(slots + 2, length + 1, rows) if padded else np.full(rows, length)
+    counts = generator.integers(1, slots + 1, rows)
+    mask = (np.arange(length) < lengths[:, None]).astype(np.int32)
+    used = (np.arange(slots) < counts[:, None]).astype(np.float32)
+    positions = np.stack([np.sort(generator.permutation(n - 1)[:slots]) + 1 for n in lengths])
+    return {
+        "input_ids": (generator.integers(5, VOCAB_SIZE, (rows, length)) * mask).astype(np.int32),
+        "input_mask": mask,
+        "segment_ids": ((np.arange(length) >= lengths[:, None] // 2) * mask).astype(np.int32),
+        "masked_lm_positions": (positions * used).astype(np.int32),
+        "masked_lm_ids": (generator.integers(5, VOCAB_SIZE, (rows, slots)) * used).astype(np.int32),
+        "masked_lm_weights": used,
+        "next_sentence_labels": generator.integers(0, 2, rows).astype(np.int32),
+    }
+
+
+def toy_trainer(
+    config: dict[str, Any], *, seed: int = 1, optimizer: Any = None, next_sentence: bool = True, clip_norm: float = 1.0, **backend: Any
+) -> PyTorchTrainer:
+    return PyTorch(**{"precision": "fp32", "device": "cpu", "threads": 1} | backend).start(
+        config=config,
+        weights=initial_weights(config, seed),
+        optimizer=optimizer or AdamW(),
+        next_sentence=next_sentence,
+        clip_norm=clip_norm,
+    )

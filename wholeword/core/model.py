@@ -1,0 +1,158 @@
+"""What a BERT is made of: its configuration, its tensors by Google's names, their first values, its cost."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wholeword.core.errors import UserError
+
+if TYPE_CHECKING:
+    from wholeword.core.interfaces import ModelFiles, Tensors
+
+# name: (num_hidden_layers, hidden_size, num_attention_heads)
+SIZES = {
+    "tiny": (2, 128, 2),
+    "mini": (4, 256, 4),
+    "small": (4, 512, 8),
+    "rbt3": (3, 768, 12),
+    "rbt4": (4, 768, 12),
+    "rbt6": (6, 768, 12),
+    "rbtl3": (3, 1024, 16),
+    "base": (12, 768, 12),
+    "large": (24, 1024, 16),
+}
+
+
+def model_config(section: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:
+    """The keys of `bert_config.json` for a recipe's `model` section.
+
+    Args:
+        section: optionally `size`, a key of SIZES; any key of `bert_config.json` beside it wins. Without a size the model is `base`.
+    Raises: UserError for an unknown size, or a hidden size that the heads do not divide.
+    """
+    size = section.get("size") or "base"
+    if size not in SIZES:
+        raise UserError(f"model.size: {size!r}; expected one of {', '.join(SIZES)}")
+    num_hidden_layers, hidden_size, num_attention_heads = SIZES[size]
+    config: dict[str, Any] = {
+        "attention_probs_dropout_prob": 0.1,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "hidden_size": hidden_size,
+        "initializer_range": 0.02,
+        "intermediate_size": None,
+        "max_position_embeddings": 512,
+        "num_attention_heads": num_attention_heads,
+        "num_hidden_layers": num_hidden_layers,
+        "type_vocab_size": 2,
+        "vocab_size": vocab_size,
+    }
+    config |= {key: section[key] for key in config.keys() & section.keys() if section[key] is not None}
+    if config["intermediate_size"] is None:
+        config["intermediate_size"] = 4 * config["hidden_size"]
+    if config["hidden_size"] % config["num_attention_heads"]:
+        raise UserError(f"model.hidden_size: {config['hidden_size']} is not a multiple of {config['num_attention_heads']} attention heads")
+    return config
+
+
+def tensor_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a model for pre-training, by canonical name. The MLM decoder is the word embeddings."""
+    vocab_size, hidden_size, intermediate_size = config["vocab_size"], config["hidden_size"], config["intermediate_size"]
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def dense(name: str, size_in: int, size_out: int) -> None:
+        shapes[f"{name}/kernel"] = (size_in, size_out)
+        shapes[f"{name}/bias"] = (size_out,)
+
+    def layer_norm(name: str) -> None:
+        shapes[f"{name}/gamma"] = shapes[f"{name}/beta"] = (hidden_size,)
+
+    shapes["bert/embeddings/word_embeddings"] = (vocab_size, hidden_size)
+    shapes["bert/embeddings/position_embeddings"] = (config["max_position_embeddings"], hidden_size)
+    shapes["bert/embeddings/token_type_embeddings"] = (config["type_vocab_size"], hidden_size)
+    layer_norm("bert/embeddings/LayerNorm")
+    for number in range(config["num_hidden_layers"]):
+        layer = f"bert/encoder/layer_{number}"
+        for projection in ("query", "key", "value"):
+            dense(f"{layer}/attention/self/{projection}", hidden_size, hidden_size)
+        dense(f"{layer}/attention/output/dense", hidden_size, hidden_size)
+        layer_norm(f"{layer}/attention/output/LayerNorm")
+        dense(f"{layer}/intermediate/dense", hidden_size, intermediate_size)
+        dense(f"{layer}/output/dense", intermediate_size, hidden_size)
+        layer_norm(f"{layer}/output/LayerNorm")
+    dense("bert/pooler/dense", hidden_size, hidden_size)
+    dense("cls/predictions/transform/dense", hidden_size, hidden_size)
+    layer_norm("cls/predictions/transform/LayerNorm")
+    shapes["cls/predictions/output_bias"] = (vocab_size,)
+    shapes["cls/seq_relationship/output_weights"] = (2, hidden_size)
+    shapes["cls/seq_relationship/output_bias"] = (2,)
+    return shapes
+
+
+def initial_weights(config: Mapping[str, Any], seed: int, names: Iterable[str] | None = None) -> "Tensors":
+    """First values, float32: a normal of deviation `initializer_range` cut at two deviations; LayerNorms 1 and 0; biases 0.
+
+    A tensor's values depend on the seed and its name alone.
+
+    Args:
+        names: the tensors wanted; all by default.
+    Source: `create_initializer` of google-research/bert `modeling.py`.
+    """
+    shapes = tensor_shapes(config)
+    return {name: _first_values(name, shapes[name], config["initializer_range"], seed) for name in names or shapes}
+
+
+def _first_values(name: str, shape: tuple[int, ...], deviation: float, seed: int) -> np.ndarray:
+    if name.endswith("gamma"):
+        return np.ones(shape, np.float32)
+    if name.endswith(("beta", "bias")):
+        return np.zeros(shape, np.float32)
+    key = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
+    values = generator.standard_normal(shape, np.float32)
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = generator.standard_normal(np.count_nonzero(outside), np.float32)
+    return values * np.float32(deviation)
+
+
+def take_layers(model: "ModelFiles", layers: Sequence[int]) -> "ModelFiles":
+    """A model of some of the layers, in the order given; embeddings, pooler and heads stay (RBT3 is layers 0, 1, 2 of RoBERTa-wwm-ext).
+
+    Raises: UserError if a layer is not there.
+    """
+    num_hidden_layers = model.config["num_hidden_layers"]
+    if missing := [layer for layer in layers if not 0 <= layer < num_hidden_layers]:
+        raise UserError(f"model.init.layers: no layer {missing[0]}; the model has layers 0 to {num_hidden_layers - 1}")
+    weights = {name: array for name, array in model.weights.items() if "/layer_" not in name}
+    for new, old in enumerate(layers):
+        prefix = f"bert/encoder/layer_{old}/"
+        taken = {name: array for name, array in model.weights.items() if name.startswith(prefix)}
+        weights |= {name.replace(prefix, f"bert/encoder/layer_{new}/"): array for name, array in taken.items()}
+    return model._replace(config=model.config | {"num_hidden_layers": len(layers)}, weights=weights)
+
+
+def count_parameters(config: Mapping[str, Any], *, num_labels: int | None = None) -> int:
+    """Parameters of the whole model for pre-training, or of a classifier with `num_labels` labels (encoder, pooler and classifier).
+
+    The published counts are those of a classifier for XNLI's three labels.
+    """
+    shapes = tensor_shapes(config)
+    if num_labels is None:
+        return sum(map(prod, shapes.values()))
+    return sum(prod(shape) for name, shape in shapes.items() if name.startswith("bert/")) + num_labels * (config["hidden_size"] + 1)
+
+
+def flops_per_token(config: Mapping[str, Any], max_seq_length: int, predictions_per_row: float) -> float:
+    """Floating-point operations of one training step, forward and backward, for each token of a row.
+
+    6 a parameter of a matrix product, 12 L H a layer for the attention products, and the MLM head on the predictions alone; what is
+    recomputed or wasted on padding does not count. The pooler and the NSP head, one position a row, are left out.
+    Source: Chowdhery et al. 2022 (arXiv:2204.02311), appendix B.
+    """
+    hidden_size, intermediate_size = config["hidden_size"], config["intermediate_size"]
+    layer = 6 * (4 * hidden_size**2 + 2 * hidden_size * intermediate_size) + 12 * max_seq_length * hidden_size
+    head = 6 * (hidden_size**2 + hidden_size * config["vocab_size"])
+    return config["num_hidden_layers"] * layer + head * predictions_per_row / max_seq_length

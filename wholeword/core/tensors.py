@@ -1,0 +1,47 @@
+"""Named arrays in a file: safetensors, written through our own file object so that a full disk is an error with a number."""
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from wholeword.core.errors import IntegrityError
+from wholeword.core.files import disk_errors
+
+if TYPE_CHECKING:
+    from wholeword.core.interfaces import Tensors
+
+TYPES = {"float64": "F64", "int64": "I64", "float32": "F32", "int32": "I32", "float16": "F16"}
+
+
+def write_tensors(path: Path | str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+    """Write the bytes that `safetensors.numpy.save_file` would, with memory for one array more at a time, not for all.
+
+    Raises: DiskError if there is no room; the file is then broken.
+    """
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # so that every array is aligned
+    end = 0
+    for name in order:
+        array = tensors[name]
+        start, end = end, end + array.nbytes
+        header[name] = {"dtype": TYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with disk_errors(path, needed=8 + len(text) + end), open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name in order:
+            file.write(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)
+
+
+def read_tensors(path: Path | str) -> "Tensors":
+    """Raises: IntegrityError if it is no whole safetensors file; a changed number inside shows only against a sha256."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, AttributeError, TypeError) as error:  # the last two: a type that NumPy does not have
+        raise IntegrityError(f"{path}: not a safetensors file that NumPy can read ({error})") from None

@@ -1,0 +1,70 @@
+"""Models as transformers reads them: `pytorch_model.bin`, `model.safetensors`, configuration, tokenizer and a model card."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.files import disk_errors, to_json, write_file
+from wholeword.core.interfaces import ModelFiles
+from wholeword.core.tensors import write_tensors
+from wholeword.exporters.model_card import model_card
+from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, to_framework
+
+
+class PyTorchBin:
+    """Every file that the classes BertModel, BertForMaskedLM and BertForPreTraining and both BertTokenizers look for."""
+
+    def export(self, model: ModelFiles, folder: Path) -> None:
+        """An NSP head that was not trained is left out. Raises: DiskError."""
+        left_out = () if model.next_sentence else ("cls/seq_relationship/",)
+        tensors = to_framework({name: array for name, array in model.weights.items() if not name.startswith(left_out)}, "transformers")
+        write_tensors(folder / "model.safetensors", tensors, metadata={"format": "pt"})
+        _write_bin(folder / "pytorch_model.bin", tensors)
+        write_file(folder / "config.json", to_json(_config(model)))
+        write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
+        write_file(folder / "tokenizer.json", _tokenizer(model.vocabulary, model.lowercase).encode())
+        write_file(folder / "tokenizer_config.json", to_json(_tokenizer_config(model)))
+        write_file(folder / "README.md", model_card(model).encode())
+
+
+def _write_bin(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    import torch
+
+    state = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in tensors.items()}
+    with disk_errors(path), open(path, "wb") as file:  # given a path, torch.save would hide what the file system said
+        torch.save(state, file)
+
+
+def _config(model: ModelFiles) -> dict[str, Any]:
+    return {
+        "layer_norm_eps": 1e-12,  # of google-research/bert, where it is not a setting
+        **model.config,
+        "architectures": ["BertForPreTraining" if model.next_sentence else "BertForMaskedLM"],
+        "hidden_act": TRANSFORMERS_ACTIVATIONS[model.config["hidden_act"]],
+        "model_type": "bert",  # without these two, transformers guesses classes from the folder's name
+        "tokenizer_class": "BertTokenizer",
+        "pad_token_id": model.vocabulary.pad_id,
+    }
+
+
+def _tokenizer(vocabulary: Vocabulary, lowercase: bool) -> str:
+    from tokenizers.implementations import BertWordPieceTokenizer
+
+    return BertWordPieceTokenizer(vocabulary.ids, lowercase=lowercase).to_str(pretty=True)
+
+
+def _tokenizer_config(model: ModelFiles) -> dict[str, Any]:
+    return {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": model.lowercase,
+        "strip_accents": None,
+        "tokenize_chinese_chars": True,
+        "model_max_length": model.config["max_position_embeddings"],
+        "cls_token": "[CLS]",
+        "mask_token": "[MASK]",
+        "pad_token": "[PAD]",
+        "sep_token": "[SEP]",
+        "unk_token": "[UNK]",
+    }

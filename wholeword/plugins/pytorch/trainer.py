@@ -1,0 +1,262 @@
+"""One BERT in training on PyTorch: transformers' modules, our placement of the heads, our optimizers.
+
+What makes a step cheap: the MLM head sees only the positions that are predicted; rows of like length share a micro batch, which is cut
+to its longest row, and has no attention mask when nothing is padded; clipping happens inside the optimizer's kernel.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import BertConfig, BertForPreTraining
+
+from wholeword.core.errors import UserError
+from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, is_transposed, names
+
+if TYPE_CHECKING:
+    from wholeword.core.interfaces import Optimizer, Tensors
+
+Batch = Mapping[str, np.ndarray]
+
+
+def find_device(name: str, *, threads: int | None) -> torch.device:
+    """The device of this name ("auto": the first CUDA device, or the CPU). Raises: UserError if it is not there."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"backend.device: {name!r}; expected auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"backend.device: {name!r}, but PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware; elsewhere bf16 is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def build_model(config: Mapping[str, Any], device: torch.device) -> BertForPreTraining:
+    """transformers' model with SDPA attention, its parameters not initialised.
+
+    Args:
+        config: the keys of `bert_config.json`.
+    """
+    activation = TRANSFORMERS_ACTIVATIONS[config["hidden_act"]]
+    # subtle: without `pad_token_id` the embedding of [PAD] learns like any other, as in Google's code; random replacements draw it.
+    bert_config = BertConfig(**{**config, "hidden_act": activation, "pad_token_id": None, "attn_implementation": "sdpa"})
+    with torch.device("meta"):
+        model = BertForPreTraining(bert_config)
+    model.to_empty(device=device)
+    model.tie_weights()
+    embeddings = model.bert.embeddings
+    embeddings.position_ids.copy_(torch.arange(config["max_position_embeddings"]))
+    embeddings.token_type_ids.zero_()
+    return model
+
+
+class MicroBatch(NamedTuple):
+    """Some rows of a batch, ready for the model. B rows, L length, N predictions that count."""
+
+    rows: np.ndarray  # which rows of the batch
+    slots: tuple[np.ndarray, np.ndarray]  # row and slot of every prediction, as an index of [batch, predictions]
+    ids: Tensor  # [B, L]
+    segments: Tensor  # [B, L]
+    mask: Tensor | None  # bool [B, 1, 1, L], None where no row is padded
+    positions: Tensor  # [N], into the B * L tokens
+    labels: Tensor  # [N]
+    weights: Tensor  # [N]
+    next_sentence_labels: Tensor  # [B]
+
+
+class PyTorchTrainer:
+    """See `wholeword.core.interfaces.Trainer`."""
+
+    def __init__(
+        self,
+        *,
+        config: Mapping[str, Any],
+        weights: "Tensors",
+        optimizer: "Optimizer",
+        next_sentence: bool,
+        clip_norm: float,
+        device: torch.device,
+        bf16: bool,
+        micro_batch_size: int | None,
+    ):
+        self.config, self.next_sentence, self.clip_norm = config, next_sentence, clip_norm
+        self.device, self.bf16, self.micro_batch_size = device, bf16, micro_batch_size
+        self.model = build_model(config, device)
+        transformers_names = names("transformers", num_hidden_layers=config["num_hidden_layers"])
+        self.parameters = {name: self.model.get_parameter(other) for name, other in transformers_names.items()}
+        _fill(self.parameters, weights, what="weights")
+        self.optimizer = optimizer.build("pytorch", self.parameters.items())
+
+    def train_steps(self, batches: Iterable[Batch], *, learning_rates: Sequence[float], seeds: Sequence[int]) -> list[dict[str, float]]:
+        """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
+        self.model.train()
+        skip = torch.zeros((), device=self.device)  # 1 from the first step on whose gradient is not finite
+        counts, measured = [], []  # counts are known here, what is measured stays on the device until the end
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
+                torch.manual_seed(seed)
+                sums = self._backward(batch)
+                norm = torch.nn.utils.get_total_norm([tensor.grad for tensor in self.parameters.values() if tensor.grad is not None])
+                skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
+                self.optimizer.step(learning_rate, divisor=(norm / self.clip_norm).clamp(min=1.0), skip=skip)
+                weights = batch["masked_lm_weights"]
+                counts.append((float(weights.sum()), float(np.count_nonzero(weights)), float(len(weights))))
+                measured.append(torch.cat([sums, torch.stack([norm, skip])]))
+        metrics = []
+        for (total_weight, mlm_count, nsp_count), values in zip(counts, torch.stack(measured).tolist() if measured else [], strict=True):
+            mlm_sum, mlm_correct, nsp_sum, nsp_correct, grad_norm, skipped = values
+            mlm_loss, nsp_loss = mlm_sum / total_weight, nsp_sum / nsp_count
+            metrics.append({"loss": mlm_loss + nsp_loss, "mlm_loss": mlm_loss, "mlm_correct": mlm_correct, "mlm_count": mlm_count})
+            if self.next_sentence:
+                metrics[-1] |= {"nsp_loss": nsp_loss, "nsp_correct": nsp_correct, "nsp_count": nsp_count}
+            metrics[-1]["grad_norm"] = grad_norm
+            if skipped:
+                break
+        return metrics
+
+    def _backward(self, batch: Batch) -> Tensor:
+        """Set the gradients of the step's loss; return the sums of MLM loss, MLM hits, NSP loss and NSP hits, float32 [4]."""
+        self.model.zero_grad()
+        total_weight, num_rows = float(batch["masked_lm_weights"].sum()), len(batch["input_ids"])
+        sums = torch.zeros(4, device=self.device)
+        for micro in self._micro_batches(batch):
+            embedded, mlm_logits, nsp_logits = self._forward(micro)
+            mlm_sum = (F.cross_entropy(mlm_logits, micro.labels, reduction="none") * micro.weights).sum()
+            loss, parts = mlm_sum / total_weight, [mlm_sum, _num_hits(mlm_logits, micro.labels)]
+            if nsp_logits is not None:
+                nsp_sum = F.cross_entropy(nsp_logits, micro.next_sentence_labels, reduction="sum")
+                loss, parts = loss + nsp_sum / num_rows, [*parts, nsp_sum, _num_hits(nsp_logits, micro.next_sentence_labels)]
+            loss.backward()
+            # subtle: the lookup stands outside of autograd, which would fill and add a whole [vocab_size, hidden_size] for these few rows
+            words = self.parameters["bert/embeddings/word_embeddings"]
+            words.grad.index_add_(0, micro.ids.flatten(), embedded.grad.flatten(0, 1))
+            sums[: len(parts)] += torch.stack(parts).detach()
+        return sums
+
+    def _forward(self, micro: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The looked-up embeddings [B, L, hidden], the MLM logits [N, vocab_size] and the NSP logits [B, 2], the logits in float32."""
+        words = self.parameters["bert/embeddings/word_embeddings"]
+        embedded = F.embedding(micro.ids, words.detach()).requires_grad_(torch.is_grad_enabled())
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            output = self.model.bert(inputs_embeds=embedded, attention_mask=micro.mask, token_type_ids=micro.segments)
+            mlm_logits = self.model.cls.predictions(output.last_hidden_state.flatten(0, 1).index_select(0, micro.positions))
+            nsp_logits = self.model.cls.seq_relationship(output.pooler_output) if self.next_sentence else None
+        return embedded, mlm_logits.float(), None if nsp_logits is None else nsp_logits.float()
+
+    def _micro_batches(self, batch: Batch) -> Iterator[MicroBatch]:
+        """Cut a batch into micro batches, the longest rows first. Padding stands at the end of a row."""
+        lengths = batch["input_mask"].sum(1)
+        order = np.argsort(-lengths, kind="stable")
+        size = self.micro_batch_size or _comfortable_rows(self.config, batch["input_ids"].shape[1], self.device)
+        for rows in np.split(order, range(size, len(order), size)):
+            length = lengths[rows].max()
+            row, slot = np.nonzero(batch["masked_lm_weights"][rows])
+            mask = np.arange(length) < lengths[rows, None]
+            yield MicroBatch(
+                rows=rows,
+                slots=(rows[row], slot),
+                ids=self._tensor(batch["input_ids"][rows, :length]),
+                segments=self._tensor(batch["segment_ids"][rows, :length]),
+                mask=None if mask.all() else self._tensor(mask[:, None, None, :]),
+                positions=self._tensor(row * length + batch["masked_lm_positions"][rows[row], slot]),
+                labels=self._tensor(batch["masked_lm_ids"][rows[row], slot].astype(np.int64)),
+                weights=self._tensor(batch["masked_lm_weights"][rows[row], slot]),
+                next_sentence_labels=self._tensor(batch["next_sentence_labels"][rows].astype(np.int64)),
+            )
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor if self.device.type == "cpu" else tensor.pin_memory().to(self.device, non_blocking=True)
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch) -> dict[str, np.ndarray]:
+        """As the interface says; slots of weight 0 hold 0 and False."""
+        self.model.eval()
+        slots, num_rows = batch["masked_lm_ids"].shape, len(batch["input_ids"])
+        results: dict[str, np.ndarray] = {"mlm_loss": np.zeros(slots, np.float32), "mlm_correct": np.zeros(slots, bool)}
+        if self.next_sentence:
+            results |= {"nsp_loss": np.zeros(num_rows, np.float32), "nsp_correct": np.zeros(num_rows, bool)}
+        for micro in self._micro_batches(batch):
+            _, mlm_logits, nsp_logits = self._forward(micro)
+            results["mlm_loss"][micro.slots] = F.cross_entropy(mlm_logits, micro.labels, reduction="none").cpu()
+            results["mlm_correct"][micro.slots] = (mlm_logits.argmax(-1) == micro.labels).cpu()
+            if nsp_logits is not None:
+                results["nsp_loss"][micro.rows] = F.cross_entropy(nsp_logits, micro.next_sentence_labels, reduction="none").cpu()
+                results["nsp_correct"][micro.rows] = (nsp_logits.argmax(-1) == micro.next_sentence_labels).cpu()
+        return results
+
+    @torch.no_grad()
+    def predict(self, batch: Batch, top: int) -> tuple[np.ndarray, np.ndarray]:
+        """As the interface says; slots of weight 0 hold 0."""
+        self.model.eval()
+        shape = (*batch["masked_lm_ids"].shape, top)
+        ids, probabilities = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+        for micro in self._micro_batches(batch):
+            best = self._forward(micro)[1].softmax(-1).topk(top)
+            ids[micro.slots], probabilities[micro.slots] = best.indices.cpu(), best.values.cpu()
+        return ids, probabilities
+
+    def weights(self) -> "Tensors":
+        """Copies, by canonical name in canonical layout."""
+        return {name: _to_canonical(parameter, name) for name, parameter in self.parameters.items()}
+
+    def optimizer_state(self) -> "Tensors":
+        """Copies of the optimizer's slots, in the layouts of their tensors."""
+        return {slot: _to_canonical(tensor, slot) for slot, tensor in self.optimizer.slots.items()}
+
+    def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None:
+        """Raises: UserError if they are those of another model or optimizer."""
+        _fill(self.parameters, weights, what="weights")
+        _fill(self.optimizer.slots, optimizer_state, what="optimizer state")
+
+    def reset_optimizer(self) -> None:
+        for tensor in self.optimizer.slots.values():
+            tensor.zero_()
+
+
+@torch.no_grad()
+def _fill(tensors: Mapping[str, Tensor], arrays: "Tensors", *, what: str) -> None:
+    if differing := sorted(tensors.keys() ^ arrays.keys()):
+        raise UserError(f"{what}: {differing[0]} is {'missing' if differing[0] in tensors else 'unknown'} ({len(differing)} names differ)")
+    for name, tensor in tensors.items():
+        array = arrays[name].T if _is_transposed(name) else arrays[name]
+        if array.shape != tensor.shape:
+            raise UserError(f"{what}: {name} has shape {list(arrays[name].shape)}, which does not fit the model")
+        tensor.copy_(torch.from_numpy(np.array(array)))
+
+
+def _to_canonical(tensor: Tensor, name: str) -> np.ndarray:
+    array = tensor.detach().to("cpu", copy=True).numpy()
+    return array.T if _is_transposed(name) else array
+
+
+def _is_transposed(name: str) -> bool:
+    """Whether the tensor, or the tensor whose slot it is, has another layout here than in Google's checkpoints."""
+    return is_transposed(name, "transformers") or is_transposed(name.rpartition("/")[0], "transformers")
+
+
+def _num_hits(logits: Tensor, labels: Tensor) -> Tensor:
+    return (logits.argmax(-1) == labels).sum().float()
+
+
+def _comfortable_rows(config: Mapping[str, Any], max_seq_length: int, device: torch.device) -> int:
+    """Rows of a micro batch when the recipe leaves it to us."""
+    if device.type == "cpu":
+        num_tokens = 2048.0  # more are no faster there (rbt3, 256 to 4,096 tried)
+    else:
+        memory = torch.cuda.get_device_properties(device).total_memory
+        num_tokens = 0.5 * memory / (100 * config["num_hidden_layers"] * config["hidden_size"])  # about 100 bytes of activations each
+    return max(1, int(num_tokens / max_seq_length))
