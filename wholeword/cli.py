@@ -58,7 +58,7 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     loaded = _load(recipe, overrides)
     with observer() as console:
         folder = train_run(loaded, resume=resume, observer=console)
-    for line in _next_commands(folder, loaded):
+    for line in _next_commands(folder):
         click.echo(line)
 
 
@@ -147,9 +147,9 @@ def recipes() -> None:
 @recipes.command("ls")
 def recipes_ls() -> None:
     """List the shipped recipes."""
-    from wholeword.core.config.recipes import describe
+    from wholeword.core.config.recipes import shipped_recipes
 
-    for name, description in describe().items():
+    for name, description in shipped_recipes().items():
         click.echo(f"{name:24} {description}")
 
 
@@ -157,19 +157,19 @@ def recipes_ls() -> None:
 @click.argument("name")
 def recipes_show(name: str) -> None:
     """Print a shipped recipe."""
-    from wholeword.core.config.recipes import read
+    from wholeword.core.config.recipes import read_recipe
 
-    click.echo(read(name), nl=False)
+    click.echo(read_recipe(name), nl=False)
 
 
 @recipes.command("cp")
 @click.argument("name")
-@click.argument("target", type=path_type)
+@click.argument("target", type=path_type, default=".")
 def recipes_cp(name: str, target: Path) -> None:
     """Copy a shipped recipe to a file or folder of your own; refuses to overwrite."""
-    from wholeword.core.config.recipes import copy
+    from wholeword.core.config.recipes import copy_recipe
 
-    click.echo(str(copy(name, target)))
+    click.echo(str(copy_recipe(name, target)))
 
 
 @app.command()
@@ -305,15 +305,18 @@ def _print_previews(previews: list[list[dict[str, Any]]]) -> None:
             console.print(Text(f"  {rows[0]['fallbacks']} span(s) where the segmenter altered the text: single characters there"))
 
 
-def _next_commands(folder: Path, recipe: Any) -> list[str]:
+def _next_commands(folder: Path) -> list[str]:
     exported = folder / "export" / "pytorch-bin"
-    lines = ["", "next:"]
-    if exported.exists():
-        lines += [
-            f"  python -c \"from transformers import pipeline; print(pipeline('fill-mask', '{exported}')('房间很[MASK]净。'))\"",
-            f'  wholeword mask "{_EXAMPLE}" --vocab {exported / "vocab.txt"} --compare wordpiece,whole-word',
-        ]
-    return [*lines, f"  wholeword recipes cp {recipe.name} mine.yaml    # then put your own text into it", f"  less {folder / 'log.jsonl'}"]
+    if not exported.exists():
+        return []
+    return [
+        "",
+        "next:",
+        f"  python -c \"from transformers import pipeline; print(pipeline('fill-mask', '{exported}')('房间很[MASK]净。'))\"",
+        f'  wholeword mask "{_EXAMPLE}" --compare wordpiece,whole-word --vocab {exported / "vocab.txt"}',
+        "  wholeword recipes cp quickstart mine.yaml    # a recipe of your own: put your text into it, then",
+        "  wholeword check mine.yaml && wholeword train mine.yaml",
+    ]
 
 
 _EXAMPLE = "使用语言模型来预测下一个词的probability。"

@@ -86,13 +86,13 @@ class Trainer(Protocol):
 
         Args:
             batches: the seven features of `wholeword.core.data.batches`, one whole step each (split further by the trainer).
-            learning_rates, seeds: one a step; the seed drives dropout, so that nothing random has to be saved.
+            learning_rates, seeds: one a step (it ends with the batches); the seed drives dropout, so that nothing random is saved.
         Returns: per step `loss`, `mlm_loss`, `nsp_loss` (NSP only), `mlm_correct`, `mlm_count`, `nsp_correct`, `nsp_count`, `grad_norm`.
         """
         ...
 
     def evaluate(self, batch: Mapping[str, "Array"]) -> dict[str, "Array"]:
-        """Per prediction: `mlm_loss` float [batch, predictions], `mlm_correct` bool [batch, predictions]; with NSP also `nsp_loss`, `nsp_correct` [batch]."""
+        """Per prediction, [batch, predictions]: `mlm_loss` float, `mlm_correct` bool; with NSP also `nsp_loss`, `nsp_correct` [batch]."""
         ...
 
     def predict(self, batch: Mapping[str, "Array"], top: int) -> tuple["Array", "Array"]:

@@ -42,60 +42,58 @@ class Broken(NamedTuple):
     reason: str
 
 
-def discover(points: list[EntryPoint] | None = None) -> tuple[list[Entry], list[Broken]]:
-    """Load every plugin that is installed.
+class Source(NamedTuple):
+    """An entry point, and whose it is. (importlib parses a distribution's metadata at every question for its name.)"""
 
-    Args:
-        points: the entry points to load; by default those of the group `wholeword`.
-    """
-    if points is None:
-        points = sorted(entry_points(group=PROJECT), key=lambda point: (_distribution(point) != PROJECT, _distribution(point), point.name))
+    distribution: str
+    version: str
+    point: EntryPoint
+
+
+def discover() -> tuple[list[Entry], list[Broken]]:
+    """Load every plugin that is installed: our own first, then by distribution."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
+    sources = [Source(point.dist.name, point.dist.version, point) for point in entry_points(group=PROJECT) if point.dist]
     entries: list[Entry] = []
     broken: list[Broken] = []
-    for point in points:
+    for source in sorted(sources, key=lambda source: (source.distribution != PROJECT, source.distribution, source.point.name)):
         try:
-            found = _offers(manager, point)
+            entries.extend(_offers(manager, source))
         except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit too
-            version = point.dist.version if point.dist else "?"
-            broken.append(
-                Broken(f"{point.name} = {point.value}", _distribution(point), version, f"{type(error).__name__}: {_one_line(error)}")
-            )
-        else:
-            entries.extend(found)
+            where = f"{source.point.name} = {source.point.value}"
+            broken.append(Broken(where, source.distribution, source.version, f"{type(error).__name__}: {_one_line(error)}"))
     return entries, broken
 
 
-def _offers(manager: pluggy.PluginManager, point: EntryPoint) -> list[Entry]:
+def _offers(manager: pluggy.PluginManager, source: Source) -> list[Entry]:
     """The entries of one plugin; raises whatever is wrong with it."""
-    plugin = point.load()
-    manager.register(plugin, name=f"{_distribution(point)}:{point.name}")
+    plugin = source.point.load()
+    manager.register(plugin, name=f"{source.distribution}:{source.point.name}")
     try:
         callers = manager.get_hookcallers(plugin) or []
+        known = ", ".join(HOOKS.values())
         for caller in callers:
             if not caller.has_spec():
-                raise LookupError(f"unknown hook {caller.name!r}{_did_you_mean(caller.name)}; the hooks are {', '.join(HOOKS.values())}")
+                raise LookupError(f"unknown hook {caller.name!r}{_did_you_mean(caller.name)}; the hooks are {known}")
         if not callers:
             raise LookupError(
-                f"{point.value} implements no hook; mark functions with wholeword.hookimpl and name them as in {', '.join(HOOKS.values())}"
+                f"{source.point.value} implements no hook; mark functions with wholeword.hookimpl and name them as in {known}"
             )
         entries: list[Entry] = []
         for kind, hook in HOOKS.items():
             for implementation in getattr(manager.hook, hook).get_hookimpls():
                 if implementation.plugin is plugin:
-                    register = _register(kind, point, entries)
+                    register = _register(kind, source, entries)
                     implementation.function(*[register for _ in implementation.argnames])
         return entries
     finally:
         manager.unregister(plugin)
 
 
-def _register(kind: str, point: EntryPoint, entries: list[Entry]) -> Any:
-    version = point.dist.version if point.dist else "?"
-
+def _register(kind: str, source: Source, entries: list[Entry]) -> Any:
     def register(name: str, target: str, *, extra: str | None = None) -> None:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(f"{HOOKS[kind]}: name {name!r}; expected letters, digits, '-', '_', '.'")
@@ -103,13 +101,9 @@ def _register(kind: str, point: EntryPoint, entries: list[Entry]) -> Any:
             raise ValueError(f"{HOOKS[kind]}: target {target!r} of {name!r}; expected a string 'module:object'")
         if any(entry.name == name and entry.kind == kind for entry in entries):
             raise ValueError(f"{HOOKS[kind]}: {name!r} is registered twice")
-        entries.append(Entry(kind, name, target, _distribution(point), version, extra))
+        entries.append(Entry(kind, name, target, source.distribution, source.version, extra))
 
     return register
-
-
-def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else "?"
 
 
 def _did_you_mean(name: str) -> str:

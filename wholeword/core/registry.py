@@ -108,9 +108,8 @@ class Registry:
         parameters = list(signature.parameters.values())
         wrong = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         if wrong:
-            raise PluginError(
-                f"{kind} {name!r}: {', '.join(wrong)} of {self.find(kind, name).target} must be keyword-only; a recipe gives settings by name"
-            )
+            where = f"{kind} {name!r}: {', '.join(wrong)} of {self.find(kind, name).target}"
+            raise PluginError(f"{where} must be keyword-only; a recipe gives settings by name")
         return {parameter.name: parameter for parameter in parameters}
 
 

@@ -76,7 +76,7 @@ def check_masking(strategy: MaskingStrategy, *, rate: float | None = 0.15, whole
     import numpy as np
 
     vocabulary, batch = _random_batch()
-    ids, word_starts, candidates, sample_ids = batch
+    ids, word_starts, candidates, _ = batch
 
     def mask(rows: Any = slice(None), **changes: Any) -> tuple["np.ndarray", "np.ndarray"]:
         arguments: dict[str, Any] = {"seed": 7, "pass_number": 0, "max_predictions": 40, "vocabulary": vocabulary} | changes

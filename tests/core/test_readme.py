@@ -1,0 +1,65 @@
+"""The READMEs are true: their recipe loads, their plugin keeps its contract, their pictures are what the commands print."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wholeword.core.config import load_recipe
+from wholeword.core.testing import check_segmenter
+
+ROOT = Path(__file__).parents[2]
+READMES = ["README.md", "README.zh.md"]
+
+
+def blocks(readme, language):
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def test_both_languages_show_the_same_code():
+    def code(readme, language):
+        return [[line.split("#")[0].rstrip() for line in block.splitlines()] for block in blocks(readme, language)]
+
+    for language in ("sh", "yaml", "python", "toml", ""):
+        assert code(READMES[0], language) == code(READMES[1], language)
+    headings = [len(re.findall(r"^#+ ", (ROOT / readme).read_text(encoding="utf-8"), re.M)) for readme in READMES]
+    assert headings[0] == headings[1]
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_recipe_loads(readme, tmp_path):
+    [block] = blocks(readme, "yaml")
+    path = tmp_path / "mine.yaml"
+    path.write_text(block, encoding="utf-8")
+    recipe = load_recipe(str(path))
+    assert recipe.masking.name == "whole-word" and recipe.phases[0].max_predictions == 77
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_plugin_works(readme):
+    [source] = [block for block in blocks(readme, "python") if "hookimpl" in block]
+    names = {}
+    exec(source, names)
+    check_segmenter(names["TwoByTwo"]())
+    assert len(source.splitlines()) <= 30
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_picture_is_what_the_command_prints(readme):
+    [command] = [block.strip() for block in blocks(readme, "sh") if block.startswith("wholeword mask")]
+    _, text, rest = re.fullmatch(r'wholeword (mask) "(.*)" (.*)', command).groups()
+    program = [sys.executable, "-m", "wholeword", "mask", text, *rest.split()]
+    printed = subprocess.run(program, capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    assert "\n".join(line.rstrip() for line in printed.splitlines()) + "\n" in blocks(readme, "")
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_command_exists(readme):
+    from wholeword.cli import app
+
+    for block in blocks(readme, "sh"):
+        for command in re.findall(r"wholeword ([a-z]+)", block):
+            assert command in app.commands

@@ -1,0 +1,153 @@
+"""Whole runs, from a text file to an exported model."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wholeword.core.checkpoints import latest_checkpoint, read_checkpoint
+from wholeword.core.config import load_recipe
+from wholeword.core.console import Silent
+from wholeword.core.errors import DivergedError, UserError
+from wholeword.core.run import train
+
+DOCUMENTS = json.loads((Path(__file__).parents[1] / "data" / "google_small" / "documents.json").read_text(encoding="utf-8"))["documents"]
+
+RECIPE = """
+version: 1
+name: small
+seed: 7
+corpus: {files: [corpus.txt], format: sentences}
+segmenter: jieba
+tokenizer: {train: 500, min_frequency: 1}
+examples: nsp-pairs
+masking: {name: whole-word, dynamic: false, dupe_factor: 2}
+model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 64}
+optimizer: {name: lamb, variant: hfl}
+backend: {name: pytorch, precision: fp32, threads: 1, micro_batch_size: 5}
+phases:
+  - {max_seq_length: 32, batch_size: 8, steps: 31, peak_lr: 5.0e-3, warmup_steps: 3}
+  - {max_seq_length: 64, batch_size: 4, steps: 20, peak_lr: 5.0e-3, warmup_steps: 2}
+evaluation: {held_out_rate: 0.2, every: 10, batches: 2, maskings: [wordpiece]}
+checkpoint: {every: 5, keep: 2}
+log: {every: 3}
+export: [pytorch-bin]
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    (tmp_path / "corpus.txt").write_text("\n\n".join("\n".join(document) for document in DOCUMENTS) + "\n", encoding="utf-8")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path
+
+
+def run(recipe, *overrides, **arguments):
+    output = recipe.parent / "run"
+    return train(load_recipe(str(recipe), overrides=[f"output={output}", *overrides]), observer=Silent(), **arguments)
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_recipe_becomes_a_model_that_transformers_loads(recipe):
+    folder = run(recipe)
+    from transformers import AutoModelForPreTraining, AutoTokenizer
+
+    exported = folder / "export" / "pytorch-bin"
+    tokenizer, model = AutoTokenizer.from_pretrained(exported), AutoModelForPreTraining.from_pretrained(exported)
+    inputs = tokenizer("他说今年的鱼比去年少了许多。", return_tensors="pt")
+    assert torch.isfinite(model(**inputs).prediction_logits).all() and type(model).__name__ == "BertForPreTraining"
+    lines = log_of(folder)
+    steps = [(line["phase"], line["step"]) for line in lines[1:] if "held_out" not in line]
+    assert steps == [(1, step) for step in [*range(3, 31, 3), 31]] + [(2, step) for step in [*range(3, 20, 3), 20]]
+    assert [line["lr"] for line in lines[1:] if line.get("step") == 3] == pytest.approx([5e-3 * 2 / 3, 5e-3 * (1 - 2 / 20)])
+    held_out = [(line["phase"], line["step"], line["held_out"]) for line in lines if "held_out" in line]
+    assert held_out == [
+        (phase, step, masking) for phase, stops in ((1, (10, 20, 30, 31)), (2, (10, 20))) for step in stops for masking in ("whole-word", "wordpiece")
+    ]
+    assert lines[-1]["mlm_loss"] < lines[1]["mlm_loss"] and math.isfinite(lines[-2]["nsp_loss"])
+    assert len(list((folder / "checkpoints").iterdir())) == 2
+
+
+def test_a_finished_run_is_not_trained_again(recipe):
+    folder = run(recipe)
+    before = (folder / "log.jsonl").read_bytes(), latest_checkpoint(folder / "checkpoints")
+    assert run(recipe) == folder
+    assert before == ((folder / "log.jsonl").read_bytes(), latest_checkpoint(folder / "checkpoints"))
+
+
+def test_another_recipe_does_not_go_on_with_a_run(recipe):
+    run(recipe, "phases.1.steps=4")
+    with pytest.raises(UserError, match=r"phases\.1\.peak_lr: 0\.005 -> 0\.004"):
+        run(recipe, "phases.1.steps=4", "phases.1.peak_lr=0.004")
+    with pytest.raises(UserError, match="held_out_rate"):
+        run(recipe, "phases.1.steps=4", "evaluation.held_out_rate=0.3")
+    folder = run(recipe, "phases.1.steps=4", "phases.1.peak_lr=0.004", resume="never")
+    assert (folder.parent / "run.1" / "log.jsonl").exists() and log_of(folder) != log_of(folder.parent / "run.1")
+
+
+def test_what_decides_nothing_may_change_when_a_run_goes_on(recipe):
+    whole = run(recipe, f"output={recipe.parent / 'whole'}")
+    run(recipe, "loader_workers=2", "checkpoint.every=7", "backend.micro_batch_size=5")
+    assert (recipe.parent / "run" / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on_to_the_same_end(recipe):
+    whole = run(recipe, f"output={recipe.parent / 'whole'}")
+    command = [sys.executable, "-m", "wholeword", "train", str(recipe), "--set", f"output={recipe.parent / 'run'}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("step 10, held out"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, errors = process.communicate()
+    assert process.returncode == 130 and "Traceback" not in errors and "the same command goes on" in errors
+    _, _, state = read_checkpoint(latest_checkpoint(recipe.parent / "run" / "checkpoints"))
+    assert (state["place"]["phase"], state["place"]["step"]) < (1, 20)
+    resumed = run(recipe)
+    assert (resumed / "log.jsonl").read_bytes() == (whole / "log.jsonl").read_bytes()
+    for one, other in zip(read_checkpoint(latest_checkpoint(whole / "checkpoints"))[:2], read_checkpoint(latest_checkpoint(resumed / "checkpoints"))[:2]):
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def kill(recipe, kills, *arguments):
+    command = [sys.executable, str(Path(__file__).with_name("run_and_kill.py")), str(recipe.parent), str(kills), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_a_run_killed_at_twenty_random_moments_ends_as_one_never_killed(recipe):
+    figures = kill(recipe, 20)
+    assert figures["kills"] >= 20 and figures["finished"] and not figures["failed"] and not figures["different"], figures
+
+
+def test_the_comparison_would_notice_one_forgotten_piece_of_state(recipe):
+    figures = kill(recipe, 6, "forget")
+    assert figures["different"], figures
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_samples(recipe):
+    folder = run(recipe, "phases.1.steps=2")
+    source = folder / "export" / "pytorch-bin"
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(source / "model.safetensors")
+    broken = recipe.parent / "broken"
+    broken.mkdir()
+    for name in ("config.json", "vocab.txt", "tokenizer_config.json"):
+        (broken / name).write_bytes((source / name).read_bytes())
+    weights["bert.embeddings.word_embeddings.weight"] = np.full_like(weights["bert.embeddings.word_embeddings.weight"], np.nan)
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    overrides = [f"output={recipe.parent / 'nan'}", f"model.init={broken}", "tokenizer.train=null", f"tokenizer={{vocab: {broken / 'vocab.txt'}}}"]
+    with pytest.raises(DivergedError, match=r"phase 1, step 1: loss nan.*samples \d+, \d+"):
+        run(recipe, *overrides[:2], overrides[3])

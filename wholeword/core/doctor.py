@@ -1,0 +1,66 @@
+"""What this machine has, for `wholeword doctor` and bug reports."""
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from wholeword.core.errors import PluginError
+from wholeword.core.registry import registry
+
+LIBRARIES = (
+    "numpy tokenizers safetensors pydantic click rich pluggy pyyaml huggingface-hub jieba rjieba "
+    "torch transformers tensorflow keras-hub paddlepaddle paddlenlp ltp snownlp"
+).split()
+
+
+def examine() -> dict[str, dict[str, Any]]:
+    """Machine, versions, plugins; imports every plugin's object, so it may take some seconds."""
+    return {
+        "machine": {
+            "python": f"{platform.python_version()} ({platform.platform()})",
+            "cores": os.cpu_count(),
+            "memory": _memory(),
+            "disk free here": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB",
+        },
+        "libraries": {name: _version(name) for name in ["wholeword", *LIBRARIES]},
+        "plugins": {f"{entry.kind} {entry.qualified_name}": _state(entry.kind, entry.qualified_name) for entry in registry.entries}
+        | {f"broken {plugin.distribution}": plugin.reason for plugin in registry.broken},
+        "backends": {entry.name: _devices(entry.qualified_name) for entry in registry.entries if entry.kind == "backend"},
+    }
+
+
+def _memory() -> str:
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    except (ValueError, OSError, AttributeError):
+        return "unknown"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _state(kind: str, name: str) -> str:
+    """Whether a plugin's object can be made as a recipe without settings would."""
+    try:
+        registry.load(kind, name)
+        if kind == "segmenter" and not name.endswith(":ltp"):  # making an LTP segmenter reads a model
+            registry.create(kind, name)
+    except PluginError as error:
+        return str(error)
+    return "ok"
+
+
+def _devices(name: str) -> str:
+    try:
+        backend = registry.create("backend", name)
+        return backend.describe() if hasattr(backend, "describe") else "ok"
+    except PluginError as error:
+        return str(error)
+    except ModuleNotFoundError as error:
+        return f"not usable: {error}"

@@ -1,0 +1,116 @@
+"""Held-out figures of a masked language model, beside what knowing nothing but piece frequencies would reach."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wholeword.core.interfaces import Trainer
+
+if TYPE_CHECKING:
+    from wholeword.core.data.tokenizer import WordPieceTokenizer
+    from wholeword.core.data.vocabulary import Vocabulary
+
+LONGEST = 5  # words of this many pieces and more are counted together
+
+
+def evaluate(trainer: Trainer, batches: Iterable[Mapping[str, np.ndarray]], *, next_sentence: bool) -> dict[str, Any]:
+    """Loss and accuracy over batches with fixed masks.
+
+    Returns: `mlm_loss` in nats a prediction, `mlm_accuracy`, `mlm_count`, `accuracy_by_word_length` ({"1": ..., "5+": ...}, the length in
+    pieces of the word a prediction belongs to); with NSP also `nsp_loss` and `nsp_accuracy`, a row.
+    """
+    losses, correct, lengths, nsp_losses, nsp_correct = [], [], [], [], []
+    for batch in batches:
+        result = trainer.evaluate(batch)
+        real = batch["masked_lm_weights"] > 0
+        losses.append(result["mlm_loss"][real])
+        correct.append(result["mlm_correct"][real])
+        lengths.append(batch["masked_lm_word_lengths"][real])
+        if next_sentence:
+            rows = batch["input_mask"].any(axis=1)
+            nsp_losses.append(result["nsp_loss"][rows])
+            nsp_correct.append(result["nsp_correct"][rows])
+    loss, hit = np.concatenate(losses).astype(np.float64), np.concatenate(correct)
+    length = np.minimum(np.concatenate(lengths), LONGEST)
+    figures: dict[str, Any] = {"mlm_loss": float(loss.mean()), "mlm_accuracy": float(hit.mean()), "mlm_count": len(loss)}
+    figures["accuracy_by_word_length"] = {
+        f"{size}+" if size == LONGEST else str(size): float(hit[length == size].mean())
+        for size in range(1, LONGEST + 1)
+        if (length == size).any()
+    }
+    if next_sentence:
+        figures["nsp_loss"] = float(np.concatenate(nsp_losses).astype(np.float64).mean())
+        figures["nsp_accuracy"] = float(np.concatenate(nsp_correct).mean())
+    return figures
+
+
+def original_ids(batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The ids [batch, length] before masking."""
+    ids = batch["input_ids"].copy()
+    rows, slots = np.nonzero(batch["masked_lm_weights"] > 0)
+    ids[rows, batch["masked_lm_positions"][rows, slots]] = batch["masked_lm_ids"][rows, slots]
+    return ids
+
+
+def unigram_baseline(batches: Iterable[Mapping[str, np.ndarray]], vocabulary: "Vocabulary") -> dict[str, float | str]:
+    """What the held-out pieces themselves allow without any context, special pieces aside.
+
+    Returns: `entropy` of their distribution in nats, the share of the most frequent one, and which it is.
+    """
+    counts = np.zeros(len(vocabulary), np.int64)
+    for batch in batches:
+        counts += np.bincount(original_ids(batch)[batch["input_mask"] > 0].ravel(), minlength=len(vocabulary))
+    counts[[vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id]] = 0
+    share = counts[counts > 0] / counts.sum()
+    return {
+        "entropy": float(-(share * np.log(share)).sum()),
+        "most_frequent_share": float(share.max()),
+        "most_frequent_piece": vocabulary.pieces[int(counts.argmax())],
+    }
+
+
+def fill_mask(trainer: Trainer, tokenizer: "WordPieceTokenizer", sentences: Iterable[str], *, top: int = 3) -> Iterator[str]:
+    """For each sentence with [MASK], the `top` pieces for each of them and their probabilities, as one line."""
+    vocabulary = tokenizer.vocabulary
+    for sentence in sentences:
+        ids = [vocabulary.cls_id]
+        for count, part in enumerate(sentence.split("[MASK]")):
+            ids += [vocabulary.mask_id] * (count > 0) + [int(piece) for piece in tokenizer.encode(part)[0]]
+        row = np.array([[*ids, vocabulary.sep_id]], np.int32)
+        places = np.flatnonzero(row[0] == vocabulary.mask_id)[None].astype(np.int32)
+        batch = {
+            "input_ids": row,
+            "input_mask": np.ones_like(row),
+            "segment_ids": np.zeros_like(row),
+            "masked_lm_positions": places,
+            "masked_lm_ids": np.zeros_like(places),
+            "masked_lm_weights": np.ones(places.shape, np.float32),
+            "next_sentence_labels": np.zeros(1, np.int32),
+        }
+        best, probabilities = trainer.predict(batch, top)
+        options = (
+            " ".join(f"{vocabulary.pieces[piece]} {share:.2f}" for piece, share in zip(pieces, shares, strict=True))
+            for pieces, shares in zip(best[0], probabilities[0], strict=True)
+        )
+        yield f"{sentence}  ->  {' | '.join(options)}"
+
+
+def report(figures: Mapping[str, Any]) -> Iterator[str]:
+    """`{"unigram": unigram_baseline(...), masking: evaluate(...), ...}` in lines for people."""
+    unigram = figures["unigram"]
+    yield (
+        f"held out: unigram entropy {unigram['entropy']:.2f} nats; the most frequent piece {unigram['most_frequent_piece']!r} "
+        f"is {unigram['most_frequent_share']:.3f} of all"
+    )
+    for name, found in figures.items():
+        if name == "unigram":
+            continue
+        loss, accuracy = found["mlm_loss"], found["mlm_accuracy"]
+        below, times = unigram["entropy"] - loss, accuracy / unigram["most_frequent_share"]
+        yield (
+            f"held out, {name} masks: loss {loss:.2f} ({below:.2f} below the unigram entropy), "
+            f"accuracy {accuracy:.3f} ({times:.1f} times that of always saying {unigram['most_frequent_piece']!r})"
+        )
+        by_length = ", ".join(f"{size}: {share:.3f}" for size, share in found["accuracy_by_word_length"].items())
+        yield f"  accuracy by word length in pieces: {by_length}"

@@ -1,0 +1,388 @@
+"""A recipe from beginning to end: prepare, train, evaluate, export. Knows no framework.
+
+Everything random is a function of (seed, phase, step), so a run is its recipe, its weights and a place in it. A checkpoint holds just
+that; a run killed at any moment goes on from its last checkpoint and ends with the weights and the log of a run that never stopped.
+`log.jsonl` holds what was learnt and is reproducible byte by byte; what the clock says is in `timings.jsonl`.
+"""
+
+import hashlib
+import itertools
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wholeword.core.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
+from wholeword.core.console import Observer
+from wholeword.core.data.batches import BatchSource, evaluation_batches
+from wholeword.core.data.prepare import prepare
+from wholeword.core.data.store import TokenStore
+from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.errors import DivergedError, UserError
+from wholeword.core.evaluation import evaluate, fill_mask, report, unigram_baseline
+from wholeword.core.files import atomic_directory, atomic_write, locked_folder, to_json, write_manifest
+from wholeword.core.interfaces import ModelFiles, Trainer
+from wholeword.core.journal import Journal
+from wholeword.core.model import SIZES, initial_weights, model_config, take_layers
+from wholeword.core.registry import registry
+from wholeword.core.schedules import bert_linear
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from wholeword.core.config import Recipe
+    from wholeword.core.interfaces import Tensors
+
+# keys of a recipe that may differ between the start of a run and its continuation: they decide where and how fast, not what
+FREE_KEYS = ("name", "output", "store", "checkpoint", "log", "evaluation", "export", "prepare_workers", "loader_workers", "backend")
+STORE_KEYS = ("corpus", "segmenter", "tokenizer")  # what the token store's fingerprint stands for
+CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "hidden_act"}  # of a model that is there already
+SUMS = ("loss", "mlm_loss", "mlm_correct", "mlm_count", "nsp_loss", "nsp_correct", "nsp_count", "grad_norm", "steps")
+
+
+@dataclass
+class Place:
+    """Where a run is: `step` steps of phase number `phase` are done; `sums` are the figures since the last line of the log."""
+
+    phase: int = 0
+    step: int = 0
+    log_bytes: int = 0
+    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SUMS, 0.0))
+
+
+def train(recipe: "Recipe", *, resume: str = "auto", observer: Observer) -> Path:
+    """Carry a recipe out, or go on with it where it was left.
+
+    Args:
+        resume: "auto" goes on from the last checkpoint in the recipe's output folder; "never" moves an earlier run aside and starts anew.
+    Returns: the run's folder.
+    Raises: UserError if the folder holds a run of another recipe; DivergedError at a loss that is no number; KeyboardInterrupt after
+        SIGINT or SIGTERM, a checkpoint saved.
+    """
+    folder = Path(recipe.output)
+    if resume == "never" and (folder / "recipe.json").exists():
+        observer.say(f"{folder} held a run; it is kept as {_set_aside(folder)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked_folder(folder):
+            store = TokenStore(
+                prepare(recipe, progress=lambda done, total, tokens: observer.progress("prepare", done, total, f"{tokens:,} tokens"))
+            )
+            Run(recipe, folder, store, observer).go()
+    except BlockingIOError:
+        raise UserError(f"{folder}: another process is training there; wait for it or set another output") from None
+    return folder
+
+
+def _set_aside(folder: Path) -> Path:
+    for number in itertools.count(1):
+        aside = folder.with_name(f"{folder.name}.{number}")
+        if not aside.exists():
+            os.rename(folder, aside)
+            return aside
+    raise AssertionError
+
+
+class Run:
+    """One recipe in one folder. `go` does everything; the rest are its parts."""
+
+    def __init__(self, recipe: "Recipe", folder: Path, store: TokenStore, observer: Observer):
+        self.recipe, self.folder, self.store, self.observer = recipe, folder, store, observer
+        self.strategy = registry.create("masking", recipe.masking.name, **recipe.masking.settings)
+        self.identity = {key: value for key, value in recipe.resolved().items() if key not in FREE_KEYS + STORE_KEYS}
+        self.identity |= {"store": store.manifest["fingerprint"], "held_out_rate": recipe.evaluation.held_out_rate}
+        self.checkpoints = folder / "checkpoints"
+        self.log_path = folder / "log.jsonl"
+        self.sources = [self._source(number) for number in range(len(recipe.phases))]
+        self.next_sentence = self.sources[0].has_next_sentence
+        self.figures: dict[str, dict[str, Any]] = {}  # of the last evaluation
+        self.stop = threading.Event()
+
+    # --- data
+
+    def _arguments(self, number: int) -> dict[str, Any]:
+        phase, recipe = self.recipe.phases[number], self.recipe
+        return {
+            "examples": recipe.examples.name,
+            "strategy": self.strategy,
+            "seed": recipe.seed,
+            "max_seq_length": phase.max_seq_length,
+            "max_predictions": phase.max_predictions,
+            "batch_size": phase.batch_size,
+            "held_out_rate": recipe.evaluation.held_out_rate,
+            "cache": self.folder / "examples",
+        }
+
+    def _source(self, number: int) -> BatchSource:
+        masking = self.recipe.masking
+        return BatchSource(
+            self.store,
+            **self._arguments(number),
+            short_seq_rate=self.recipe.examples.short_seq_rate,
+            dynamic=masking.dynamic,
+            dupe_factor=masking.dupe_factor,
+        )
+
+    def _held_out(self, number: int, masking: str | None = None) -> list[Mapping[str, "np.ndarray"]]:
+        """Batches with fixed masks: the recipe's own, or those of the strategy called `masking`."""
+        arguments = self._arguments(number)
+        if masking is not None:
+            arguments["strategy"] = registry.create("masking", masking)
+        return list(evaluation_batches(self.store, **arguments, num_batches=self.recipe.evaluation.batches))
+
+    # --- the whole
+
+    def go(self) -> None:
+        recipe = self.recipe
+        place, config, weights, optimizer_state, origin = self._start()
+        trainer: Trainer = registry.create("backend", recipe.backend.name, **recipe.backend.settings).start(
+            config=config,
+            weights=weights,
+            optimizer=registry.create("optimizer", recipe.optimizer.name, **recipe.optimizer.settings),
+            next_sentence=self.next_sentence,
+            clip_norm=recipe.clip_norm,
+        )
+        if optimizer_state is not None:
+            trainer.load(weights, optimizer_state)
+        del weights, optimizer_state
+        header = {"wholeword": version("wholeword"), "recipe": hashlib.sha256(to_json(self.identity)).hexdigest()}
+        self.journal = Journal(self.folder, header, size=place.log_bytes, tensorboard=recipe.log.tensorboard)
+        finished = place.phase == len(recipe.phases) - 1 and place.step == recipe.phases[-1].steps
+        if finished:
+            self.observer.say(f"{self.folder}: finished before; nothing is left to train")
+        with self._interruptible():
+            for number in range(place.phase, len(recipe.phases)):
+                if number > place.phase:
+                    trainer.reset_optimizer()
+                    place.phase, place.step = number, 0
+                self._train_phase(trainer, place, {"config": config, "origin": origin})
+        self.journal.close()
+        self._finish(trainer, config, origin)
+
+    def _starting_model(self) -> tuple[dict[str, Any], "Tensors", dict[str, Any]]:
+        """config, weights, and where they come from for the model card."""
+        section = self.recipe.model
+        vocabulary = self.store.vocabulary
+        location = section.init_folder
+        if location is None:
+            config = model_config(section.sizes(), vocab_size=len(vocabulary))
+            return config, initial_weights(config, self.recipe.seed), {"init": "random"}
+        model: ModelFiles = registry.create("zoo_source", "folder").read(str(self.recipe.base_folder / location))
+        if section.layers is not None:
+            model = take_layers(model, section.layers)
+        if len(model.vocabulary) != len(vocabulary) or model.vocabulary.sha256 != vocabulary.sha256:
+            raise UserError(
+                f"model.init: {location} has {len(model.vocabulary)} pieces that are not the {len(vocabulary)} of the token store; "
+                f"set tokenizer.vocab to {location}/vocab.txt"
+            )
+        said = section.sizes()
+        asked = {key: value for key, value in model_config(said, vocab_size=len(vocabulary)).items() if key in said}
+        if section.size is not None:
+            asked |= dict(zip(("num_hidden_layers", "hidden_size", "num_attention_heads"), SIZES[section.size], strict=True)) | asked
+        for key in asked.keys() - CHANGEABLE:
+            if asked[key] != model.config[key]:
+                raise UserError(f"model: {location} has {key} {model.config[key]}, the recipe asks for {asked[key]}; leave it out")
+        return model.config | asked, model.weights, {"init": location, "layers": section.layers, **model.provenance}
+
+    def _start(self) -> tuple[Place, dict[str, Any], "Tensors", "Tensors | None", dict[str, Any]]:
+        """Place, config, weights, optimizer state (None at the very beginning) and where the weights came from."""
+        path = latest_checkpoint(self.checkpoints)
+        if path is None:
+            config, weights, origin = self._starting_model()
+            atomic_write(self.folder / "recipe.json", to_json(self.recipe.resolved()))
+            return Place(), config, weights, None, origin
+        weights, optimizer_state, state = read_checkpoint(path)
+        changed = _differences(state["identity"], self.identity)
+        if changed:
+            raise UserError(
+                f"{self.folder}: holds a run of another recipe ({'; '.join(changed[:4])}); set another output, "
+                f"or --resume never to keep the old run aside and start anew"
+            )
+        place = Place(**state["place"])
+        self.observer.say(f"going on from {path}: phase {place.phase + 1}, step {place.step:,}")
+        return place, state["config"], weights, optimizer_state, state["origin"]
+
+    def _save(self, trainer: Trainer, place: Place, model: Mapping[str, Any]) -> None:
+        place.log_bytes = self.journal.sync()
+        path = self.checkpoints / f"step-{self._total(place):08d}"
+        if not path.exists():  # saved a moment ago when interrupted at a multiple of checkpoint.every
+            state = {"identity": self.identity, "place": vars(place), **model, "provenance": self._provenance({}, model["origin"])}
+            state |= {"lowercase": self.store.lowercase, "next_sentence": self.next_sentence}  # what an exporter asks for
+            files = {"vocab.txt": self.store.vocabulary.to_bytes()}
+            save_checkpoint(path, trainer.weights(), trainer.optimizer_state(), state, files=files)
+            prune(self.checkpoints, self.recipe.checkpoint.keep)
+
+    def _total(self, place: Place) -> int:
+        """Steps of the whole run that are done."""
+        return sum(phase.steps for phase in self.recipe.phases[: place.phase]) + place.step
+
+    # --- one phase
+
+    def _train_phase(self, trainer: Trainer, place: Place, model: Mapping[str, Any]) -> None:
+        recipe, number = self.recipe, place.phase
+        phase = recipe.phases[number]
+        every = {"log": recipe.log.every, "held out": recipe.evaluation.every, "checkpoint": recipe.checkpoint.every}
+
+        def due(what: str) -> bool:
+            return place.step == phase.steps or (every[what] > 0 and place.step % every[what] == 0)
+
+        with closing(self.sources[number].batches(place.step, phase.steps, workers=recipe.loader_workers)) as batches:
+            while place.step < phase.steps:
+                end = min([phase.steps, *((place.step // interval + 1) * interval for interval in every.values() if interval)])
+                self._burst(trainer, place, batches, range(place.step, end))
+                if due("log"):
+                    self._log(place)
+                if due("held out") and recipe.evaluation.held_out_rate:
+                    self._log_held_out(trainer, place)
+                if due("checkpoint") or self.stop.is_set():
+                    self._save(trainer, place, model)
+                if self.stop.is_set():
+                    raise KeyboardInterrupt(f"saved after step {place.step:,} of phase {number + 1}; the same command goes on from there")
+
+    def _burst(self, trainer: Trainer, place: Place, batches: Iterator[Mapping[str, "np.ndarray"]], steps: range) -> None:
+        """Some steps at once; fewer if the run is to stop."""
+        phase = self.recipe.phases[place.phase]
+        rates = [bert_linear(step, peak_lr=phase.peak_lr, warmup_steps=phase.warmup_steps, steps=phase.steps) for step in steps]
+        seeds = [_step_seed(self.recipe.seed, place.phase, step) for step in steps]
+
+        def until_stopped() -> Iterator[Mapping[str, "np.ndarray"]]:
+            for batch in itertools.islice(batches, len(steps)):
+                if self.stop.is_set():
+                    return
+                self.journal.tokens += int(batch["input_mask"].sum())
+                yield batch
+
+        for figures in trainer.train_steps(until_stopped(), learning_rates=rates, seeds=seeds):
+            if not math.isfinite(figures["loss"] + figures["grad_norm"]):
+                raise self._diverged(place, figures)
+            for name in SUMS[:-1]:
+                place.sums[name] += figures.get(name, 0.0)
+            place.sums["steps"] += 1
+            place.step += 1
+
+    def _log(self, place: Place) -> None:
+        """The means since the last line; the sums start anew."""
+        sums, phase = place.sums, self.recipe.phases[place.phase]
+        means = {name: sums[name] / sums["steps"] for name in ("loss", "mlm_loss", "nsp_loss", "grad_norm")}
+        line = {"phase": place.phase + 1, "step": place.step, "loss": means["loss"], "mlm_loss": means["mlm_loss"]}
+        line["mlm_accuracy"] = sums["mlm_correct"] / max(sums["mlm_count"], 1)
+        if self.next_sentence:
+            line |= {"nsp_loss": means["nsp_loss"], "nsp_accuracy": sums["nsp_correct"] / max(sums["nsp_count"], 1)}
+        line["grad_norm"] = means["grad_norm"]
+        line["lr"] = bert_linear(place.step - 1, peak_lr=phase.peak_lr, warmup_steps=phase.warmup_steps, steps=phase.steps)
+        place.sums = dict.fromkeys(SUMS, 0.0)
+        self.journal.write(line, total_steps=self._total(place), prefix="train")
+        speed = self.journal.clock({"phase": place.phase + 1, "step": place.step})
+        title = f"phase {place.phase + 1}/{len(self.recipe.phases)}" if len(self.recipe.phases) > 1 else "train"
+        figures = f"step {place.step:,}/{phase.steps:,}, loss {line['loss']:.3f}, accuracy {line['mlm_accuracy']:.3f}"
+        self.observer.progress(title, place.step, phase.steps, f"{figures}, {speed:,.0f} tokens/s")
+
+    def _log_held_out(self, trainer: Trainer, place: Place) -> None:
+        self.figures = self._evaluate(trainer, place.phase)
+        for masking, figures in self.figures.items():
+            line = {"phase": place.phase + 1, "step": place.step, "held_out": masking} | figures
+            self.journal.write(line, total_steps=self._total(place), prefix=f"held_out/{masking}")
+            loss, accuracy = figures["mlm_loss"], figures["mlm_accuracy"]
+            self.observer.say(f"step {place.step:,}, held out, {masking} masks: loss {loss:.3f}, accuracy {accuracy:.3f}")
+
+    def _evaluate(self, trainer: Trainer, number: int) -> dict[str, dict[str, Any]]:
+        own = self.recipe.masking.name
+        others = [name for name in self.recipe.evaluation.maskings if name != own]
+        figures = {own: evaluate(trainer, self._held_out(number), next_sentence=self.next_sentence)}
+        return figures | {name: evaluate(trainer, self._held_out(number, name), next_sentence=False) for name in others}
+
+    def _diverged(self, place: Place, figures: Mapping[str, float]) -> DivergedError:
+        samples = self.sources[place.phase].batch(place.step)["sample_ids"]
+        path = latest_checkpoint(self.checkpoints)
+        return DivergedError(
+            f"phase {place.phase + 1}, step {place.step + 1}: loss {figures['loss']}, gradient norm {figures['grad_norm']}; samples "
+            f"{', '.join(str(sample) for sample in samples[:8])}{', ...' if len(samples) > 8 else ''}; "
+            f"{f'the last checkpoint is {path}' if path else 'no checkpoint yet'}; lower peak_lr or warm up longer"
+        )
+
+    # --- the end
+
+    def _finish(self, trainer: Trainer, config: dict[str, Any], origin: Mapping[str, Any]) -> None:
+        recipe, number = self.recipe, len(self.recipe.phases) - 1
+        figures: dict[str, Any] = {}
+        if recipe.evaluation.held_out_rate:
+            baseline = unigram_baseline(self._held_out(number), self.store.vocabulary)
+            figures = {"unigram": baseline} | (self.figures or self._evaluate(trainer, number))
+            for line in report(figures):
+                self.observer.say(line)
+        if recipe.evaluation.fill_mask:
+            for line in fill_mask(trainer, WordPieceTokenizer(self.store.vocabulary, self.store.lowercase), recipe.evaluation.fill_mask):
+                self.observer.say(line)
+        atomic_write(self.folder / "result.json", to_json(figures))
+        model = ModelFiles(
+            config=config,
+            weights=trainer.weights(),
+            vocabulary=self.store.vocabulary,
+            lowercase=self.store.lowercase,
+            next_sentence=self.next_sentence,
+            provenance=self._provenance(figures, origin),
+        )
+        for name in recipe.export:
+            target = self.folder / "export" / name
+            if not (target / "manifest.json").exists():
+                export(model, name, target)
+            self.observer.say(f"{name}: {target}")
+
+    def _provenance(self, figures: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "name": self.recipe.name,
+            "wholeword": version("wholeword"),
+            "python": sys.version.split()[0],
+            "recipe": self.recipe.resolved(),
+            "store": {key: self.store.manifest[key] for key in ("fingerprint", "counts", "segmenter") if key in self.store.manifest},
+            "origin": dict(origin),
+            "held_out": dict(figures),
+        }
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """SIGINT and SIGTERM end the step at hand and save; a second one ends at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(number: int, frame: Any) -> None:
+            if self.stop.is_set():
+                raise KeyboardInterrupt("interrupted twice; the last checkpoint stays")
+            self.stop.set()
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def export(model: ModelFiles, name: str, target: Path) -> None:
+    """Write a model with the exporter called `name`; `target` appears whole, with a manifest, or not at all."""
+    exporter = registry.create("exporter", name)
+    with atomic_directory(target) as folder:
+        exporter.export(model, folder)
+        write_manifest(folder, {"exporter": name, "provenance": model.provenance})
+
+
+def _step_seed(seed: int, phase: int, step: int) -> int:
+    """63 bits for the dropout of one step."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{phase}/{step}".encode(), digest_size=8).digest()) >> 1
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """The settings that differ, as `phases.0.steps: 100 -> 200`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [line for key in sorted({*old, *new}) for line in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [line for number, (a, b) in enumerate(zip(old, new, strict=True)) for line in _differences(a, b, f"{path}.{number}")]
+    return [] if old == new else [f"{path}: {old} -> {new}"]
