@@ -16,7 +16,7 @@ READMES = ["README.md", "README.zh.md"]
 
 def blocks(readme, language):
     text = (ROOT / readme).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+    return [content for found, content in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M) if found == language]
 
 
 def test_both_languages_show_the_same_code():

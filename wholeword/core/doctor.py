@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any
 
 from wholeword.core.errors import PluginError
@@ -49,7 +50,7 @@ def _state(kind: str, name: str) -> str:
     """Whether a plugin's object can be made as a recipe without settings would."""
     try:
         registry.load(kind, name)
-        if kind == "segmenter" and not name.endswith(":ltp"):  # making an LTP segmenter reads a model
+        if kind == "segmenter" and not (name.endswith(":ltp") and find_spec("ltp")):  # making an LTP segmenter reads a model
             registry.create(kind, name)
     except PluginError as error:
         return str(error)

@@ -57,7 +57,7 @@ def predictions_hold_the_rate(phases: list[models.Phase], masking: models.Maskin
 def warmup_ends_within_its_phase(phases: list[models.Phase]) -> Findings:
     for number, phase in enumerate(phases):
         if phase.warmup_steps > phase.steps:
-            usual = phase.steps // 10
+            usual = max(1, phase.steps // 10)
             message = f"{phase.warmup_steps:,} steps of warm-up in a phase of {phase.steps:,}; expected fewer, such as {usual:,}, a tenth"
             yield ("phases", number, "warmup_steps"), message
 

@@ -94,9 +94,11 @@ class _Loading:
         sound = {key: value for key, value in self.data.items() if key in Recipe.model_fields and key not in self.broken}
         recipe = Recipe.model_validate(STAND_IN | sound)
         sections = {key: getattr(recipe, key) for key in Recipe.model_fields if key not in self.broken} | {"base_folder": self.base_folder}
+        misspelt = {path[:-1] for path in self.guessed}  # sections that lack nothing but the right spelling
         for check in checks.PROBLEMS:
             for path, message in _findings(check, sections):
-                self.problem(path, message)
+                if path not in misspelt:
+                    self.problem(path, message)
         for check in checks.WARNINGS:
             for path, message in _findings(check, sections):
                 self.warnings.append(Problem(self.document.place(path), f"{dotted(path)}: {message}"))

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
+from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer, offsets_in_sentence
 from wholeword.core.errors import PluginError
 from wholeword.core.interfaces import Segmenter
 
@@ -89,7 +89,7 @@ def pieces_of(sentence: str, words: Sequence[str], tokenizer: WordPieceTokenizer
     """Pieces of one sentence, and which of them begin a word. Any list of words will do: what does not match is counted."""
     encoded = tokenizer.encode_batch([sentence])
     word_starts, fallbacks = _word_starts(encoded, [sentence], [words], tokenizer)
-    return Aligned(encoded.ids, word_starts, np.stack([encoded.starts, encoded.ends], axis=1), fallbacks)
+    return Aligned(encoded.ids, word_starts, offsets_in_sentence(encoded), fallbacks)
 
 
 def pieces_of_batch(sentences: Sequence[str], words: Sequence[Sequence[str]], tokenizer: WordPieceTokenizer) -> AlignedBatch:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the increment of SplitMix64
-ONE, LOW_32 = np.uint64(1), np.uint64(0xFFFFFFFF)
+ONE, HALF = np.uint64(1), np.uint64(32)
 SHIFTS, FACTORS = np.array([30, 27, 31, 33], np.uint64), np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 FEISTEL_ROUNDS = 12  # Luby and Rackoff 1988 need four, for large n; at twelve all orders of five things come equally often
 
@@ -61,11 +61,9 @@ def draws(keys: ArrayLike, positions: ArrayLike, stream: int) -> np.ndarray:
     return child(child(keys, stream), positions)
 
 
-def below(draws: ArrayLike, n: ArrayLike) -> np.ndarray:
-    """int64 in [0, n), n < 2**32: floor(draw * n / 2**64), so that no value is likelier than another by more than n / 2**64."""
-    draws, n = np.asarray(draws, np.uint64), np.asarray(n).astype(np.uint64)
-    product = (draws >> np.uint64(32)) * n + (((draws & LOW_32) * n) >> np.uint64(32))
-    return (product >> np.uint64(32)).astype(np.int64)
+def below(draws: np.ndarray, n: ArrayLike) -> np.ndarray:
+    """int64 in [0, n), n < 2**32: the upper half of each draw times n, divided by 2**32; no value is likelier than 1 / n by n / 2**32 of it."""
+    return (((draws >> HALF) * np.asarray(n).astype(np.uint64)) >> HALF).view(np.int64)
 
 
 def uniform(draws: np.ndarray) -> np.ndarray:
@@ -90,7 +88,8 @@ def permutation(seed: int, pass_number: int, positions: ArrayLike, n: int) -> np
         halves = [x // sizes[1], x % sizes[1]]
         for number in range(FEISTEL_ROUNDS):
             side = number % 2
-            hashed = _mixed(halves[1 - side] * GOLDEN + keys[number]) >> SHIFTS[3]  # 31 bits: the sum cannot wrap
+            hashed = halves[1 - side] * GOLDEN + keys[number]
+            hashed = ((hashed >> SHIFTS[0] ^ hashed) * FACTORS[0]) >> SHIFTS[3]  # half of the finaliser; 31 bits, so that the sum cannot wrap
             halves[side] = (halves[side] + hashed) % sizes[side]
         return halves[0] * sizes[1] + halves[1]
 

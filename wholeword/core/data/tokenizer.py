@@ -28,19 +28,19 @@ from wholeword.core.errors import UserError
 BLANK, RUN, UNSEEN = -1, -2, -3  # what a code point is when it is not one piece by itself
 CODE_POINTS = 0x110000
 MAX_WORD = 100  # characters; BERT makes a longer word one [UNK]
-MAX_RUNS = 1 << 17  # runs to remember
+MAX_RUNS = 1 << 16  # runs to remember
 MAX_RUN_CHARACTERS = 1 << 22  # the same, in characters
 MAX_COUNTED_RUNS = 1 << 20  # different runs to count when a vocabulary is trained; about 100 MB
 SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Encoded(NamedTuple):
-    """Pieces of a batch of sentences, as positions in `"\\n".join(sentences)`."""
+    """Pieces of a batch of sentences, as positions in their joined text: each sentence after a line feed, and one more at the end."""
 
     codes: np.ndarray  # uint32 [num_characters], the code points of the joined text
     ids: np.ndarray  # int32 [num_pieces]
-    starts: np.ndarray  # int32 [num_pieces], the first character of each piece
-    ends: np.ndarray  # int32 [num_pieces], the character after its last
+    starts: np.ndarray  # int64 [num_pieces], the first character of each piece
+    ends: np.ndarray  # int64 [num_pieces], the character after its last
     sentence_starts: np.ndarray  # int64 [num_sentences], where each sentence begins in the joined text
     sentence_pieces: np.ndarray  # int64 [num_sentences + 1], the pieces of sentence i are sentence_pieces[i] ... sentence_pieces[i + 1] - 1
 
@@ -69,39 +69,36 @@ class WordPieceTokenizer:
     def encode(self, sentence: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns: ids int32 [num_pieces], offsets int32 [num_pieces, 2] into the sentence (first character, character after the last)."""
         encoded = self.encode_batch([sentence])
-        return encoded.ids, np.stack([encoded.starts, encoded.ends], axis=1)
+        return encoded.ids, offsets_in_sentence(encoded)
 
     def encode_batch(self, sentences: Sequence[str]) -> Encoded:
-        text = "\n".join(sentences)  # a line feed is a blank: no run crosses it
-        codes, kinds, run_starts, runs = self.split(text)
+        codes, kinds, run_starts, runs = self.split("\n".join(["", *sentences, ""]))  # no run crosses a line feed: it is a blank
         numbers = self._numbers(runs)
         first = self._run_pieces[numbers]
         counts = self._run_pieces[numbers + 1] - first
 
-        pieces_at = np.zeros(len(codes) + 1, np.int64)  # how many pieces begin at each character ...
-        settled = np.flatnonzero(kinds >= 0)
-        pieces_at[settled + 1] = 1
-        pieces_at[run_starts + 1] = counts
-        before = np.cumsum(pieces_at)  # ... and how many before it
+        begins = kinds >= 0
+        begins[run_starts] = True
+        places = np.flatnonzero(begins)  # where one piece stands, or a run with any number of them
+        run_places = np.searchsorted(places, run_starts)
+        copies = np.ones(len(places), np.int64)
+        copies[run_places] = counts
+        ids, starts = np.repeat(kinds[places], copies), np.repeat(places, copies)
+        ends = starts + 1
 
-        pieces = np.empty((before[-1], 3), np.int32)  # id, start, end
-        slots = before[settled]
-        pieces[slots, 0] = kinds[settled]
-        pieces[slots, 1] = settled
-        pieces[slots, 2] = settled + 1
         steps = ragged_range(counts)
-        slots = np.repeat(before[run_starts], counts) + steps
-        pieces[slots] = self._runs[np.repeat(first, counts) + steps]
-        pieces[slots, 1:] += np.repeat(run_starts, counts).astype(np.int32)[:, None]
+        rows = self._runs[np.repeat(first, counts) + steps]
+        slots = np.repeat(run_places + np.cumsum(counts - 1) - (counts - 1), counts) + steps
+        ids[slots] = rows[:, 0]
+        ends[slots] = starts[slots] + rows[:, 2]
+        starts[slots] += rows[:, 1]
 
         lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
-        sentence_starts = np.cumsum(lengths + 1) - lengths - 1
-        sentence_pieces = np.append(before[sentence_starts], before[-1])
-        ids, starts, ends = np.ascontiguousarray(pieces.T)
-        return Encoded(codes, ids, starts, ends, sentence_starts, sentence_pieces)
+        sentence_starts = np.cumsum(lengths + 1) - lengths
+        return Encoded(codes, ids, starts, ends, sentence_starts, np.append(np.searchsorted(starts, sentence_starts), len(ids)))
 
     def split(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-        """Tell apart what is settled by itself and the runs between.
+        """Tell apart what is settled by itself and the runs between, in a text that begins and ends with a line feed.
 
         Returns: codes uint32 [n], kinds int32 [n] (an id, or BLANK, or RUN), run_starts int64 [num_runs], the runs.
         """
@@ -111,9 +108,10 @@ class WordPieceTokenizer:
         if len(unseen):
             self._learn(np.unique(unseen).tolist())
             kinds = self._table[codes]
-        edges = np.flatnonzero(np.diff(kinds == RUN, prepend=False, append=False))
-        run_starts = edges[::2]
-        return codes, kinds, run_starts, [text[start:end] for start, end in zip(run_starts.tolist(), edges[1::2].tolist(), strict=True)]
+        in_run = kinds == RUN
+        edges = np.flatnonzero(in_run[1:] != in_run[:-1]) + 1
+        starts, ends = edges[::2], edges[1::2]
+        return codes, kinds, starts, [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def _learn(self, codes: list[int]) -> None:
         """Ask `tokenizers` what each character does between two letters: part them and vanish, part them and be one piece, or else."""
@@ -130,12 +128,12 @@ class WordPieceTokenizer:
     def _numbers(self, runs: list[str]) -> np.ndarray:
         """Where the pieces of each run stand in `_runs`: int64 [num_runs]; unknown runs are encoded first."""
         known = self._run_numbers
-        new = [run for run in dict.fromkeys(runs) if run not in known]
-        if new:
-            if len(known) + len(new) > MAX_RUNS or self._run_characters > MAX_RUN_CHARACTERS:  # bounded memory: begin anew
+        numbers = list(map(known.get, runs))
+        if None in numbers:
+            if len(known) > MAX_RUNS or self._run_characters > MAX_RUN_CHARACTERS:  # bounded memory: begin anew
                 known.clear()
                 self._run_characters, self._run_pieces, self._runs = 0, self._run_pieces[:1], self._runs[:0]
-                new = list(dict.fromkeys(runs))
+            new = [run for run in dict.fromkeys(runs) if run not in known]
             encodings = self.reference.encode_batch([valid(run) for run in new], add_special_tokens=False)
             rows = [(id, *span) for encoding in encodings for id, span in zip(encoding.ids, encoding.offsets, strict=True)]
             ends = self._run_pieces[-1] + np.cumsum([len(encoding.ids) for encoding in encodings])
@@ -143,7 +141,14 @@ class WordPieceTokenizer:
             self._run_pieces = np.concatenate([self._run_pieces, ends])
             self._run_characters += sum(map(len, new))
             known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
-        return np.fromiter(map(known.__getitem__, runs), np.int64, len(runs))
+            numbers = list(map(known.get, runs))
+        return np.array(numbers, np.int64)
+
+
+def offsets_in_sentence(encoded: Encoded) -> np.ndarray:
+    """int32 [num_pieces, 2]: first character and character after the last of each piece, counted in its sentence."""
+    origin = np.repeat(encoded.sentence_starts, np.diff(encoded.sentence_pieces))
+    return np.stack([encoded.starts - origin, encoded.ends - origin], axis=1).astype(np.int32)
 
 
 def _stands_alone(character: str) -> bool:
@@ -208,7 +213,7 @@ def _count_words(sentences: Iterable[str], lowercase: bool) -> tuple[Counter[str
     codes_seen = np.zeros(CODE_POINTS, np.int64)
     floor = 1
     for batch in _batches(sentences):
-        codes, kinds, _, found = tokenizer.split("\n".join(batch))
+        codes, kinds, _, found = tokenizer.split("\n".join(["", *batch, ""]))
         seen = np.bincount(codes[kinds >= 0])
         codes_seen[: len(seen)] += seen
         runs.update(run for run in found if len(run) <= MAX_WORD)
