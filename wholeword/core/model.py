@@ -112,10 +112,13 @@ def _first_values(name: str, shape: tuple[int, ...], deviation: float, seed: int
         return np.zeros(shape, np.float32)
     key = hashlib.sha256(f"{seed} {name}".encode()).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
-    values = generator.standard_normal(shape, np.float32)
-    while (outside := np.abs(values) > 2).any():
-        values[outside] = generator.standard_normal(np.count_nonzero(outside), np.float32)
-    return values * np.float32(deviation)
+    values = generator.standard_normal(prod(shape), np.float32)
+    outside = np.flatnonzero(np.abs(values) > 2)
+    while len(outside):
+        values[outside] = generator.standard_normal(len(outside), np.float32)
+        outside = outside[np.abs(values[outside]) > 2]
+    values *= np.float32(deviation)
+    return values.reshape(shape)
 
 
 def take_layers(model: "ModelFiles", layers: Sequence[int]) -> "ModelFiles":

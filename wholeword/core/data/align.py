@@ -76,12 +76,12 @@ def segment(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[st
     if len(words) != len(sentences):
         raise PluginError(f"gave {len(words)} lists of words for {len(sentences)} sentences; expected one each")
     try:
-        wrong = next((line for line in words if not isinstance(line, list)), None)
+        wrong = [line for line in words if not isinstance(line, list)]
         "".join(chain.from_iterable(words))
     except TypeError:
-        wrong = next(line for line in words if not isinstance(line, list) or not all(isinstance(word, str) for word in line))
-    if wrong is not None:
-        raise PluginError(f"gave {repr(wrong)[:80]} for a sentence; expected a list of strings")
+        wrong = [line for line in words if not isinstance(line, list) or not all(isinstance(word, str) for word in line)]
+    if wrong:
+        raise PluginError(f"gave {repr(wrong[0])[:80]} for a sentence; expected a list of strings")
     return texts, words
 
 

@@ -108,7 +108,7 @@ class CorpusReader:
     """One pass over the corpus."""
 
     def __init__(self, files: Sequence[CorpusFile], corpus: "CorpusSection"):
-        self.files, self.corpus = files, corpus
+        self.files, self.corpus, self.limit = files, corpus, corpus.shard_mb << 20
         self.sha256: list[str] = []  # of each file's text, unpacked; complete after the pass
         self._seen = HashSet() if corpus.drop_duplicates else None
 
@@ -117,14 +117,13 @@ class CorpusReader:
 
         Raises: UserError for a file that cannot be unpacked or a line over 64 MiB, naming file and line.
         """
-        limit = self.corpus.shard_mb << 20
-        chunk, room, done = Chunk(0), limit, 0
+        chunk, room, done = Chunk(0), self.limit, 0
         for file in self.files:
             window = _Window(file)
             while window.fill(1):
                 end = window.last_border(room, self.corpus.documents)
                 full = not end
-                if full and room == limit:  # one document fills the chunk
+                if full and room == self.limit:  # one document fills the chunk
                     end = window.last_line_end(room)
                     chunk.counts["num_cut"] += self.corpus.documents != "line" and not window.inside_document
                 if end:
@@ -138,10 +137,10 @@ class CorpusReader:
                         room -= size
                 if full:
                     yield chunk
-                    chunk, room = Chunk(chunk.number + 1), limit
+                    chunk, room = Chunk(chunk.number + 1), self.limit
             done = 0
             self.sha256.append(window.digest.hexdigest())
-        if chunk.bytes_read:
+        if chunk.spans or chunk.counts or chunk.bytes_read:
             yield chunk
 
     def _without_duplicates(self, data: bytes, counts: Counter[str]) -> bytes:

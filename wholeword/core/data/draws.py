@@ -62,7 +62,7 @@ def draws(keys: ArrayLike, positions: ArrayLike, stream: int) -> np.ndarray:
 
 
 def below(draws: np.ndarray, n: ArrayLike) -> np.ndarray:
-    """int64 in [0, n), n < 2**32: the upper half of each draw times n, divided by 2**32; no value is likelier than 1 / n by n / 2**32 of it."""
+    """int64 in [0, n): the upper 32 bits of each draw as a share of n; from even to within n / 2**32 of each value's chance."""
     return (((draws >> HALF) * np.asarray(n).astype(np.uint64)) >> HALF).view(np.int64)
 
 

@@ -118,7 +118,7 @@ def is_whole(path: Path, arguments: dict[str, Any]) -> bool:
 def open_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     if not path.stat().st_size:  # cannot be mapped
         return np.zeros((0, *shape), dtype)
-    return np.memmap(path, dtype, "r").reshape(-1, *shape)
+    return np.asarray(np.memmap(path, dtype, "r")).reshape(-1, *shape)  # a plain view: indexing a memmap is slow
 
 
 def held_out(documents: np.ndarray, seed: int, rate: float) -> np.ndarray:
@@ -242,7 +242,7 @@ def heads(flips: np.ndarray, keys: np.ndarray, stream: Stream) -> np.ndarray:
     count = np.zeros(len(flips), np.int64)
     done = 0
     while len(rows := np.flatnonzero(flips > done)):
-        bits = np.unpackbits(draws(keys[rows], done, stream).astype("<u8").view(np.uint8).reshape(-1, 8), axis=1)
+        bits = np.unpackbits(draws(keys[rows], done, stream).astype("<u8").view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
         count[rows] += (bits & (np.arange(64) < (flips[rows] - done)[:, None])).sum(axis=1, dtype=np.int64)
         done += 64
     return count

@@ -82,42 +82,32 @@ def choose_groups(groups: Groups, budgets: np.ndarray, keys: np.ndarray, *, leng
         length: of a row.
     Returns: bool [rows, length], True where a piece is chosen; at most `max_predictions` a row.
     """
-    chosen = np.zeros(len(keys) * length, bool)
-    begins = np.searchsorted(groups.starts, np.arange(0, len(chosen) + 1, length))  # number of the first group of each row
+    begins = np.searchsorted(groups.starts, np.arange(len(keys) + 1) * length)  # number of the first group of each row
     sizes = np.diff(begins)
     rows = np.flatnonzero(sizes)
-    left = allow_shortest(groups, begins[rows], budgets[rows], max_predictions)
+    shortest = np.minimum.reduceat(groups.lengths, begins[rows]) if len(rows) else budgets[rows]
+    left = np.where(shortest <= max_predictions, np.maximum(budgets[rows], shortest), budgets[rows])
+    num_draws = 8 + int(1.5 * left.max(initial=0) * len(groups.starts) / max(1, groups.lengths.sum()))  # nearly always enough
     order_keys = child(keys, Stream.ORDER)
-    taken = np.zeros(len(groups.starts), bool)
     came_up = np.full(len(groups.starts), NEVER)  # the draw at which a group came up first
+    taken = np.zeros(len(groups.starts), bool)
     num_seen = np.zeros(len(rows), np.int64)
-    drawn, draws_now = 0, 8 + int(1.5 * max_predictions * len(groups.starts) / max(1, groups.lengths.sum()))  # nearly always enough
+    draw = np.arange(num_draws)
     while len(rows):
-        draw = np.arange(drawn, drawn + draws_now)
         numbers = begins[rows, None] + below(child(order_keys[rows, None], draw), sizes[rows, None])
         np.minimum.at(came_up, numbers.reshape(-1), np.tile(draw, len(rows)))
         first = came_up[numbers] == draw
-        taken_now = take_in_order(groups.lengths[numbers] * first, left)
-        taken[numbers[taken_now > 0]] = True
-        left = left - taken_now.sum(axis=1)
+        fitting = take_in_order(groups.lengths[numbers] * first, left)
+        taken[numbers[fitting > 0]] = True
+        left = left - fitting.sum(axis=1, dtype=np.int32)
         num_seen += first.sum(axis=1)
-        again = (left > 0) & (num_seen < sizes[rows])
-        rows, left, num_seen = rows[again], left[again], num_seen[again]
-        drawn, draws_now = drawn + draws_now, 4 * draws_now
+        again = (left >= shortest) & (num_seen < sizes[rows])
+        rows, shortest, left, num_seen = rows[again], shortest[again], left[again], num_seen[again]
+        draw = draw[-1] + 1 + np.arange(4 * len(draw))
     lengths = groups.lengths[taken]
+    chosen = np.zeros(len(keys) * length, bool)
     chosen[np.repeat(groups.starts[taken], lengths) + ragged_range(lengths)] = True
     return chosen.reshape(len(keys), length)
-
-
-def allow_shortest(groups: Groups, begins: np.ndarray, budgets: np.ndarray, max_predictions: int) -> np.ndarray:
-    """The budgets, raised to the length of the shortest group of the row where none fits it, but to no more than `max_predictions`.
-
-    Args:
-        begins: int64 [rows], number of the first group of each row; rows without groups are left out.
-        budgets: int32 [rows].
-    """
-    shortest = np.minimum.reduceat(groups.lengths, begins) if len(begins) else budgets
-    return np.where(shortest <= max_predictions, np.maximum(budgets, shortest), budgets)
 
 
 def take_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:

@@ -1,0 +1,127 @@
+"""Our own plugins keep the contracts that we ask of others, and the checks catch plugins that do not."""
+
+import numpy as np
+import pytest
+
+from wholeword.core.interfaces import Masked
+from wholeword.core.registry import registry
+from wholeword.core.testing import check_masking, check_segmenter
+
+
+@pytest.mark.parametrize("name", ["jieba", "characters"])
+def test_our_segmenters_keep_the_contract(name):
+    check_segmenter(registry.create("segmenter", name))
+
+
+def test_presegmented_text_keeps_the_contract_on_sentences_with_words():
+    check_segmenter(registry.create("segmenter", "presegmented"), ["他 说 今年 的 鱼 比 去年 少 了 许多 。", "deep learning 的 论文", "。"])
+
+
+@pytest.mark.parametrize("name", registry.names("masking"))
+def test_our_masking_strategies_keep_the_contract(name):
+    check_masking(registry.create("masking", name), whole_words=name != "wordpiece")
+
+
+class Characters:
+    def segment(self, sentences):
+        return [list(sentence) for sentence in sentences]
+
+
+class Short(Characters):
+    def segment(self, sentences):
+        return super().segment(sentences)[:-1]
+
+
+class Tuples(Characters):
+    def segment(self, sentences):
+        return [tuple(sentence) for sentence in sentences]
+
+
+class Lossy(Characters):
+    def segment(self, sentences):
+        return [list(sentence.replace("0", "")) for sentence in sentences]
+
+
+class Forgetful(Characters):
+    calls = 0
+
+    def segment(self, sentences):
+        self.calls += 1
+        return [[sentence] if self.calls % 2 else list(sentence) for sentence in sentences]
+
+
+class Batched(Characters):
+    def segment(self, sentences):
+        return [[sentence] if len(sentences) > 1 else list(sentence) for sentence in sentences]
+
+
+@pytest.mark.parametrize(
+    ("segmenter", "complaint"),
+    [
+        (Short, "expected one a sentence"),
+        (Tuples, "list of strings"),
+        (Lossy, "do not join"),
+        (Forgetful, "deterministic"),
+        (Batched, "depend on the batch"),
+    ],
+)
+def test_a_broken_segmenter_is_caught(segmenter, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_segmenter(segmenter())
+
+
+def whole_word(**changes):
+    """Whole word masking, spoilt by a function of (its arguments, its result)."""
+
+    class Spoilt:
+        strategy = registry.create("masking", "whole-word")
+
+        def mask(self, ids, word_starts, candidates, sample_ids, **arguments):
+            arguments |= {key: changes[key] for key in arguments if key in changes}
+            masked = self.strategy.mask(ids, word_starts, candidates, sample_ids, **arguments)
+            return changes.get("result", lambda ids, masked: masked)(ids, masked)
+
+    return Spoilt()
+
+
+def first_only(ids, masked):
+    chosen = masked.chosen.copy()
+    chosen[:, 60] = False
+    return Masked(np.where(chosen, masked.input_ids, ids), chosen)
+
+
+def in_place(ids, masked):
+    ids[:] = masked.input_ids
+    return masked
+
+
+@pytest.mark.parametrize(
+    ("strategy", "complaint"),
+    [
+        (whole_word(result=lambda ids, masked: Masked(masked.input_ids, masked.chosen | (ids == 3))), "no candidate"),
+        (whole_word(result=lambda ids, masked: Masked(masked.input_ids, masked.chosen & False)), "not chosen was changed|nothing chosen"),
+        (whole_word(result=lambda ids, masked: Masked(ids, masked.chosen & False)), "nothing chosen"),
+        (whole_word(result=lambda ids, masked: Masked(masked.input_ids + 1000, masked.chosen)), "changed|outside the vocabulary"),
+        (whole_word(result=lambda ids, masked: Masked(masked.input_ids, masked.chosen.astype(int))), "expected bool"),
+        (whole_word(result=first_only), "chosen in part"),
+        (whole_word(result=in_place), "wrote into its argument ids"),
+        (whole_word(seed=1), "another seed"),
+        (whole_word(pass_number=1), "another pass_number"),
+        (registry.create("masking", "whole-word", rate=0.3), r"0\.\d+ of the pieces"),
+        (registry.create("masking", "wordpiece"), "chosen in part"),
+    ],
+)
+def test_a_broken_masking_strategy_is_caught(strategy, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_masking(strategy)
+
+
+def test_draws_that_depend_on_the_batch_are_caught():
+    class ByPlace:
+        strategy = registry.create("masking", "whole-word")
+
+        def mask(self, ids, word_starts, candidates, sample_ids, **arguments):
+            return self.strategy.mask(ids, word_starts, candidates, np.arange(len(ids), dtype=np.uint64), **arguments)
+
+    with pytest.raises(AssertionError, match="in a batch of"):
+        check_masking(ByPlace())
