@@ -238,7 +238,8 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BaseException as error:
+    except BaseException as caught:
+        error = caught.__cause__ if isinstance(caught, click.Abort) and caught.__cause__ else caught  # click wraps KeyboardInterrupt
         code = _exit_code(error)
         if debug and not isinstance(error, SystemExit):
             raise
@@ -255,7 +256,7 @@ def _exit_code(error: BaseException) -> int | None:
         return error.code if isinstance(error.code, int) else 0 if error.code is None else 2
     if isinstance(error, WholewordError):
         return error.exit_code
-    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+    if isinstance(error, KeyboardInterrupt):
         return 130
     if isinstance(error, BrokenPipeError):
         sys.stderr.close()  # the reader of our output is gone: say nothing more

@@ -2,7 +2,7 @@
 
     python run_and_kill.py FOLDER KILLS [forget]
 
-Prints one JSON object. With `forget`, resumed runs lose one piece of their state, the optimizer's second moments: the comparison has to fail.
+Prints one JSON object. With `forget`, resumed runs lose one piece of their state, the optimizer's first moments: the comparison has to fail.
 A program of its own: it forks before any thread exists.
 """
 
@@ -63,7 +63,7 @@ def main(folder: Path, kills: int, forget: bool) -> None:
 
         def forgetful(path: Path):
             weights, optimizer_state, state = read(path)
-            return weights, {name: array * (not name.endswith("_v")) for name, array in optimizer_state.items()}, state
+            return weights, {name: array * (not name.endswith("_m")) for name, array in optimizer_state.items()}, state
 
         run.read_checkpoint = forgetful
     killed = finished = failed = different = 0

@@ -34,7 +34,7 @@ backend: {name: pytorch, precision: fp32, threads: 1, micro_batch_size: 5}
 phases:
   - {max_seq_length: 32, batch_size: 8, steps: 31, peak_lr: 5.0e-3, warmup_steps: 3}
   - {max_seq_length: 64, batch_size: 4, steps: 20, peak_lr: 5.0e-3, warmup_steps: 2}
-evaluation: {held_out_rate: 0.2, every: 10, batches: 2, maskings: [wordpiece]}
+evaluation: {held_out_rate: 0.2, every: 10, batches: 2, maskings: [whole-word, wordpiece]}
 checkpoint: {every: 5, keep: 2}
 log: {every: 3}
 export: [pytorch-bin]

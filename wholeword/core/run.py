@@ -28,7 +28,7 @@ from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, UserError
 from wholeword.core.evaluation import evaluate, fill_mask, report, unigram_baseline
 from wholeword.core.files import atomic_directory, atomic_write, locked_folder, to_json, write_manifest
-from wholeword.core.interfaces import ModelFiles, Trainer
+from wholeword.core.interfaces import MaskingStrategy, ModelFiles, Trainer
 from wholeword.core.journal import Journal
 from wholeword.core.model import SIZES, initial_weights, model_config, take_layers
 from wholeword.core.registry import registry
@@ -130,12 +130,10 @@ class Run:
             dupe_factor=masking.dupe_factor,
         )
 
-    def _held_out(self, number: int, masking: str | None = None) -> list[Mapping[str, "np.ndarray"]]:
-        """Batches with fixed masks: the recipe's own, or those of the strategy called `masking`."""
-        arguments = self._arguments(number)
-        if masking is not None:
-            arguments["strategy"] = registry.create("masking", masking)
-        return list(evaluation_batches(self.store, **arguments, num_batches=self.recipe.evaluation.batches))
+    def _held_out(self, number: int, strategy: MaskingStrategy) -> list[Mapping[str, "np.ndarray"]]:
+        """Batches with fixed masks."""
+        arguments = self._arguments(number) | {"strategy": strategy, "num_batches": self.recipe.evaluation.batches}
+        return list(evaluation_batches(self.store, **arguments))
 
     # --- the whole
 
@@ -293,10 +291,13 @@ class Run:
             self.observer.say(f"step {place.step:,}, held out, {masking} masks: loss {loss:.3f}, accuracy {accuracy:.3f}")
 
     def _evaluate(self, trainer: Trainer, number: int) -> dict[str, dict[str, Any]]:
-        own = self.recipe.masking.name
-        others = [name for name in self.recipe.evaluation.maskings if name != own]
-        figures = {own: evaluate(trainer, self._held_out(number), next_sentence=self.next_sentence)}
-        return figures | {name: evaluate(trainer, self._held_out(number, name), next_sentence=False) for name in others}
+        """Held-out figures by masking strategy, the recipe's own or those it names."""
+        names = self.recipe.evaluation.maskings
+        strategies = {name: registry.create("masking", name) for name in names} or {self.recipe.masking.name: self.strategy}
+        return {
+            name: evaluate(trainer, self._held_out(number, strategy), next_sentence=self.next_sentence)
+            for name, strategy in strategies.items()
+        }
 
     def _diverged(self, place: Place, figures: Mapping[str, float]) -> DivergedError:
         samples = self.sources[place.phase].batch(place.step)["sample_ids"]
@@ -313,7 +314,7 @@ class Run:
         recipe, number = self.recipe, len(self.recipe.phases) - 1
         figures: dict[str, Any] = {}
         if recipe.evaluation.held_out_rate:
-            baseline = unigram_baseline(self._held_out(number), self.store.vocabulary)
+            baseline = unigram_baseline(self._held_out(number, self.strategy), self.store.vocabulary)
             figures = {"unigram": baseline} | (self.figures or self._evaluate(trainer, number))
             for line in report(figures):
                 self.observer.say(line)

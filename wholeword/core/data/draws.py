@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the increment of SplitMix64
+FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 ONE, HALF = np.uint64(1), np.uint64(32)
-SHIFTS, FACTORS = np.array([30, 27, 31, 33], np.uint64), np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
-FEISTEL_ROUNDS = 12  # Luby and Rackoff 1988 need four, for large n; at twelve all orders of five things come equally often
+FEISTEL_ROUNDS = 12  # Luby and Rackoff 1988 need four, for large n; with twelve all orders of five things come equally often
 
 
 class Stream(IntEnum):
@@ -33,22 +34,19 @@ class Stream(IntEnum):
     SENTENCE = 11  # ... and the sentence it starts at
     FRONT_A = 12  # the tokens that are cut off the front of A; the other surplus ones are cut off its end
     FRONT_B = 13  # the same for B
-
-
-def _mixed(z: np.ndarray) -> np.ndarray:
-    """The finaliser, in place."""
-    z ^= z >> SHIFTS[0]
-    z *= FACTORS[0]
-    z ^= z >> SHIFTS[1]
-    z *= FACTORS[1]
-    z ^= z >> SHIFTS[2]
-    return z
+    KIND = 14  # masking: whether a row is masked piece by piece
 
 
 def child(keys: ArrayLike, numbers: ArrayLike) -> np.ndarray:
     """Output `numbers` of the SplitMix64 generators seeded with `keys`: uint64, of their common (broadcast) shape."""
     with np.errstate(over="ignore"):  # scalars warn where arrays wrap
-        return _mixed(np.asarray(keys, np.uint64) + (np.asarray(numbers).astype(np.uint64) + ONE) * GOLDEN)
+        z = np.asarray(keys, np.uint64) + (np.asarray(numbers).astype(np.uint64) + ONE) * GOLDEN
+        z ^= z >> SHIFTS[0]
+        z *= FACTORS[0]
+        z ^= z >> SHIFTS[1]
+        z *= FACTORS[1]
+        z ^= z >> SHIFTS[2]
+        return z
 
 
 def row_keys(seed: int, pass_number: int, sample_ids: ArrayLike) -> np.ndarray:
@@ -72,25 +70,24 @@ def uniform(draws: np.ndarray) -> np.ndarray:
 
 
 def permutation(seed: int, pass_number: int, positions: ArrayLike, n: int) -> np.ndarray:
-    """Where a shuffle of [0, n) puts `positions`, int64 of their shape, without holding the shuffle: a bijection on [0, n), n < 2**63.
+    """Where a shuffle of [0, n) puts `positions`, int64 of their shape, without holding the shuffle: a bijection on [0, n), n < 2**62.
 
-    An alternating Feistel network on pairs (left, right) with left * width + right in [0, height * width), the smallest near-square
-    that holds n; what falls outside of [0, n) goes through it again ("cycle walking").
+    An alternating Feistel network on pairs (row, column) of a near-square table with at least n places; what comes out at n or above
+    goes through it again ("cycle walking").
     Source: Black and Rogaway 2002, "Ciphers with arbitrary finite domains", method 3.
     """
     root = isqrt(max(n, 1) - 1) + 1
-    height = min(range(root, root + min(root // 8, 64) + 1), key=lambda height: -n % height)
-    width = -(-n // height)
-    sizes = np.array([height, width], np.uint64)
+    height = min(range(root, root + min(root // 8, 64) + 1), key=lambda height: -n % height)  # few places to spare
+    sizes = np.uint64(height), np.uint64(-(-n // height))
     keys = child(row_keys(seed, pass_number, Stream.SHUFFLE), np.arange(FEISTEL_ROUNDS))
 
     def network(x: np.ndarray) -> np.ndarray:
         halves = [x // sizes[1], x % sizes[1]]
-        for number in range(FEISTEL_ROUNDS):
+        for number, key in enumerate(keys):
             side = number % 2
-            hashed = halves[1 - side] * GOLDEN + keys[number]
-            hashed = ((hashed >> SHIFTS[0] ^ hashed) * FACTORS[0]) >> SHIFTS[3]  # half of the finaliser; 31 bits, so that the sum cannot wrap
-            halves[side] = (halves[side] + hashed) % sizes[side]
+            z = halves[1 - side] * GOLDEN + key
+            z = ((z >> SHIFTS[0]) ^ z) * FACTORS[0]  # half of the finaliser, for it comes twelve times
+            halves[side] = (halves[side] + (z >> HALF)) % sizes[side]
         return halves[0] * sizes[1] + halves[1]
 
     x = network(np.atleast_1d(np.asarray(positions, np.uint64)))
