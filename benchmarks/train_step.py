@@ -4,14 +4,17 @@
 
 transformers: `BertForPreTraining(labels=..., next_sentence_label=...)`, its logits at all positions, eager attention, float32, global
 clipping, `torch.optim.AdamW`. On a CPU the clock is the process's CPU time, so that neighbours on the machine matter little. The floor is
-the step's useful FLOPs at the rate of a large float32 matrix product. On a CUDA device the clock is the wall's; transformers runs a
-second time with SDPA and bf16 autocast, and utilisation is useful FLOPs over the rate of a large bf16 matrix product.
+the step's useful FLOPs at the rate of a large float32 matrix product, which takes its turns like the others. On a CUDA device the clock
+is the wall's, the matrix product is in bf16, and transformers runs a second time with SDPA and bf16 autocast. Utilisation is the floor
+over the time of the step.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import median
+from typing import Literal
 
 import numpy as np
 import torch
@@ -42,11 +45,15 @@ def make_batch(rows: int, length: int, predictions: int) -> dict[str, np.ndarray
     return {name: array.astype(np.int32) for name, array in batch.items()} | {"masked_lm_weights": np.ones((rows, predictions), np.float32)}
 
 
-def ours(size: str, batch: dict[str, np.ndarray], device: str, precision: str) -> Steps:
+def ours(size: str, batch: dict[str, np.ndarray], device: str, precision: Literal["fp32", "bf16"]) -> Steps:
     config = model_config({"size": size}, VOCAB_SIZE)
     backend = PyTorch(precision=precision, device=device, micro_batch_size=len(batch["input_ids"]))
     trainer = backend.start(config=config, weights=initial_weights(config, 0), optimizer=AdamW(), next_sentence=True, clip_norm=1.0)
-    return lambda steps: trainer.train_steps([batch] * steps, learning_rates=[1e-4] * steps, seeds=range(steps)) and None
+
+    def steps(number: int) -> None:
+        trainer.train_steps([batch] * number, learning_rates=[1e-4] * number, seeds=range(number))
+
+    return steps
 
 
 def theirs(size: str, batch: dict[str, np.ndarray], device: str, *, attention: str, bf16: bool) -> Steps:
@@ -89,10 +96,14 @@ def seconds(work: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def matmul_rate(device: str, dtype: torch.dtype, size: int) -> float:
-    """FLOPs a second of a large matrix product, the best of ten."""
+def matrix_product(size: int, device: str, dtype: torch.dtype) -> Steps:
     a = torch.randn(size, size, device=device, dtype=dtype)
-    return 2 * size**3 / min(seconds(lambda: a @ a, device) for _ in range(10))
+
+    def steps(number: int) -> None:
+        for _ in range(number):
+            a @ a
+
+    return steps
 
 
 def compare(contestants: dict[str, Steps], device: str, *, rounds: int, steps: int) -> dict[str, float]:
@@ -102,7 +113,7 @@ def compare(contestants: dict[str, Steps], device: str, *, rounds: int, steps: i
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, contestant in contestants.items():
-            times[name].append(seconds(lambda contestant=contestant: contestant(steps), device) / steps)
+            times[name].append(seconds(partial(contestant, steps), device) / steps)
     return {name: median(values) for name, values in times.items()}
 
 
@@ -111,7 +122,11 @@ def cases(device: str) -> Iterator[tuple[str, int, int, int]]:
     if device == "cpu":
         yield from [("rbt3", 4, 128, 20), ("rbt3", 1, 512, 77)]
     else:
-        yield from [(size, tokens // length, length, predictions) for size, tokens in (("base", 16384), ("rbt3", 32768)) for length, predictions in ((128, 20), (512, 77))]
+        yield from [
+            (size, tokens // length, length, predictions)
+            for size, tokens in (("base", 16384), ("rbt3", 32768))
+            for length, predictions in ((128, 20), (512, 77))
+        ]
 
 
 def main() -> None:
@@ -121,21 +136,30 @@ def main() -> None:
     arguments = parser.parse_args()
     device = find_device("auto", threads=arguments.threads).type
     on_cpu = device == "cpu"
-    rate = matmul_rate(device, torch.float32, 2048) if on_cpu else matmul_rate(device, torch.bfloat16, 8192)
+    dtype, matrix_size = (torch.float32, 2048) if on_cpu else (torch.bfloat16, 8192)
     print(f"PyTorch {torch.__version__}, {f'{arguments.threads} CPU thread(s)' if on_cpu else torch.cuda.get_device_name()}")
-    print(f"matrix product in {'float32' if on_cpu else 'bfloat16'}: {rate / 1e12:.3g} TFLOP/s; bfloat16 in hardware: {has_bf16(torch.device(device))}")
+    print(f"bfloat16 in hardware: {'yes' if has_bf16(torch.device(device)) else 'no, expect it to be slower than float32'}")
     for size, rows, length, predictions in cases(device):
         batch = make_batch(rows, length, predictions)
-        contestants = {"transformers fp32 eager": theirs(size, batch, device, attention="eager", bf16=False)}
+        contestants = {
+            "matrix product": matrix_product(matrix_size, device, dtype),
+            "transformers fp32 eager": theirs(size, batch, device, attention="eager", bf16=False),
+            "wholeword fp32": ours(size, batch, device, "fp32"),
+            "wholeword bf16": ours(size, batch, device, "bf16"),
+        }
         if not on_cpu:
             contestants["transformers bf16 sdpa"] = theirs(size, batch, device, attention="sdpa", bf16=True)
-        contestants |= {f"wholeword {precision}": ours(size, batch, device, precision) for precision in ("fp32", "bf16")}
         times = compare(contestants, device, rounds=arguments.rounds, steps=1 if on_cpu else 10)
+        rate = 2 * matrix_size**3 / times.pop("matrix product")
         floor = rows * length * flops_per_token(model_config({"size": size}, VOCAB_SIZE), length, predictions) / rate
-        print(f"\n{size}, {rows} x {length}, {predictions} predictions a row; floor {1000 * floor:.0f} ms")
+        print(f"\n{size}, {rows} x {length}, {predictions} predictions a row; {rate / 1e12:.3g} TFLOP/s; floor {1000 * floor:.0f} ms")
         for name, time_ in times.items():
-            ratios = ", ".join(f"{times[other] / time_:.2f}x {other}" for other in times if other.startswith("transformers") and other != name)
-            print(f"  {name:24} {1000 * time_:8.1f} ms   utilisation {floor / time_:.2f}   {rows * length / time_:9,.0f} tokens/s   {ratios}")
+            ratios = ", ".join(
+                f"{times[other] / time_:.2f}x {other}" for other in times if other.startswith("transformers") and other != name
+            )
+            print(
+                f"  {name:24} {1000 * time_:8.1f} ms   utilisation {floor / time_:.2f}   {rows * length / time_:9,.0f} tokens/s   {ratios}"
+            )
 
 
 if __name__ == "__main__":

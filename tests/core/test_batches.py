@@ -1,7 +1,7 @@
 """A batch is a pure function of the step: the same rows and masks however it is made, and every row is whole."""
 
 import threading
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -18,7 +18,12 @@ from wholeword.plugins.masking.wordpiece import WordPiece
 TEXT = [
     ["使用 语言 模型 来 预测 下 一个 词 。", "模型 先 读 完 整个 句子 ，", "再 决定 哪些 词语 值得 留意 。"],
     ["图书馆 的 新 系统 将 于 下个月 上线 。"],
-    ["他 说 今年 的 鱼 比 去年 少 了 许多 ，", "可是 价格 涨 了 将近 三成 。", "老板 以前 是 一名 程序员 。", "“ 真的 吗 ？ ” 她 笑 着 问 。"],
+    [
+        "他 说 今年 的 鱼 比 去年 少 了 许多 ，",
+        "可是 价格 涨 了 将近 三成 。",
+        "老板 以前 是 一名 程序员 。",
+        "“ 真的 吗 ？ ” 她 笑 着 问 。",
+    ],
     ["高速公路 沿线 的 服务区 已经 恢复 营业 。", "没有 人 回答 ……"],
 ]
 FEATURES = {
@@ -146,7 +151,7 @@ def test_features(numbered, name, strategy):
             for segment, begin in zip(segments, (1, ends[0] + 1), strict=False):
                 assert (np.diff(segment) == 1).all()  # a span of the store
                 borders = [0, *(np.flatnonzero(is_start[segment[1:]]) + 1), len(segment)]  # a cut word counts from the cut
-                words += [list(range(begin + a, begin + b)) for a, b in zip(borders, borders[1:], strict=False)]
+                words += [list(range(begin + a, begin + b)) for a, b in pairwise(borders)]
             word_of = {place: word for word in words for place in word}
             num_chosen = int(batch["masked_lm_weights"][row].sum())
             places = batch["masked_lm_positions"][row][:num_chosen].tolist()
@@ -196,8 +201,9 @@ def rows_of_passes(made, num_passes):
 
 @pytest.mark.parametrize("name, kinds_of_pass", [("nsp-pairs", 3), ("full-sentences", 1)])
 def test_static_masks_repeat_after_dupe_factor_passes_and_dynamic_ones_do_not(numbered, name, kinds_of_pass):
+    long = {"short_seq_rate": 0.0}
     static, dynamic = (
-        rows_of_passes(source(numbered, examples=name, short_seq_rate=0.0, dupe_factor=3, dynamic=dynamic, batch_size=64, max_seq_length=128), 7)
+        rows_of_passes(source(numbered, examples=name, dupe_factor=3, dynamic=dynamic, batch_size=64, max_seq_length=128, **long), 7)
         for dynamic in (False, True)
     )
     for number in range(6):
@@ -254,7 +260,7 @@ def made_rows(store):
 def test_closing_early_stops_the_threads(numbered, workers):
     batches = source(numbered).batches(0, 10**9, workers=workers)
     next(batches)
-    assert len(running_loaders()) == workers
+    assert 1 <= len(running_loaders()) <= workers
     batches.close()
     assert not running_loaders()
 
@@ -275,9 +281,9 @@ def test_a_strategy_that_chooses_what_it_must_not_is_named(numbered):
 
 
 def test_no_examples_is_an_error_that_says_why(sentences):
-    with pytest.raises(UserError, match=r"no held-out examples of kind nsp-pairs in 4 documents of 10 sentences, evaluation.held_out_rate is 0.0"):
+    with pytest.raises(UserError, match=r"no held-out examples of kind nsp-pairs in 4 documents of 10 sentences with .*held_out_rate 0.0"):
         source(sentences, documents="held_out")
-    with pytest.raises(UserError, match=r"no train examples .*held_out_rate is 1.0"):
+    with pytest.raises(UserError, match=r"no train examples .*held_out_rate 1.0"):
         source(sentences, held_out_rate=1.0)
 
 
@@ -293,12 +299,17 @@ def evaluation(store, **changes):
 @pytest.mark.parametrize("strategy", [WholeWord(), WordPiece()], ids=["whole-word", "wordpiece"])
 def test_evaluation_is_always_the_same_and_unseen(numbered, name, strategy):
     batches = evaluation(numbered, examples=name, strategy=strategy)
-    assert len(batches) == 3 and all(equal(*pair) for pair in zip(batches, evaluation(numbered, examples=name, strategy=strategy), strict=True))
+    assert len(batches) == 3 and all(
+        equal(*pair) for pair in zip(batches, evaluation(numbered, examples=name, strategy=strategy), strict=True)
+    )
     assert all(len(batch["sample_ids"]) == 8 and batch["masked_lm_weights"].any(axis=1).all() for batch in batches)
     assert len(set(joined(batches)["sample_ids"].tolist())) == 24
-    ends = np.cumsum([np.diff(numbered.sentence_tokens(*numbered.document_sentences(document))).sum() for document in range(numbered.num_documents)])
+    ends = np.concatenate([shard.token_offset + shard.sentence_ends[shard.document_ends - 1] for shard in numbered.shards])
     documents = {}
-    for which, rows in (("held_out", joined(batches)), ("train", joined(source(numbered, held_out_rate=0.3).batch(step) for step in range(9)))):
+    for which, rows in (
+        ("held_out", joined(batches)),
+        ("train", joined(source(numbered, held_out_rate=0.3).batch(step) for step in range(9))),
+    ):
         tokens = unmasked(rows)
         tokens = tokens[tokens >= len(SPECIAL_PIECES)] - len(SPECIAL_PIECES)
         documents[which] = set(np.searchsorted(ends, tokens, side="right").tolist())
@@ -310,5 +321,6 @@ def test_evaluation_takes_what_there_is(numbered):
     assert 0 <= sum(len(batch["sample_ids"]) for batch in whole) - 8 * len(whole) < 8
     few = evaluation(numbered, batch_size=10**6)
     assert len(few) == 1 and 8 * len(whole) <= len(few[0]["sample_ids"]) < 8 * len(whole) + 8
-    rows = {int(sample): ids.tobytes() for sample, ids in zip(few[0]["sample_ids"], few[0]["input_ids"], strict=True)}
-    assert all(rows[int(sample)] == ids.tobytes() for batch in whole for sample, ids in zip(batch["sample_ids"], batch["input_ids"], strict=True))
+    taken, available = joined(whole), few[0]
+    row_of = {sample: row for row, sample in enumerate(available["sample_ids"].tolist())}
+    assert np.array_equal(taken["input_ids"], available["input_ids"][[row_of[sample] for sample in taken["sample_ids"].tolist()]])

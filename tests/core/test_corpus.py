@@ -211,7 +211,7 @@ def test_the_table_of_hashes_is_a_set():
     generator = np.random.default_rng(3)
     table, seen = HashSet(), set()
     for size in generator.integers(0, 3000, 60):
-        hashes = generator.integers(0, 50_000, size).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15 if size % 2 else 1 << 40)
+        hashes = generator.integers(0, 50_000, size).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         new = [not (max(key, 1) in seen or seen.add(max(key, 1))) for key in hashes.tolist()]
         assert table.add(hashes).tolist() == new
     assert table._slots.nbytes < 22 * len(seen)
@@ -256,5 +256,5 @@ def test_a_chunk_depends_on_nothing_but_the_text(tmp_path):
     (tmp_path / "a.txt").unlink()
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(text))
     assert [chunk.sha256 for chunk in chunks_of(tmp_path, shard_mb=1)] == [chunk.sha256 for chunk in plain]
-    assert b"".join(span.data for chunk in plain for span in chunk.spans).replace(b"\n", b"") == text.replace(b"\n", b"")
-    assert all(0.99 < sum(len(span.data) for span in chunk.spans) / 2**20 < 1.1 for chunk in plain[:-1])
+    assert b"".join(span.data for chunk in plain for span in chunk.spans) == text
+    assert all(0.99 < sum(len(span.data) for span in chunk.spans) / 2**20 <= 1 for chunk in plain[:-1])

@@ -24,7 +24,7 @@ def make_store(path, sizes, tokens_per_shard=1 << 22):
 
 def random_sizes(num_documents, seed, *, sentences=12, mean=20):
     generator = np.random.default_rng(seed)
-    return [(1 + generator.geometric(1 / mean, generator.integers(1, sentences + 1))).tolist() for _ in range(num_documents)]
+    return [generator.geometric(1 / mean, generator.integers(1, sentences + 1)).tolist() for _ in range(num_documents)]
 
 
 def build(store, name="nsp-pairs", **changes):
@@ -128,7 +128,7 @@ def google_pairs(sizes, chooser, *, max_seq_length, short_seq_rate):
                 a_end = 1
                 if len(chunk) >= 2:
                     a_end = 1 + chooser.pick(Stream.A_END, len(chunk) - 1)
-                a = sum(chunk[:a_end], [])
+                a = [token for sentence in chunk[:a_end] for token in sentence]
                 b = []
                 is_random = len(chunk) == 1 or chooser.pick(Stream.LABEL, 2) == 1
                 if is_random:
@@ -139,7 +139,7 @@ def google_pairs(sizes, chooser, *, max_seq_length, short_seq_rate):
                             break
                     i -= len(chunk) - a_end
                 else:
-                    b = sum(chunk[a_end:], [])
+                    b = [token for sentence in chunk[a_end:] for token in sentence]
                 while len(a) + len(b) > max_num_tokens:
                     longer, stream = (a, Stream.FRONT_A) if len(a) > len(b) else (b, Stream.FRONT_B)
                     if chooser.front(stream):

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wholeword.core.data.align import pieces_of_batch
 from wholeword.core.data.draws import Stream, below, draws, row_keys
 from wholeword.core.data.masking import budgets, choose_groups, find_groups, take_in_order
+from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.testing import check_masking
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.masking.wordpiece import WordPiece
+from wholeword.plugins.segmenters.jieba import Jieba
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *(chr(0x4E00 + number) for number in range(995))])
 JIEBA = [0.49, 0.42, 0.066, 0.021, 0.003]  # share of words of 1, 2, ... pieces in CMRC 2018
@@ -62,7 +65,7 @@ def walk_as_google(words, budget):
 
 
 def google_budget(num_tokens, max_predictions, rate=0.15):
-    return min(max_predictions, max(1, int(round(num_tokens * rate))))
+    return min(max_predictions, max(1, round(num_tokens * rate)))
 
 
 def mask(batch, *, strategy=None, seed=1, pass_number=0, max_predictions=20, vocabulary=VOCABULARY):
@@ -90,7 +93,8 @@ def test_groups_are_those_of_the_definition():
         shape = generator.integers(1, 6), generator.integers(1, 40)
         word_starts, candidates = generator.random(shape) < generator.random(), generator.random(shape) < generator.random()
         groups = find_groups(word_starts, candidates)
-        expected = [[row * shape[1] + place for place in word] for row in range(shape[0]) for word in words_of(word_starts[row], candidates[row])]
+        rows = [words_of(*row) for row in zip(word_starts, candidates, strict=True)]
+        expected = [[number * shape[1] + place for place in word] for number, row in enumerate(rows) for word in row]
         assert groups.starts.tolist() == [word[0] for word in expected]
         assert groups.lengths.tolist() == [len(word) for word in expected]
 
@@ -212,17 +216,41 @@ def test_the_oracle_is_googles_function():
         assert row["masked_lm_prob"] == 0.15 and positions == row["masked_lm_positions"]
 
 
-@pytest.fixture(scope="module", params=[(128, 20), (512, 77)], ids=["128", "512"])
+def real_rows(num_rows, length):
+    """[CLS] text [SEP] from Debian's handbooks, words by jieba, the vocabulary of BERT-base Chinese."""
+    data = os.environ.get("WHOLEWORD_DATA")
+    if not data:
+        pytest.skip("WHOLEWORD_DATA is not set: no real text")
+    vocabulary = Vocabulary.read(Path(data, "vocab", "vocab.txt"))
+    sentences = [
+        line for file in sorted(Path(data, "raw").glob("*/*-*.txt")) for line in file.read_text(encoding="utf-8").split("\n") if line
+    ]
+    pieces = pieces_of_batch(sentences, Jieba().segment(sentences), WordPieceTokenizer(vocabulary, lowercase=True))
+    room = num_rows * (length - 2)
+    edge = np.zeros((num_rows, 1), np.int32)
+    ids = np.hstack([edge + vocabulary.cls_id, pieces.ids[:room].reshape(num_rows, -1), edge + vocabulary.sep_id])
+    word_starts = np.hstack([edge > 0, pieces.word_starts[:room].reshape(num_rows, -1), edge > 0])
+    candidates = np.ones(ids.shape, bool)
+    candidates[:, [0, -1]] = False
+    return vocabulary, (ids, word_starts, candidates, np.arange(num_rows, dtype=np.uint64))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("synthetic", 128, 20), ("synthetic", 512, 77), ("real", 128, 20), ("real", 512, 77)],
+    ids=lambda kind: f"{kind[0]}-{kind[1]}",
+)
 def million(request):
-    """Over a million pieces as we mask them: the rows, input ids and choice, most predictions."""
-    length, most = request.param
-    batch = make_rows(1_300_000 // length, length, seed=length)
+    """Over a million pieces as we mask them: the vocabulary, the rows, the most predictions, input ids and choice."""
+    kind, length, most = request.param
+    num_rows = 1_300_000 // length
+    vocabulary, batch = real_rows(num_rows, length) if kind == "real" else (VOCABULARY, make_rows(num_rows, length, seed=length))
     assert batch[2].sum() > 1_000_000
-    return batch, *mask(batch, max_predictions=most, seed=2), most
+    return vocabulary, batch, most, *mask(batch, max_predictions=most, seed=2, vocabulary=vocabulary)
 
 
 def test_every_mask_is_a_union_of_whole_words(million):
-    (_, word_starts, candidates, _), _, chosen, _ = million
+    _, (_, word_starts, candidates, _), _, _, chosen = million
     assert not (chosen & ~candidates).any()
     inside = candidates.copy()
     inside.reshape(-1)[find_groups(word_starts, candidates).starts] = False
@@ -231,29 +259,29 @@ def test_every_mask_is_a_union_of_whole_words(million):
 
 
 def test_no_row_is_without_a_mask_and_the_share_is_15_percent(million):
-    (ids, _, candidates, _), _, chosen, most = million
+    vocabulary, (ids, _, candidates, _), most, _, chosen = million
     assert (chosen.any(axis=1) == candidates.any(axis=1)).all()
     assert chosen.sum(axis=1).max() <= most
-    assert abs(chosen.sum() / (ids != VOCABULARY.pad_id).sum() - 0.15) < 0.002
+    assert abs(chosen.sum() / (ids != vocabulary.pad_id).sum() - 0.15) < 0.002
 
 
 def test_words_of_every_length_are_chosen_as_often_as_by_google(million):
     """One pass of Google's function over a million pieces, eight of ours."""
-    batch, *_, most = million
+    vocabulary, batch, most, *_ = million
     ids, word_starts, candidates, _ = batch
     groups = find_groups(word_starts, candidates)
     lengths = np.minimum(groups.lengths, 5)
     words = np.bincount(lengths, minlength=6)
     us = sum(
-        np.bincount(lengths[mask(batch, max_predictions=most, pass_number=number).chosen.reshape(-1)[groups.starts]], minlength=6)
-        for number in range(8)
+        np.bincount(lengths[masked.chosen.reshape(-1)[groups.starts]], minlength=6)
+        for masked in (mask(batch, max_predictions=most, pass_number=number, vocabulary=vocabulary) for number in range(8))
     )
     google = np.zeros(6)
     generator = random.Random(12345)
     for row in range(len(ids)):
-        size = int((ids[row] != VOCABULARY.pad_id).sum())
+        size = int((ids[row] != vocabulary.pad_id).sum())
         row_words = words_of(word_starts[row, :size].tolist(), candidates[row, :size].tolist())
-        positions = set(google_masking(ids[row, :size].tolist(), row_words, generator, most, VOCABULARY)[0])
+        positions = set(google_masking(ids[row, :size].tolist(), row_words, generator, most, vocabulary)[0])
         for word in row_words:
             google[min(len(word), 5)] += word[0] in positions
     for length in range(1, 6):
@@ -263,32 +291,32 @@ def test_words_of_every_length_are_chosen_as_often_as_by_google(million):
 
 
 def test_80_percent_are_masks_10_percent_stay_10_percent_are_random(million):
-    (ids, *_), input_ids, chosen, _ = million
-    before, after, size = ids[chosen], input_ids[chosen], len(VOCABULARY)
+    vocabulary, (ids, *_), _, input_ids, chosen = million
+    before, after, size = ids[chosen], input_ids[chosen], len(vocabulary)
     assert np.array_equal(ids[~chosen], input_ids[~chosen]) and input_ids.dtype == ids.dtype
     chance = 0.1 / size  # of a random piece being one in particular
-    for count, expected in (((after == VOCABULARY.mask_id).sum(), 0.8 + chance), ((after == before).sum(), 0.1 + chance)):
+    for count, expected in (((after == vocabulary.mask_id).sum(), 0.8 + chance), ((after == before).sum(), 0.1 + chance)):
         assert abs(count / len(after) - expected) < 3 * sqrt(expected * (1 - expected) / len(after))
-    random_pieces = np.bincount(after[(after != before) & (after != VOCABULARY.mask_id)], minlength=size)
-    others = np.delete(random_pieces, VOCABULARY.mask_id)  # specials are among them, as with Google
+    random_pieces = np.bincount(after[(after != before) & (after != vocabulary.mask_id)], minlength=size)
+    others = np.delete(random_pieces, vocabulary.mask_id)  # specials are among them, as with Google
     chi_square = ((others - others.mean()) ** 2 / others.mean()).sum()
-    assert abs(chi_square - size) < 5 * sqrt(2 * size)
+    assert abs(chi_square - size) < 5 * sqrt((2 + 1 / others.mean()) * size)  # the variance for counts as small as these
 
 
 def test_what_replaces_a_piece_is_drawn_piece_by_piece(million):
-    (_, word_starts, candidates, _), input_ids, chosen, _ = million
+    vocabulary, (_, word_starts, candidates, _), _, input_ids, chosen = million
     groups = find_groups(word_starts, candidates)
     pairs = groups.starts[(groups.lengths == 2) & chosen.reshape(-1)[groups.starts]]
-    masked = input_ids.reshape(-1) == VOCABULARY.mask_id
+    masked = input_ids.reshape(-1) == vocabulary.mask_id
     both = (masked[pairs] & masked[pairs + 1]).mean()
     assert abs(both - 0.64) < 3 * sqrt(0.64 * 0.36 / len(pairs))
 
 
 def test_another_pass_chooses_independently(million):
-    batch, _, chosen, most = million
+    vocabulary, batch, most, _, chosen = million
     candidates, share = batch[2], chosen.sum() / batch[2].sum()
     for changes in ({"seed": 3}, {"seed": 2, "pass_number": 1}):
-        again = mask(batch, max_predictions=most, **changes).chosen
+        again = mask(batch, max_predictions=most, vocabulary=vocabulary, **changes).chosen
         assert abs((again & chosen).sum() / candidates.sum() - share**2) < 0.002
 
 
@@ -321,8 +349,7 @@ def test_strategies_keep_the_contract():
 
 def test_everything_is_chosen_at_rate_one():
     batch = make_rows(50, 64, seed=8)
-    ids, _, candidates, _ = batch
-    assert np.array_equal(mask(batch, strategy=WholeWord(rate=1.0), max_predictions=64).chosen, candidates)
+    assert np.array_equal(mask(batch, strategy=WholeWord(rate=1.0), max_predictions=64).chosen, batch[2])
 
 
 @pytest.mark.parametrize("rate", [0, -0.1, 15, 1.0001, float("nan")])

@@ -4,6 +4,7 @@ import torch
 
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.optimizers.lamb import Lamb
+from wholeword.plugins.optimizers.pytorch import norms
 
 OPTIMIZERS = [AdamW(), AdamW(weight_decay=0.1), *(Lamb(variant=variant) for variant in ("hfl", "google", "tfa", "nvlamb"))]
 IDS = ["adamw", "adamw-decay", "hfl", "google", "tfa", "nvlamb"]
@@ -67,3 +68,9 @@ def test_it_is_not_pytorchs_own_adamw() -> None:
     tensors["x/bias"].grad = torch.full((3,), 0.2)
     AdamW().build("pytorch", tensors.items()).step(0.01, divisor=torch.ones(()), skip=torch.zeros(()))
     assert tensors["x/bias"].tolist() == pytest.approx([-0.01 * 10**0.5] * 3, rel=1e-3)
+
+
+def test_the_norm_of_a_large_matrix_is_right() -> None:
+    """torch.linalg.vector_norm is off by 5e-4 for the word embeddings of a base model."""
+    matrix = torch.randn(21128, 768, generator=torch.Generator().manual_seed(0)) * 1e-3 + 1e-3
+    assert norms([matrix, torch.tensor([3.0, -4.0])]).tolist() == pytest.approx([matrix.double().norm().item(), 5.0], rel=1e-6)

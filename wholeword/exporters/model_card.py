@@ -17,8 +17,8 @@ tags: [bert, whole-word-masking]
 
 # {name}
 
-A Chinese BERT: {layers} layers, {hidden_size} wide, {millions:.1f} million parameters, vocabulary {vocab_size:,}. {made}
-中文 BERT 模型：{layers} 层，隐层维度 {hidden_size}，参数量 {millions:.1f} 百万，词表大小 {vocab_size:,}。
+A Chinese BERT: {layers} layers, {hidden_size} wide, {parameters:,} parameters, vocabulary {vocab_size:,}. {made}
+中文 BERT 模型：{layers} 层，隐层维度 {hidden_size}，参数量 {parameters:,}，词表大小 {vocab_size:,}。
 
 **Load it with the Bert classes, never with Roberta classes. 请使用 Bert 系列类加载，切勿使用 Roberta 系列类。**
 
@@ -55,7 +55,7 @@ def model_card(model: ModelFiles) -> str:
         layers=model.config["num_hidden_layers"],
         hidden_size=model.config["hidden_size"],
         vocab_size=len(model.vocabulary),
-        millions=count_parameters(model.config) / 1e6,
+        parameters=count_parameters(model.config),
         made=f"Pre-trained with wholeword {provenance['wholeword']}." if "wholeword" in provenance else "",
         nsp="in this file. 含 NSP 头。" if model.next_sentence else "none, the model was trained without NSP. 无：训练时未使用 NSP。",
         notes="".join(notes),

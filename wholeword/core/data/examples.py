@@ -84,8 +84,8 @@ def build_examples(
                     yield pack_sentences(shard, sentences, max_seq_length - specials, cross_documents=name == "full-sentences")
 
     if path is None:
-        nothing = tuple(np.zeros((0, *shape), dtype) for dtype, shape in FILES.values())
-        return Examples(*map(np.concatenate, zip(nothing, *shards(), strict=True)), random)
+        columns = zip([np.zeros((0, *shape), dtype) for dtype, shape in FILES.values()], *shards(), strict=True)
+        return Examples(**dict(zip(FILES, map(np.concatenate, columns), strict=True)), random=random)
     arguments = {
         "store": store.manifest["fingerprint"],
         "name": name,
@@ -105,7 +105,7 @@ def build_examples(
                     for file, array in zip(files, arrays, strict=True):
                         file.write(array.tobytes())
             write_manifest(folder, {"examples": arguments})
-    return Examples(*(open_array(path / key, dtype, shape) for key, (dtype, shape) in FILES.items()), random)
+    return Examples(**{key: open_array(path / key, dtype, shape) for key, (dtype, shape) in FILES.items()}, random=random)
 
 
 def is_whole(path: Path, arguments: dict[str, Any]) -> bool:
@@ -221,7 +221,8 @@ def random_segments(
 
 def truncate(starts: np.ndarray, lengths: np.ndarray, room: int, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Google's `truncate_seq_pair`: while A and B have more than `room` tokens, the longer one (B if neither is) loses one at its front
-    or its end, by the flip of a coin. How many each loses follows from the lengths; how many of them at the front is counted in random bits.
+    or its end, by the flip of a coin. How many each loses follows from the lengths, and how many of them at the front is counted in
+    random bits.
 
     Args:
         starts, lengths: int64 [pairs, 2].
@@ -248,9 +249,7 @@ def heads(flips: np.ndarray, keys: np.ndarray, stream: Stream) -> np.ndarray:
     return count
 
 
-def pack_sentences(
-    shard: Shard, sentences: Sentences, room: int, *, cross_documents: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pack_sentences(shard: Shard, sentences: Sentences, room: int, *, cross_documents: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`doc-sentences`, or with `cross_documents` `full-sentences`: starts, lengths and labels as in `Examples`.
 
     As many sentences in a row as fit, at least one; a sentence longer than the room is cut into pieces of that room first. With

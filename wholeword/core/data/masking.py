@@ -64,10 +64,14 @@ def group_lengths_at(places: np.ndarray, word_starts: np.ndarray, candidates: np
     Args:
         places: int64 [places], as row * length + position.
     """
-    edges = find_edges(word_starts, candidates)
-    begins = np.flatnonzero(edges)
-    number = edges.reshape(-1).cumsum(dtype=np.int32)[places] - 1
-    return np.append(begins[1:], edges.size)[number] - begins[number]
+    edges = np.append(find_edges(word_starts, candidates), True)
+    begins, ends = places.copy(), places + 1
+    for moving, step in ((begins, -1), (ends, 1)):  # to the nearest edge; as many steps as the longest group has pieces
+        inside = np.flatnonzero(~edges[moving])
+        while len(inside):
+            moving[inside] += step
+            inside = inside[~edges[moving[inside]]]
+    return ends - begins
 
 
 def choose_groups(groups: Groups, budgets: np.ndarray, keys: np.ndarray, *, length: int, max_predictions: int) -> np.ndarray:
@@ -90,7 +94,7 @@ def choose_groups(groups: Groups, budgets: np.ndarray, keys: np.ndarray, *, leng
     num_draws = 8 + int(1.5 * left.max(initial=0) * len(groups.starts) / max(1, groups.lengths.sum()))  # nearly always enough
     order_keys = child(keys, Stream.ORDER)
     came_up = np.full(len(groups.starts), NEVER)  # the draw at which a group came up first
-    taken = np.zeros(len(groups.starts), bool)
+    taken = [np.zeros(0, np.int64)]
     num_seen = np.zeros(len(rows), np.int64)
     draw = np.arange(num_draws)
     while len(rows):
@@ -98,15 +102,16 @@ def choose_groups(groups: Groups, budgets: np.ndarray, keys: np.ndarray, *, leng
         np.minimum.at(came_up, numbers.reshape(-1), np.tile(draw, len(rows)))
         first = came_up[numbers] == draw
         fitting = take_in_order(groups.lengths[numbers] * first, left)
-        taken[numbers[fitting > 0]] = True
+        taken.append(numbers[fitting > 0])
         left = left - fitting.sum(axis=1, dtype=np.int32)
         num_seen += first.sum(axis=1)
         again = (left >= shortest) & (num_seen < sizes[rows])
         rows, shortest, left, num_seen = rows[again], shortest[again], left[again], num_seen[again]
         draw = draw[-1] + 1 + np.arange(4 * len(draw))
-    lengths = groups.lengths[taken]
+    numbers = np.concatenate(taken)
+    lengths = groups.lengths[numbers]
     chosen = np.zeros(len(keys) * length, bool)
-    chosen[np.repeat(groups.starts[taken], lengths) + ragged_range(lengths)] = True
+    chosen[np.repeat(groups.starts[numbers], lengths) + ragged_range(lengths)] = True
     return chosen.reshape(len(keys), length)
 
 

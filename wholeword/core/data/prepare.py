@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from wholeword.core.data.align import segment
-from wholeword.core.data.corpus import CorpusFile, CorpusReader, expand_files, read_documents
+from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files, read_documents
 from wholeword.core.data.shards import Report, Task, await_workers, build_shards
 from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
 from wholeword.core.data.tokenizer import train_vocabulary
@@ -245,7 +245,8 @@ def _train(task: Task, files: Sequence[CorpusFile], size: int, min_frequency: in
 
 def _num_workers(recipe: "Recipe", files: Sequence[CorpusFile]) -> int:
     """As the recipe says, or one a core; no more than there are shards (which packed files do not tell)."""
-    workers = recipe.prepare_workers or len(os.sched_getaffinity(0))
-    if any(file.path.suffix in (".gz", ".zst") for file in files):
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = recipe.prepare_workers or cores
+    if any(file.path.suffix in PACKED for file in files):
         return workers
     return max(1, min(workers, -(-sum(file.size for file in files) // (recipe.corpus.shard_mb << 20))))

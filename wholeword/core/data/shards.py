@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,7 +214,7 @@ def build_shards(task: Task, chunks: Iterable[Chunk], *, num_workers: int, repor
 
 _make_builder: Callable[[], ShardBuilder]
 _builder: ShardBuilder | None = None
-_lock: Any = None
+_lock: Any = None  # an open file
 
 
 def _start_worker(task: Task, stop: Any, done: Any) -> None:
@@ -229,7 +230,7 @@ def _start_worker(task: Task, stop: Any, done: Any) -> None:
             done[0] += read
             done[1] += tokens
 
-    _make_builder = lambda: ShardBuilder(task, report, stop.is_set)  # noqa: E731
+    _make_builder = partial(ShardBuilder, task, report, stop.is_set)
 
 
 def _build_shard(chunk: Chunk) -> dict[str, Any]:

@@ -204,9 +204,8 @@ def write_store(
     Raises: UserError if there is no token at all, or `path` exists.
     """
     shards: list[dict[str, Any]] = []
-    parts: list[list[tuple[np.ndarray, np.ndarray]]] = []
 
-    def flush(folder: Path) -> None:
+    def flush(folder: Path, parts: list[list[tuple[np.ndarray, np.ndarray]]]) -> None:
         sentences = [sentence for document in parts for sentence in document]
         ids, word_starts = (np.concatenate(arrays) for arrays in zip(*sentences, strict=True))
         ends = np.cumsum([len(sentence[0]) for sentence in sentences])
@@ -216,17 +215,19 @@ def write_store(
         write_file(file, [shard_bytes(vocabulary, ids, word_starts, ends, document_ends)])
         counts = dict(zip(COUNTS, (len(ids), len(ends), len(document_ends)), strict=True))
         shards.append({"file": file.name, "sha256": sha256_of(file), **counts})
-        parts.clear()
 
     with atomic_directory(path) as folder:
+        parts, size = [], 0
         for document in documents:
             sentences = [(np.asarray(ids, np.int64), np.array(word_starts, bool)) for ids, word_starts in document if len(ids)]
             if sentences:
                 parts.append(sentences)
-            if sum(len(ids) for sentences in parts for ids, _ in sentences) >= tokens_per_shard:
-                flush(folder)
+                size += sum(len(ids) for ids, _ in sentences)
+            if size >= tokens_per_shard:
+                flush(folder, parts)
+                parts, size = [], 0
         if parts:
-            flush(folder)
+            flush(folder, parts)
         if not shards:
             raise UserError(f"{path}: no text to store")
         write_file(folder / VOCABULARY, vocabulary.to_bytes())

@@ -5,7 +5,7 @@ still to be divided by (clipping), and `skip` a scalar float tensor, 1 where not
 `<canonical name>/<slot>`, in the layouts of the parameters. Parameters without a gradient stay as they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ Named = Iterable[tuple[str, Tensor]]
 
 
 class AdamW:
-    """PyTorch's fused kernel: one pass over parameters, gradients and moments, clipping included."""
+    """The kernel of `torch.optim.AdamW(fused=True)`: one pass over parameters, gradients and moments, clipping included."""
 
     def __init__(self, named_parameters: Named, *, weight_decay: float, beta_1: float, beta_2: float, epsilon: float):
         self.parameters = dict(named_parameters)
@@ -66,7 +66,7 @@ class Lamb:
         m, v = [self.slots[f"{name}/lamb_m"] for name in names], [self.slots[f"{name}/lamb_v"] for name in names]
         gradients = torch._foreach_div([parameter.grad for parameter in parameters], divisor)
         if self.variant == "nvlamb":
-            torch._foreach_div_(gradients, torch.stack(torch._foreach_norm(gradients)).norm().clamp(min=1.0))
+            torch._foreach_div_(gradients, norms(gradients).norm().clamp(min=1.0))
         torch._foreach_mul_(m, self.beta_1)
         torch._foreach_add_(m, gradients, alpha=1 - self.beta_1)
         torch._foreach_mul_(v, self.beta_2)
@@ -87,11 +87,17 @@ class Lamb:
 
         adapted = decaying if self.variant in ("google", "tfa") else range(len(names))
         if adapted:
-            parameter_norms = torch.stack(torch._foreach_norm([parameters[i] for i in adapted]))
-            update_norms = torch.stack(torch._foreach_norm([updates[i] for i in adapted]))
+            parameter_norms, update_norms = norms([parameters[i] for i in adapted]), norms([updates[i] for i in adapted])
             ratios = torch.where((parameter_norms > 0) & (update_norms > 0), parameter_norms / update_norms, 1.0)
             torch._foreach_mul_([updates[i] for i in adapted], list(ratios.unbind()))
         torch._foreach_add_(parameters, updates, alpha=-learning_rate)
+
+
+def norms(tensors: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of each tensor, [len(tensors)]."""
+    # subtle: over rows first, since on a CPU one sum of 16 million squares in float32 is off by a thousandth
+    rows = [torch.linalg.vector_norm(tensor, dim=-1) for tensor in tensors]
+    return torch.stack(torch._foreach_norm(rows))
 
 
 def _zeros(parameters: dict[str, Tensor], slots: tuple[str, ...]) -> dict[str, Tensor]:

@@ -48,7 +48,7 @@ class LambReference:
         if self.variant in ("tfa", "nvlamb"):
             correct_1, correct_2 = 1 - self.beta_1**self.num_steps, 1 - self.beta_2**self.num_steps
         if self.variant == "nvlamb":
-            scale = 1 / max(1.0, sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in gradients.values())))
+            scale = 1 / max(1.0, sqrt(sum(_norm(gradient) ** 2 for gradient in gradients.values())))
         for name, gradient in gradients.items():
             parameter = parameters[name]
             m, v = _moments(self.slots, name, gradient * scale, "lamb", self.beta_1, self.beta_2)
@@ -57,7 +57,7 @@ class LambReference:
                 update += self.weight_decay * parameter
             ratio = 1.0
             if decays(name) or self.variant in ("hfl", "nvlamb"):
-                parameter_norm, update_norm = float(np.linalg.norm(parameter)), float(np.linalg.norm(update))
+                parameter_norm, update_norm = _norm(parameter), _norm(update)
                 ratio = parameter_norm / update_norm if parameter_norm > 0 and update_norm > 0 else 1.0
             parameter -= learning_rate * ratio * update
 
@@ -73,3 +73,7 @@ def _moments(
     v *= beta_2
     v += (1 - beta_2) * gradient**2
     return m, v
+
+
+def _norm(array: np.ndarray) -> float:
+    return sqrt(float(np.square(array, dtype=np.float64).sum()))

@@ -15,6 +15,7 @@ from transformers import BertConfig, BertForPreTraining
 
 from wholeword.core.errors import UserError
 from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, is_transposed, names
+from wholeword.plugins.optimizers.pytorch import norms
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Optimizer, Tensors
@@ -109,7 +110,7 @@ class PyTorchTrainer:
             for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
                 torch.manual_seed(seed)
                 sums = self._backward(batch)
-                norm = torch.nn.utils.get_total_norm([tensor.grad for tensor in self.parameters.values() if tensor.grad is not None])
+                norm = norms([parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]).norm()
                 skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
                 self.optimizer.step(learning_rate, divisor=(norm / self.clip_norm).clamp(min=1.0), skip=skip)
                 weights = batch["masked_lm_weights"]
@@ -161,8 +162,9 @@ class PyTorchTrainer:
         lengths = batch["input_mask"].sum(1)
         order = np.argsort(-lengths, kind="stable")
         size = self.micro_batch_size or _comfortable_rows(self.config, batch["input_ids"].shape[1], self.device)
+        multiple = 1 if self.device.type == "cpu" else 64  # a few shapes that come back suit the memory allocator of a GPU
         for rows in np.split(order, range(size, len(order), size)):
-            length = lengths[rows].max()
+            length = min(-(-lengths[rows].max() // multiple) * multiple, batch["input_ids"].shape[1])
             row, slot = np.nonzero(batch["masked_lm_weights"][rows])
             mask = np.arange(length) < lengths[rows, None]
             yield MicroBatch(
