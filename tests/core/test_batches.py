@@ -265,6 +265,19 @@ def test_closing_early_stops_the_threads(numbered, workers):
     assert not running_loaders()
 
 
+class Inspecting(WholeWord):
+    def mask(self, ids, word_starts, candidates, sample_ids, **context):
+        first = candidates.copy()
+        first[:, 1:] &= ~candidates[:, :-1]
+        assert word_starts[first].all() and not word_starts[~candidates].any()
+        return super().mask(ids, word_starts, candidates, sample_ids, **context)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_segment_begins_with_a_word(numbered, name):
+    source(numbered, examples=name, strategy=Inspecting(), batch_size=100, max_seq_length=32).batch(0)
+
+
 class Careless:
     def __init__(self, chosen):
         self.chosen = chosen

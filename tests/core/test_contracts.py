@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.interfaces import Masked
 from wholeword.core.registry import registry
 from wholeword.core.testing import check_masking, check_segmenter
@@ -125,3 +126,16 @@ def test_draws_that_depend_on_the_batch_are_caught():
 
     with pytest.raises(AssertionError, match="in a batch of"):
         check_masking(ByPlace())
+
+
+def test_a_share_of_the_rows_may_be_masked_piece_by_piece():
+    ids = np.tile(np.arange(5, 69, dtype=np.int32), (2000, 1))
+    word_starts = np.tile(np.arange(64) % 4 == 0, (2000, 1))
+    vocabulary = Vocabulary([*SPECIAL_PIECES, *(chr(0x4E00 + number) for number in range(100))])
+    strategy = registry.create("masking", "whole-word", wordpiece_rate=0.7)
+    everywhere, sample_ids = np.ones_like(word_starts), np.arange(2000, dtype=np.uint64)
+    chosen = strategy.mask(
+        ids, word_starts, everywhere, sample_ids, seed=1, pass_number=0, max_predictions=10, vocabulary=vocabulary
+    ).chosen.reshape(2000, 16, 4)
+    whole = (chosen.all(axis=2) == chosen.any(axis=2)).all(axis=1)
+    assert abs(whole.mean() - 0.3) < 3 * np.sqrt(0.3 * 0.7 / 2000)

@@ -102,9 +102,7 @@ def test_the_manifest_says_what_the_store_was_made_of(built):
 @pytest.mark.parametrize("workers", [2, 3])
 def test_the_bytes_do_not_depend_on_the_number_of_workers(built, tmp_path, workers):
     seen = []
-    store = prepare(
-        recipe_in(built, f"prepare_workers={workers}", f"output={tmp_path}"), progress=lambda *progress: seen.append(progress)
-    )
+    store = prepare(recipe_in(built, f"prepare_workers={workers}", f"output={tmp_path}"), progress=lambda *progress: seen.append(progress))
     assert hashes(store) == hashes(built / "run/store")
     total = sum((built / f"{number}.txt").stat().st_size for number in (0, 1))
     assert seen[-1] == (total, total, TokenStore(store).num_tokens)
@@ -417,16 +415,17 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
 
 def test_a_full_disk_is_told_and_leaves_nothing_half(tmp_path):
     write_corpus(tmp_path, 1.2)
+    recipe = recipe_in(tmp_path, "prepare_workers=1")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for room in (100, 700, 1_500, 100_000):  # the first file that does not fit is another one each time
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
         try:
             with pytest.raises(DiskError, match=r"store\.partial.*needs [\d,]+ bytes, [\d,]+ bytes are free"):
-                prepare(recipe_in(tmp_path, "prepare_workers=1"))
+                prepare(recipe)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert not (tmp_path / "run/store").exists()
-    TokenStore(prepare(recipe_in(tmp_path, "prepare_workers=1")))
+    TokenStore(prepare(recipe))
 
 
 def test_a_file_that_a_setting_names_is_the_recipes_and_decides(tmp_path):

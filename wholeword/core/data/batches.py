@@ -243,7 +243,7 @@ def make_batch(
     word_starts = np.zeros(ids.shape, bool)
     word_starts[candidates] = piece_starts
     word_starts[:, 1] = True  # whatever was cut off a segment, what is left begins with a word
-    word_starts |= places == middle + 1
+    word_starts |= second & (places == middle + 1)
 
     sample_ids = numbers.astype(np.uint64) | np.uint64(structure << EXAMPLE_BITS)
     masked = strategy.mask(

@@ -30,7 +30,7 @@ from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
 from wholeword.core.data.tokenizer import train_vocabulary
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
-from wholeword.core.files import atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
+from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
 from wholeword.core.registry import registry
 
 if TYPE_CHECKING:
@@ -141,12 +141,13 @@ def _begin(partial: Path, inputs: dict[str, Any]) -> None:
     record = partial / "inputs.json"
     if record.exists():
         _refuse_changes(partial, json.loads(record.read_bytes()), inputs)
-    elif any(partial.iterdir()):
+    elif any(not path.name.endswith(PARTIAL) for path in partial.iterdir()):
         raise UserError(f"{partial}: holds something else, and unfinished stores are kept there; set 'store' to another folder")
+    else:
+        atomic_write(record, to_json(inputs))
     await_workers(partial)
     for folder in (partial / "store", partial / "receipts"):
         folder.mkdir(exist_ok=True)
-    atomic_write(record, to_json(inputs))
 
 
 def _refuse_changes(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
