@@ -238,15 +238,13 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BaseException as caught:
-        error = caught.__cause__ if isinstance(caught, click.Abort) and caught.__cause__ else caught  # click wraps KeyboardInterrupt
-        code = _exit_code(error)
-        if debug and not isinstance(error, SystemExit):
+    except BaseException as error:
+        cause = error.__cause__ if isinstance(error, click.Abort) and error.__cause__ else error  # click wraps KeyboardInterrupt
+        code = _exit_code(cause)
+        if code is None or (debug and not isinstance(cause, SystemExit)):
             raise
-        if code is None:
-            raise
-        if str(error) and not isinstance(error, SystemExit):
-            print(error, file=sys.stderr)
+        if str(cause) and not isinstance(cause, SystemExit):
+            print(cause, file=sys.stderr)
         sys.exit(code)
 
 

@@ -2,7 +2,8 @@
 
     python run_and_kill.py FOLDER KILLS [forget]
 
-Prints one JSON object. With `forget`, resumed runs lose one piece of their state, the optimizer's first moments: the comparison has to fail.
+Prints one JSON object. With `forget`, resumed runs lose one piece of their state, the optimizer's first moments; the
+comparison has to fail then.
 A program of its own: it forks before any thread exists.
 """
 

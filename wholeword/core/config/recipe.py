@@ -165,7 +165,9 @@ class EvaluationSection(Section):
     held_out_rate: Dropout = Field(default=0.0, description="share of the documents kept out of training")
     every: CountOrZero = Field(default=0, description="steps between evaluations; 0: at the end of a phase")
     batches: Count = Field(default=16, description="batches of an evaluation")
-    maskings: list[str] = Field(default=[], description="masking strategies to evaluate with, as they are by default; [] is the recipe's own")
+    maskings: list[str] = Field(
+        default=[], description="masking strategies to evaluate with, as they are by default; [] is the recipe's own"
+    )
     fill_mask: list[str] = Field(default=[], description="sentences with [MASK], filled in at the end of the run")
 
 

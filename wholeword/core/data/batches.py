@@ -7,7 +7,7 @@ endless sequence of passes over the examples, each shuffled by a permutation of 
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -103,7 +103,7 @@ class BatchSource:
             position += len(places)
         return parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
-    def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> Iterator[Batch]:
+    def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> Generator[Batch, None, None]:
         """The batches of some steps in order, made ahead of time by threads: one each, and one waiting."""
         with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
             pending: deque[Future[Batch]] = deque()
