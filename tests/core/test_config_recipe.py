@@ -316,7 +316,7 @@ def test_defaults_are_those_of_bert(load):
         "segmenter": recipe.resolved()["segmenter"],
         "tokenizer": {"vocab": "v", "lowercase": True},
         "examples": {"name": "nsp-pairs", "short_seq_rate": 0.1},
-        "masking": {"name": "whole-word", "dynamic": False, "dupe_factor": 5, "rate": 0.15},
+        "masking": {"name": "whole-word", "dynamic": False, "dupe_factor": 5, "rate": 0.15, "wordpiece_rate": 0.0},
         "model": {"size": "base", "init": "random"},
         "optimizer": {"name": "adamw", "weight_decay": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-6},
         "backend": {"name": "pytorch", "precision": "auto", "device": "auto", "micro_batch_size": None, "threads": None},

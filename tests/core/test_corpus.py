@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from wholeword.core.config.recipe import CorpusSection
 from wholeword.core.data import corpus as module
-from wholeword.core.data.corpus import CorpusReader, HashSet, expand_files, read_documents
+from wholeword.core.data.corpus import CorpusReader, expand_files, read_documents
+from wholeword.core.data.hash_set import HashSet
 from wholeword.core.errors import UserError
 
 

@@ -171,8 +171,24 @@ if __name__ == "__main__":
 """
 
 
-def start(folder: Path, script: Path, *overrides: str) -> subprocess.Popen:
-    script.write_text(BUILD)
+INTERRUPTED = """
+import os, signal, sys
+from wholeword.core.config import load_recipe
+from wholeword.core.data.prepare import prepare
+
+def interrupt(done, total, tokens):  # as a terminal does: this process and its workers, in the middle of the work, once
+    if done and not seen:
+        seen.append(done)
+        os.killpg(0, signal.SIGINT)
+
+seen = []
+if __name__ == "__main__":
+    prepare(load_recipe(sys.argv[1], sys.argv[2:]), progress=interrupt)
+"""
+
+
+def start(folder: Path, script: Path, *overrides: str, source: str = BUILD) -> subprocess.Popen:
+    script.write_text(source)
     arguments = [sys.executable, str(script), str(folder / "recipe.yaml"), *overrides]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
@@ -215,11 +231,20 @@ def test_finished_shards_are_not_built_again(built, tmp_path):
     assert (tmp_path / "store" / first.name).stat().st_mtime_ns == before
 
 
+def test_a_shard_whose_text_has_changed_is_built_again(tmp_path):
+    write_corpus(tmp_path, 1.2)
+    half = (f"output={tmp_path}/run", "prepare_workers=1")
+    with pytest.raises(ZeroDivisionError):
+        prepare(recipe_in(tmp_path, *half), progress=lambda done, total, tokens: done > 2**20 and 1 // 0)
+    assert list((tmp_path / "run/store.partial/receipts").iterdir())
+    text = (tmp_path / "0.txt").read_text(encoding="utf-8")
+    (tmp_path / "0.txt").write_text(text[:5000][::-1] + text[5000:], encoding="utf-8")  # as long as before
+    resumed = hashes(prepare(recipe_in(tmp_path, *half)))
+    assert resumed == hashes(prepare(recipe_in(tmp_path, f"output={tmp_path}/anew")))
+
+
 def test_an_interrupted_build_by_processes_ends_quietly_and_goes_on(built, tmp_path):
-    with start(built, tmp_path / "build.py", f"output={tmp_path}/run", "prepare_workers=2") as process:
-        while int(process.stdout.readline()) == 0:
-            pass
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    with start(built, tmp_path / "build.py", f"output={tmp_path}/run", "prepare_workers=2", source=INTERRUPTED) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode != 0 and errors.count("Traceback") == 1  # its own KeyboardInterrupt, none of a worker
     assert hashes(prepare(recipe_in(built, f"output={tmp_path}/run"))) == hashes(built / "run/store")

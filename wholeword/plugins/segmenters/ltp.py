@@ -24,7 +24,7 @@ class LTP:
     Args:
         model: a name on the hub, or a folder with `config.json`.
         batch_size: sentences the neural models read at once.
-        device: where the neural models run, such as cpu or cuda:1; by default on a GPU if torch has one.
+        device: where the neural models run, such as cuda:1; the CPU by default.
     """
 
     def __init__(self, *, model: str | Path = "LTP/legacy", batch_size: int = 64, device: str | None = None):
@@ -73,11 +73,10 @@ def _fetch(name: str) -> Path:
 
 
 def _load_neural(folder: Path, device: str | None) -> Any:
-    import torch
     from ltp import LTP
 
     with redirect_stdout(io.StringIO()):  # it announces itself
         model = LTP(str(folder))
     if not hasattr(model.tokenizer, "batch_encode_plus"):  # ltp 4.2.14 calls it; transformers 5 has it no more
         model.tokenizer.batch_encode_plus = model.tokenizer.__call__
-    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return model.to(device) if device else model
