@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import sys
@@ -72,20 +73,18 @@ def main(folder: Path, kills: int, forget: bool) -> None:
         output = folder / "killed"
         shutil.rmtree(output, ignore_errors=True)
         while True:
-            process, end, status = child(recipe, output), time.monotonic() + generator.uniform(0, 1.5 * duration), None
-            while time.monotonic() < end and status is None:
-                done, code = os.waitpid(process, os.WNOHANG)
-                status = code if done else None
-            if status is None:
+            process = child(recipe, output)
+            handle = os.pidfd_open(process)
+            ended, _, _ = select.select([handle], [], [], generator.uniform(0, 1.5 * duration))
+            os.close(handle)
+            if not ended:
                 os.kill(process, signal.SIGKILL)
-                os.waitpid(process, 0)
                 killed += 1
-            elif status != 0:
-                failed += 1
-                break
-            else:
-                finished += 1
-                different += outcome(output) != expected
+            status = os.waitpid(process, 0)[1]
+            if ended:
+                failed += status != 0
+                finished += status == 0
+                different += status == 0 and outcome(output) != expected
                 break
     print(json.dumps({"kills": killed, "finished": finished, "failed": failed, "different": different, "seconds": round(duration, 2)}))
 
