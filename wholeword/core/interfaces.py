@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 class Segmenter(Protocol):
-    """Cuts sentences into words. An optional attribute `version: str` goes into the store's manifest."""
+    """Cuts sentences into words.
+
+    Optional: an attribute `version: str`, for the store's manifest; and, where a sentence holds more than its text (such as blanks between
+    words), a method `split(sentences) -> iterable of (text, words)` that is asked instead of `segment`. A setting annotated `Path` starts
+    from the recipe's folder, and what it leads to decides the store's content.
+    """
 
     def segment(self, sentences: Sequence[str]) -> Iterable[list[str]]:
         """One list of words a sentence, in the same order.

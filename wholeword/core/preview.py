@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from wholeword.core.data.align import pieces_of
-from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.data.align import pieces_of, segment
+from wholeword.core.data.tokenizer import WordPieceTokenizer, valid
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.interfaces import MaskingStrategy, Segmenter
 
@@ -51,7 +51,7 @@ def preview(
     """
     vocabulary = tokenizer.vocabulary
     result = []
-    for number, (sentence, words) in enumerate(zip(sentences, segmenter.segment(list(sentences)), strict=True)):
+    for number, (sentence, words) in enumerate(zip(*segment(segmenter, [valid(sentence) for sentence in sentences]), strict=True)):
         aligned = pieces_of(sentence, words, tokenizer)
         ids = np.array([[vocabulary.cls_id, *aligned.ids, vocabulary.sep_id]], np.int32)
         starts = np.array([[True, *aligned.word_starts, True]])
