@@ -212,7 +212,8 @@ def doctor(as_json: bool) -> None:
 @click.option(
     "-o", "--output", required=True, type=path_type, metavar="DIR", help="Where to; with several exporters a folder each below it."
 )
-def export(source: str, to: str, output: Path) -> None:
+@click.option("--verify", is_flag=True, help="Read each result back and compare every tensor.")
+def export(source: str, to: str, output: Path, verify: bool) -> None:
     """Write a model for other tools. RUN_OR_MODEL is the folder of a run, a checkpoint or a model."""
     from wholeword.core.registry import registry
     from wholeword.core.run import export as export_model
@@ -225,6 +226,11 @@ def export(source: str, to: str, output: Path) -> None:
         target = output / name if len(names) > 1 else output
         export_model(model, name, target)
         click.echo(f"{name}: {target}")
+        if verify:
+            written = registry.create("zoo_source", "folder").read(str(target)).weights
+            kept = [tensor for tensor in model.weights if model.next_sentence or "seq_relationship" not in tensor]
+            largest = max(float(abs(model.weights[tensor] - written[tensor]).max()) for tensor in kept)
+            click.echo(f"{name}: read back {len(kept)} tensors, largest difference {largest}")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -77,6 +77,15 @@ def test_a_recipe_becomes_a_model_that_transformers_loads(recipe):
     assert len(list((folder / "checkpoints").iterdir())) == 2
 
 
+def test_a_run_is_exported_once_more_and_read_back(recipe):
+    folder = run(recipe, "phases.1.steps=2")
+    command = [sys.executable, "-m", "wholeword", "export", str(folder), "--to", "pytorch-bin", "-o", str(recipe.parent / "roberta-mine")]
+    printed = subprocess.run([*command, "--verify"], capture_output=True, text=True, check=True).stdout
+    assert "read back 46 tensors, largest difference 0.0" in printed
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 2 and "already exists" in again.stderr and "Traceback" not in again.stderr
+
+
 def test_a_finished_run_is_not_trained_again(recipe):
     folder = run(recipe)
     before = (folder / "log.jsonl").read_bytes(), latest_checkpoint(folder / "checkpoints")
