@@ -183,6 +183,7 @@ def interrupt(done, total, tokens):  # as a terminal does: this process and its 
 
 seen = []
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
     prepare(load_recipe(sys.argv[1], sys.argv[2:]), progress=interrupt)
 """
 
