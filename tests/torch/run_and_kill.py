@@ -24,12 +24,15 @@ from wholeword.core import run
 from wholeword.core.checkpoints import latest_checkpoint, read_checkpoint
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
+from wholeword.plugins.pytorch import trainer  # imported once, not in every child
 
 torch.set_num_threads(1)
+assert trainer
 
 
 def train(recipe: Path, output: Path) -> None:
-    run.train(load_recipe(str(recipe), overrides=[f"output={output}", "prepare_workers=1"]), observer=Silent())
+    store = recipe.parent / "store"  # one for all: what is killed here is training
+    run.train(load_recipe(str(recipe), overrides=[f"output={output}", f"store={store}", "prepare_workers=1"]), observer=Silent())
 
 
 def child(recipe: Path, output: Path) -> int:
