@@ -20,14 +20,13 @@ from pathlib import Path
 
 import torch
 
+import wholeword.plugins.pytorch.trainer  # noqa: F401 imported once, not in every child
 from wholeword.core import run
 from wholeword.core.checkpoints import latest_checkpoint, read_checkpoint
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
-from wholeword.plugins.pytorch import trainer  # imported once, not in every child
 
 torch.set_num_threads(1)
-assert trainer
 
 
 def train(recipe: Path, output: Path) -> None:
