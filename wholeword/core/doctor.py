@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from wholeword.core.errors import PluginError
+from wholeword.core.errors import WholewordError
 from wholeword.core.registry import registry
 
 LIBRARIES = (
@@ -50,18 +50,17 @@ def _state(kind: str, name: str) -> str:
     """Whether a plugin's object can be made as a recipe without settings would."""
     try:
         registry.load(kind, name)
-        if kind == "segmenter" and not (name.endswith(":ltp") and find_spec("ltp")):  # making an LTP segmenter reads a model
+        if kind == "segmenter" and not (name.endswith(":ltp") and find_spec("ltp_extension")):  # making an LTP segmenter reads a model
             registry.create(kind, name)
-    except PluginError as error:
+    except WholewordError as error:
         return str(error)
     return "ok"
 
 
 def _devices(name: str) -> str:
     try:
-        backend = registry.create("backend", name)
-        return backend.describe() if hasattr(backend, "describe") else "ok"
-    except PluginError as error:
+        with registry.explaining("backend", name):
+            backend = registry.create("backend", name)
+            return backend.describe() if hasattr(backend, "describe") else "ok"
+    except WholewordError as error:
         return str(error)
-    except ModuleNotFoundError as error:
-        return f"not usable: {error}"

@@ -1,6 +1,7 @@
 """name -> object, by kind; imported on first use, with answers that help when it cannot be."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,14 @@ class Registry:
         except Exception as error:
             raise _explained(self.find(kind, name), error) from error
 
+    @contextmanager
+    def explaining(self, kind: str, name: str) -> Iterator[None]:
+        """Around a use of a plugin's object that may import its library. Raises: PluginError with the pip line when it is missing."""
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            raise _explained(self.find(kind, name), error) from error
+
     def parameters(self, kind: str, name: str) -> dict[str, "inspect.Parameter"]:
         """The settings of a plugin: keyword-only parameters of its object, annotations evaluated."""
         import inspect
@@ -114,6 +123,7 @@ class Registry:
 
 
 def _explained(entry: Entry, error: Exception) -> PluginError:
+    """What to tell the user; a missing library gets its pip line."""
     where = f"{entry.kind} {entry.name!r}"
     missing = error.name.split(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else None
     if missing and missing != entry.target.split(".")[0].split(":")[0]:

@@ -99,7 +99,6 @@ class Run:
         self.identity = {key: value for key, value in recipe.resolved().items() if key not in FREE_KEYS + STORE_KEYS}
         self.identity |= {"store": store.manifest["fingerprint"], "held_out_rate": recipe.evaluation.held_out_rate}
         self.checkpoints = folder / "checkpoints"
-        self.log_path = folder / "log.jsonl"
         self.sources = [self._source(number) for number in range(len(recipe.phases))]
         self.next_sentence = self.sources[0].has_next_sentence
         self.figures: dict[str, dict[str, Any]] = {}  # of the last evaluation
@@ -140,13 +139,14 @@ class Run:
     def go(self) -> None:
         recipe = self.recipe
         place, config, weights, optimizer_state, origin = self._start()
-        trainer: Trainer = registry.create("backend", recipe.backend.name, **recipe.backend.settings).start(
-            config=config,
-            weights=weights,
-            optimizer=registry.create("optimizer", recipe.optimizer.name, **recipe.optimizer.settings),
-            next_sentence=self.next_sentence,
-            clip_norm=recipe.clip_norm,
-        )
+        with registry.explaining("backend", recipe.backend.name):
+            trainer: Trainer = registry.create("backend", recipe.backend.name, **recipe.backend.settings).start(
+                config=config,
+                weights=weights,
+                optimizer=registry.create("optimizer", recipe.optimizer.name, **recipe.optimizer.settings),
+                next_sentence=self.next_sentence,
+                clip_norm=recipe.clip_norm,
+            )
         if optimizer_state is not None:
             trainer.load(weights, optimizer_state)
         del weights, optimizer_state
@@ -370,7 +370,7 @@ class Run:
 def export(model: ModelFiles, name: str, target: Path) -> None:
     """Write a model with the exporter called `name`; `target` appears whole, with a manifest, or not at all."""
     exporter = registry.create("exporter", name)
-    with atomic_directory(target) as folder:
+    with registry.explaining("exporter", name), atomic_directory(target) as folder:
         exporter.export(model, folder)
         write_manifest(folder, {"exporter": name, "provenance": model.provenance})
 

@@ -28,6 +28,13 @@ class PyTorch:
     ):
         self.precision, self.device, self.micro_batch_size, self.threads = precision, device, micro_batch_size, threads
 
+    def describe(self) -> str:
+        """What `wholeword doctor` shows: the device, and the precision that `auto` is there."""
+        from wholeword.plugins.pytorch.trainer import find_device, has_bf16
+
+        device = find_device(self.device, threads=None)
+        return f"{device}; precision auto is {'bf16' if has_bf16(device) else 'fp32'}"
+
     def start(
         self, *, config: Mapping[str, Any], weights: "Tensors", optimizer: "Optimizer", next_sentence: bool, clip_norm: float
     ) -> "Trainer":
