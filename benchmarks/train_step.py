@@ -4,9 +4,9 @@
 
 transformers: `BertForPreTraining(labels=..., next_sentence_label=...)`, its logits at all positions, eager attention, float32, global
 clipping, `torch.optim.AdamW`. On a CPU the clock is the process's CPU time, so that neighbours on the machine matter little. The floor is
-the step's useful FLOPs at the rate of a large float32 matrix product, which takes its turns like the others. On a CUDA device the clock
-is the wall's, the matrix product is in bf16, and transformers runs a second time with SDPA and bf16 autocast. Utilisation is the floor
-over the time of the step.
+the step's useful FLOPs at the rate of a large matrix product in the step's own precision, which takes its turns like the others. On a
+CUDA device the clock is the wall's, and transformers runs a second time with SDPA and bf16 autocast. Utilisation is the floor over the
+time of the step.
 """
 
 import argparse
@@ -136,13 +136,14 @@ def main() -> None:
     arguments = parser.parse_args()
     device = find_device("auto", threads=arguments.threads).type
     on_cpu = device == "cpu"
-    dtype, matrix_size = (torch.float32, 2048) if on_cpu else (torch.bfloat16, 8192)
+    matrix_size = 2048 if on_cpu else 8192
     print(f"PyTorch {torch.__version__}, {f'{arguments.threads} CPU thread(s)' if on_cpu else torch.cuda.get_device_name()}")
     print(f"bfloat16 in hardware: {'yes' if has_bf16(torch.device(device)) else 'no, expect it to be slower than float32'}")
     for size, rows, length, predictions in cases(device):
         batch = make_batch(rows, length, predictions)
         contestants = {
-            "matrix product": matrix_product(matrix_size, device, dtype),
+            "fp32": matrix_product(matrix_size, device, torch.float32),
+            "bf16": matrix_product(matrix_size, device, torch.bfloat16),
             "transformers fp32 eager": theirs(size, batch, device, attention="eager", bf16=False),
             "wholeword fp32": ours(size, batch, device, "fp32"),
             "wholeword bf16": ours(size, batch, device, "bf16"),
@@ -150,16 +151,18 @@ def main() -> None:
         if not on_cpu:
             contestants["transformers bf16 sdpa"] = theirs(size, batch, device, attention="sdpa", bf16=True)
         times = compare(contestants, device, rounds=arguments.rounds, steps=1 if on_cpu else 10)
-        rate = 2 * matrix_size**3 / times.pop("matrix product")
-        floor = rows * length * flops_per_token(model_config({"size": size}, VOCAB_SIZE), length, predictions) / rate
-        print(f"\n{size}, {rows} x {length}, {predictions} predictions a row; {rate / 1e12:.3g} TFLOP/s; floor {1000 * floor:.0f} ms")
+        flops = rows * length * flops_per_token(model_config({"size": size}, VOCAB_SIZE), length, predictions)
+        rates = {precision: 2 * matrix_size**3 / times.pop(precision) for precision in ("fp32", "bf16")}
+        floors = {precision: flops / rate for precision, rate in rates.items()}
+        print(f"\n{size}, {rows} x {length}, {predictions} predictions a row")
+        for precision, rate in rates.items():
+            print(f"  {precision} matrix product: {rate / 1e12:.3g} TFLOP/s; floor of a step {1000 * floors[precision]:.0f} ms")
         for name, time_ in times.items():
             ratios = ", ".join(
                 f"{times[other] / time_:.2f}x {other}" for other in times if other.startswith("transformers") and other != name
             )
-            print(
-                f"  {name:24} {1000 * time_:8.1f} ms   utilisation {floor / time_:.2f}   {rows * length / time_:9,.0f} tokens/s   {ratios}"
-            )
+            used = floors["bf16" if "bf16" in name else "fp32"] / time_
+            print(f"  {name:24} {1000 * time_:8.1f} ms   utilisation {used:.2f}   {rows * length / time_:9,.0f} tokens/s   {ratios}")
 
 
 if __name__ == "__main__":
