@@ -76,6 +76,16 @@ BROKEN = [
     (3, "corpus: {files: [a.txt], text_key: ▸body}", "corpus.text_key: only jsonl has keys"),
     (3, "corpus: {files: [a.txt], format: jsonl, documents: ▸line}", "corpus.documents: every line of jsonl is a document"),
     (3, "corpus: ▸[a.txt]", "corpus: a list; expected settings as key: value (files, format, documents"),
+    (3, "corpus: {files: [a.txt], cleaning: ▸html}", "corpus.cleaning: 'html' is text; expected a list of"),
+    (3, "corpus: {files: [a.txt], cleaning: [html, ▸qoutes]}", "corpus.cleaning.1.name: unknown cleaner 'qoutes'; did you mean 'quotes'?"),
+    (3, "corpus: {files: [a.txt], cleaning: [html, {name: full-width, ▸punctuatoin: true}]}",
+     "corpus.cleaning.1.punctuatoin: unknown setting; did you mean 'punctuation'?"),
+    (3, "corpus: {files: [a.txt], cleaning: [{name: full-width, punctuation: ▸yes}]}", "'yes' is text; expected true or false"),
+    (3, "corpus: {files: [a.txt], cleaning: [{name: full-width}, {name: html, ▸punctuation: true}]}",
+     "corpus.cleaning.1.punctuation: unknown setting; did you mean 'corpus.cleaning.0.punctuation'?"),
+    (3, "corpus: {files: [a.txt], cleaning: [quotes, {▸nmae: html}]}", "corpus.cleaning.1.nmae: unknown setting; did you mean 'name'?"),
+    (3, "corpus: {files: [a.txt], cleaning: [▸5]}", "corpus.cleaning.0: 5; expected text or settings as key: value (A plugin by name"),
+    (3, "corpus: {files: [a.txt], ▸cleanning: [html]}", "corpus.cleanning: unknown setting; did you mean 'cleaning'?"),
     (4, "segmenter: ▸jeiba", "segmenter.name: unknown segmenter 'jeiba'; did you mean 'jieba'?"),
     (4, "segmenter: ▸5", "segmenter: 5; expected text or settings as key: value (what cuts sentences into words)"),
     (4, "segmenter: {▸nmae: jieba}", "segmenter.nmae: unknown setting; did you mean 'name'?"),
@@ -90,8 +100,19 @@ BROKEN = [
     (7, "masking: {name: whole-word, rate: ▸15}", "15 is not a share; expected a number of at least 0 and at most 1; did you mean 0.15?"),
     (7, "masking: {name: whole-word, rate: ▸'0.15'}", "masking.rate: '0.15' is text; expected a number"),
     (7, "masking: {name: whole-word, rate: ▸0}", "masking.rate: 0 masks nothing"),
-    (7, "masking: {name: whole-word, ▸ngram: 3}", "masking.ngram: unknown setting; expected one of name, dynamic, dupe_factor, rate"),
+    (7, "masking: {name: whole-word, ▸ngram: 3}", "masking.ngram: unknown setting; expected one of name, dynamic, dupe_factor, fallback"),
     (7, "masking: {name: whole-word, dynamic: ▸1}", "masking.dynamic: 1; expected true or false"),
+    (7, "masking: {name: whole-word, budget: ▸gogle}", "'gogle'; expected one of google, bernoulli, exact; did you mean google?"),
+    (7, "masking: {name: ngram, replacement: ▸piece}", "masking.replacement: 'piece'; expected one of token, word, span"),
+    (7, "masking: ▸{name: lexicon}", "masking.words: missing; lexicon needs it"),
+    (13, "evaluation: {held_out_rate: 0.1, maskings: [▸lexicon]}", "evaluation.maskings.0: lexicon needs the setting 'words'"),
+    (14, "compat: ▸googel", "compat: 'googel' is text; expected google (google: rows and masks equal"),
+    (6, "examples: ▸doc-sentences\ncompat: google", "examples.name: doc-sentences with compat: google; expected nsp-pairs, or no compat"),
+    (6, "compat: google\nmasking: ▸ngram", "masking.name: ngram with compat: google; expected whole-word or wordpiece, or no compat"),
+    (6, "compat: google\nmasking: {name: wordpiece, dynamic: ▸true}", "masking.dynamic: true with compat: google; expected false and a"),
+    (6, "compat: google\nmasking: {name: whole-word, rate: 0.2, wordpiece_rate: ▸0.5}",
+     "masking.wordpiece_rate: 0.5 with compat: google, which has no setting but rate; leave wordpiece_rate or compat out"),
+    (6, "compat: google\nmasking: {name: wordpiece, random_pool: ▸live, budget: google}", "masking.random_pool: live with compat: google"),
     (8, "model: {size: ▸bsae}", "model.size: 'bsae'; expected one of tiny, mini, small, rbt3, rbt4, rbt6, rbtl3, base, large"),
     (8, "model: ▸{init: random}", "model: neither size nor hidden_size, num_hidden_layers, num_attention_heads"),
     (8, "model: {size: base, num_attention_heads: ▸5}", "model.num_attention_heads: 768 is not a multiple of"),
@@ -198,11 +219,14 @@ FULL = """\
 version: 1
 name: full
 seed: 1
-corpus: {files: [a], format: text, documents: line, text_key: text, bad_bytes: error, drop_duplicates: true, shard_mb: 1}
+corpus: {files: [a], format: text, documents: line, text_key: text, bad_bytes: error, drop_duplicates: true, shard_mb: 1,
+         cleaning: [{name: html}]}
 segmenter: {name: jieba}
 tokenizer: {vocab: v, train: 800, min_frequency: 2, lowercase: true}
+alignment: {latin_phrases: split}
 examples: {name: nsp-pairs, short_seq_rate: 0.1}
-masking: {name: whole-word, dynamic: true, dupe_factor: 5, rate: 0.15}
+masking: {name: whole-word, dynamic: true, dupe_factor: 5, fallback: span, rate: 0.15}
+compat: null
 model:
   size: base
   init: {from: folder, layers: [0]}
@@ -229,6 +253,7 @@ prepare_workers: 0
 export: []
 output: x
 store: y
+cache: z
 """
 
 
@@ -311,12 +336,18 @@ def test_defaults_are_those_of_bert(load):
             "documents": "blank-line",
             "bad_bytes": "error",
             "drop_duplicates": False,
+            "cleaning": [],
             "shard_mb": 16,
         },
         "segmenter": recipe.resolved()["segmenter"],
         "tokenizer": {"vocab": "v", "lowercase": True},
         "examples": {"name": "nsp-pairs", "short_seq_rate": 0.1},
-        "masking": {"name": "whole-word", "dynamic": False, "dupe_factor": 5, "rate": 0.15, "wordpiece_rate": 0.0},
+        "alignment": {"latin_phrases": "split"},
+        "masking": {
+            **{"name": "whole-word", "dynamic": False, "dupe_factor": 5, "fallback": "span", "rate": 0.15, "wordpiece_rate": 0.0},
+            **{"budget": "google", "replacement": "token", "random_pool": "all", "unknown": "keep"},
+        },
+        "compat": None,
         "model": {"size": "base", "init": "random"},
         "optimizer": {"name": "adamw", "weight_decay": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-6},
         "backend": {"name": "pytorch", "precision": "auto", "device": "auto", "micro_batch_size": None, "threads": None},
@@ -330,6 +361,7 @@ def test_defaults_are_those_of_bert(load):
         "export": ["pytorch-bin"],
         "output": "runs/x",
         "store": "runs/x/store",
+        "cache": "runs/cache",
     }
     assert recipe.segmenter.name == "jieba"
     assert recipe.warnings == []
@@ -345,6 +377,8 @@ def test_defaults_are_those_of_bert(load):
             6: "examples: {name: doc-sentences}",
             8: "model: {size: rbt3, init: {from: roberta, layers: [0, 1, 2]}}",
         },
+        {3: "corpus: {files: [a], cleaning: [html, {name: full-width, punctuation: true}]}"},
+        {7: "masking: {name: wordpiece, rate: 0.2}", 14: "compat: google"},
         {8: "model: {init: roberta}", 10: "backend: {name: pytorch, micro_batch_size: 4}", 13: "store:"},
         {9: "optimizer: {name: lamb, variant: google}", 13: "evaluation: {held_out_rate: 0.1, fill_mask: ['使用语言[MASK]型']}"},
     ],
@@ -407,6 +441,8 @@ def test_set_reaches_everywhere(load):
         "optimizer.name=lamb",
         "optimizer.variant=google",
         "segmenter.name=characters",
+        "corpus.cleaning=[quotes, full-width]",
+        "corpus.cleaning.1.punctuation=true",
         "examples.short_seq_rate=0.5",
         "checkpoint.keep=7",
         "model.init=other=folder",
@@ -419,6 +455,8 @@ def test_set_reaches_everywhere(load):
     assert recipe.phases[0].steps == 10
     assert recipe.optimizer.settings["variant"] == "google"
     assert recipe.segmenter.name == "characters"
+    assert [cleaner.name for cleaner in recipe.corpus.cleaning] == ["quotes", "full-width"]
+    assert recipe.corpus.cleaning[1].settings == {"punctuation": True}
     assert recipe.examples.short_seq_rate == 0.5
     assert recipe.checkpoint.keep == 7
     assert recipe.model.init_folder == "other=folder"

@@ -18,9 +18,18 @@ def test_presegmented_text_keeps_the_contract_on_sentences_with_words():
     check_segmenter(registry.create("segmenter", "presegmented"), ["他 说 今年 的 鱼 比 去年 少 了 许多 。", "deep learning 的 论文", "。"])
 
 
+SETTINGS = {"lexicon": {"words": [chr(0x4E00 + number) + chr(0x4E03 + 7 * number) for number in range(60)]}}  # of those that need some
+
+
 @pytest.mark.parametrize("name", registry.names("masking"))
 def test_our_masking_strategies_keep_the_contract(name):
-    check_masking(registry.create("masking", name), whole_words=name != "wordpiece")
+    check_masking(registry.create("masking", name, **SETTINGS.get(name, {})), whole_words=name != "wordpiece")
+
+
+@pytest.mark.parametrize("budget", ["bernoulli", "exact"])
+@pytest.mark.parametrize("name", ["whole-word", "ngram", "span"])
+def test_other_budgets_keep_the_contract(name, budget):
+    check_masking(registry.create("masking", name, budget=budget), whole_words=budget == "bernoulli")
 
 
 class Characters:

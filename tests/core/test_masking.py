@@ -1,6 +1,5 @@
 """Masking chooses as Google's function does, whole words only, and every row gets its share."""
 
-import json
 import os
 import random
 from math import sqrt
@@ -8,64 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from masking_rows import JIEBA, VOCABULARY, make_rows, words_of
 
 from wholeword.core.data.align import pieces_of_batch
 from wholeword.core.data.draws import Stream, below, draws, row_keys
+from wholeword.core.data.google import budget, take_words
 from wholeword.core.data.masking import budgets, choose_groups, find_groups, take_in_order
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.testing import check_masking
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.masking.wordpiece import WordPiece
 from wholeword.plugins.segmenters.jieba import Jieba
-
-VOCABULARY = Vocabulary([*SPECIAL_PIECES, *(chr(0x4E00 + number) for number in range(995))])
-JIEBA = [0.49, 0.42, 0.066, 0.021, 0.003]  # share of words of 1, 2, ... pieces in CMRC 2018
-
-
-def make_rows(num_rows, length, seed, *, word_lengths=JIEBA, full=0.7):
-    """[CLS] A [SEP] B [SEP] and padding, with words of random lengths; a segment may end inside of a word."""
-    generator = np.random.default_rng(seed)
-    sizes = np.where(generator.random(num_rows) < full, length, generator.integers(8, length + 1, num_rows))
-    middles = np.maximum(2, (sizes * generator.uniform(0.1, 0.9, num_rows)).astype(int))
-    ids = generator.integers(len(SPECIAL_PIECES), len(VOCABULARY), (num_rows, length)).astype(np.int32)
-    places, rows = np.arange(length), np.arange(num_rows)
-    lengths = 1 + generator.choice(len(word_lengths), (num_rows, length), p=np.array(word_lengths) / sum(word_lengths))
-    starts = np.zeros((num_rows, length + 1), bool)
-    ends = np.minimum(lengths.cumsum(axis=1), length)
-    starts[rows[:, None], ends] = True
-    starts[:, 0] = True
-    ids[places >= sizes[:, None]] = VOCABULARY.pad_id
-    ids[:, 0], ids[rows, middles], ids[rows, sizes - 1] = VOCABULARY.cls_id, VOCABULARY.sep_id, VOCABULARY.sep_id
-    return ids, starts[:, :length], ids >= len(SPECIAL_PIECES), rows.astype(np.uint64)
-
-
-def words_of(word_starts, candidates):
-    """The words of one row, as lists of positions; the definition, word for word."""
-    words = []
-    for place in range(len(candidates)):
-        if candidates[place]:
-            if word_starts[place] or place == 0 or not candidates[place - 1]:
-                words.append([])
-            words[-1].append(place)
-    return words
-
-
-def walk_as_google(words, budget):
-    """The loop of `create_masked_lm_predictions`: words in the order given, each whole or not at all."""
-    chosen = []
-    for word in words:
-        if len(chosen) + len(word) > budget:
-            continue
-        chosen += word
-        if len(chosen) >= budget:
-            break
-    return sorted(chosen)
-
-
-def google_budget(num_tokens, max_predictions, rate=0.15):
-    return min(max_predictions, max(1, round(num_tokens * rate)))
 
 
 def mask(batch, *, strategy=None, seed=1, pass_number=0, max_predictions=20, vocabulary=VOCABULARY):
@@ -102,7 +56,7 @@ def test_groups_are_those_of_the_definition():
 def test_budget_is_googles():
     sizes = np.arange(3, 513)
     for most in (1, 20, 77, 1000):
-        assert budgets(sizes, 0.15, most).tolist() == [google_budget(size, most) for size in sizes]
+        assert budgets(sizes, 0.15, most).tolist() == [budget(size, rate=0.15, max_predictions=most) for size in sizes.tolist()]
     assert budgets(np.array([30, 50, 70]), 0.15, 100).tolist() == [4, 8, 10]  # 4.5, 7.5, 10.5 to the even side
 
 
@@ -147,8 +101,8 @@ def test_choice_is_the_sequential_rule_on_the_same_order():
         keys = row_keys(9, 4, sample_ids)
         for row in range(len(ids)):
             words = words_of(word_starts[row].tolist(), candidates[row].tolist())
-            budget = google_budget(int((ids[row] != VOCABULARY.pad_id).sum()), most, rate)
-            expected = walk_as_google(in_our_order(words, keys[row]), budget)
+            size = int((ids[row] != VOCABULARY.pad_id).sum())
+            expected = sorted(take_words(in_our_order(words, keys[row]), budget(size, rate=rate, max_predictions=most)))
             if not expected and words:  # our departure: the first of the shortest words, so that no row is without a mask
                 exceptions += 1
                 shortest = min(map(len, words))
@@ -180,40 +134,6 @@ def test_short_sentence_gets_its_shortest_word():
     for most, expected in ((1, []), (2, [1, 2]), (20, [1, 2])):
         chosen = choose_groups(groups, np.array([1]), np.array([5], np.uint64), length=8, max_predictions=most)
         assert np.flatnonzero(chosen).tolist() == expected
-
-
-def google_masking(ids, words, generator, most, vocabulary):
-    """`create_masked_lm_predictions` of google-research/bert with whole words: the positions chosen, and the ids that replace theirs."""
-    words = list(words)
-    generator.shuffle(words)
-    positions = walk_as_google(words, google_budget(len(ids), most))
-    replaced = []
-    for position in positions:
-        if generator.random() < 0.8:
-            replaced.append(vocabulary.mask_id)
-        elif generator.random() < 0.5:
-            replaced.append(ids[position])
-        else:
-            replaced.append(generator.randint(0, len(vocabulary) - 1))
-    return positions, replaced
-
-
-def test_the_oracle_is_googles_function():
-    """Its choice equals that of google-research/bert, row by row: the shuffle is the first thing that both draw."""
-    data = os.environ.get("WHOLEWORD_DATA")
-    if not data:
-        pytest.skip("WHOLEWORD_DATA is not set")
-    for line in Path(data, "../fixtures/google/masking.jsonl").read_text(encoding="utf-8").split("\n")[:-1]:
-        row = json.loads(line)
-        words = []
-        for place, piece in enumerate(row["tokens"]):
-            if piece not in ("[CLS]", "[SEP]"):
-                if row["whole_word"] and words and piece.startswith("##"):  # joins across [SEP], Google's oddity
-                    words[-1].append(place)
-                else:
-                    words.append([place])
-        positions, _ = google_masking(row["tokens"], words, random.Random(row["seed"]), row["max_predictions_per_seq"], VOCABULARY)
-        assert row["masked_lm_prob"] == 0.15 and positions == row["masked_lm_positions"]
 
 
 def real_rows(num_rows, length):
@@ -281,7 +201,8 @@ def test_words_of_every_length_are_chosen_as_often_as_by_google(million):
     for row in range(len(ids)):
         size = int((ids[row] != vocabulary.pad_id).sum())
         row_words = words_of(word_starts[row, :size].tolist(), candidates[row, :size].tolist())
-        positions = set(google_masking(ids[row, :size].tolist(), row_words, generator, most, vocabulary)[0])
+        generator.shuffle(row_words)
+        positions = set(take_words(row_words, budget(size, rate=0.15, max_predictions=most)))
         for word in row_words:
             google[min(len(word), 5)] += word[0] in positions
     for length in range(1, 6):
@@ -336,8 +257,9 @@ def test_masks_do_not_depend_on_the_batch(strategy):
 
 def test_single_pieces_are_chosen_whatever_the_words():
     ids, word_starts, candidates, sample_ids = make_rows(2000, 128, seed=6)
+    sizes = (ids != VOCABULARY.pad_id).sum(axis=1)
     chosen = mask((ids, word_starts, candidates, sample_ids), strategy=WordPiece(), max_predictions=30).chosen
-    assert chosen.sum(axis=1).tolist() == [google_budget(size, 30) for size in (ids != VOCABULARY.pad_id).sum(axis=1)]
+    assert chosen.sum(axis=1).tolist() == [budget(size, rate=0.15, max_predictions=30) for size in sizes.tolist()]
     assert np.array_equal(chosen, mask((ids, ~word_starts, candidates, sample_ids), strategy=WordPiece(), max_predictions=30).chosen)
 
 

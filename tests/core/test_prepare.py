@@ -7,21 +7,28 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wholeword.core.config import load_recipe
 from wholeword.core.data import shards
-from wholeword.core.data.align import pieces_of
+from wholeword.core.data.align import mark_words, pieces_of, walk
+from wholeword.core.data.batches import BatchSource
+from wholeword.core.data.examples import build_examples
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.data.word_cache import WordCache
 from wholeword.core.errors import DiskError, IntegrityError, PluginError, UserError
 from wholeword.core.registry import registry
+from wholeword.plugins.masking.whole_word import WholeWord
 
 SMALL = Path(__file__).parents[1] / "data" / "google_small"
 DOCUMENTS = json.loads((SMALL / "documents.json").read_text(encoding="utf-8"))["documents"]
@@ -465,3 +472,169 @@ def test_a_file_that_a_setting_names_is_the_recipes_and_decides(tmp_path):
     (tmp_path / "words.txt").write_text("上船 9\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"segmenter\.settings\.user_dictionary\.sha256 was"):
         prepare(recipe_in(tmp_path, override, "tokenizer={train: 64, min_frequency: 1}"))
+
+
+# --- words are kept, fallbacks and [UNK] are told
+
+
+class Counting:
+    """jieba, with a note of every call."""
+
+    version = "1"
+    calls: ClassVar[list[int]] = []
+
+    def __init__(self, **settings):
+        self.jieba = registry.create("segmenter", "jieba", **settings)
+
+    def segment(self, sentences):
+        self.calls.append(len(sentences))
+        return self.jieba.segment(sentences)
+
+
+def test_text_that_was_segmented_before_is_not_segmented_again(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "registry", Registry(Counting))
+    monkeypatch.setattr(Counting, "calls", [])
+    one = ["prepare_workers=1", f"cache={tmp_path / 'cache'}"]
+    first = prepare(recipe_in(built, *one, f"output={tmp_path / 'a'}"))
+    assert sum(Counting.calls) >= TokenStore(first).num_sentences
+    calls = len(Counting.calls)
+    again = prepare(recipe_in(built, *one, f"output={tmp_path / 'b'}"))
+    assert len(Counting.calls) == calls and hashes(again) == hashes(first)
+    other = prepare(recipe_in(built, *one, f"output={tmp_path / 'c'}", "tokenizer.lowercase=false"))  # another recipe, the same words
+    assert len(Counting.calls) == calls and TokenStore(other).num_tokens
+    by_file = {path.name: path.read_bytes() for path in (built / "run/store").iterdir() if path.suffix == ".bin"}
+    assert by_file == {path.name: path.read_bytes() for path in first.iterdir() if path.suffix == ".bin"}
+
+    damaged = next((tmp_path / "cache").rglob("*.words"))
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    repaired = prepare(recipe_in(built, *one, f"output={tmp_path / 'd'}"))
+    assert len(Counting.calls) > calls and hashes(repaired) == hashes(first)
+    calls = len(Counting.calls)
+    monkeypatch.setattr(Counting, "version", "2")  # another version, other words
+    prepare(recipe_in(built, *one, f"output={tmp_path / 'e'}"))
+    assert len(Counting.calls) > calls
+    calls = len(Counting.calls)
+    prepare(recipe_in(built, "prepare_workers=1", "cache=null", f"output={tmp_path / 'f'}"))
+    assert len(Counting.calls) > calls
+
+
+@settings(max_examples=60, deadline=None)
+@given(batches=st.lists(st.lists(st.text(max_size=12), min_size=1, max_size=4), max_size=4), seed=st.integers(0, 100))
+def test_kept_words_are_those_that_were_kept(tmp_path_factory, batches, seed):
+    folder = tmp_path_factory.mktemp("words")
+    segmenter = Lossy() if seed % 2 else Cuts()
+    cache, words = WordCache(folder, {"segmenter": "x"}, "text"), []
+    for sentences in batches:
+        words.append(mark_words(sentences, segmenter.segment(sentences)))
+        cache.add(sentences, words[-1])
+    cache.save()
+    again = WordCache(folder, {"segmenter": "x"}, "text")
+    for sentences, kept in zip(batches, words, strict=True):
+        found = again.get(sentences)
+        assert found.starts.tolist() == kept.starts.tolist() and found.fallbacks == kept.fallbacks
+    assert WordCache(folder, {"segmenter": "y"}, "text").get(["x"]) is None
+    assert WordCache(folder, {"segmenter": "x"}, "text").get(["another sentence"]) is None
+
+
+def test_fallbacks_and_unknown_texts_are_told(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "registry", Registry(Lossy))
+    monkeypatch.setattr(Lossy, "version", "1", raising=False)
+    store = TokenStore(prepare(recipe_in(built, "prepare_workers=1", f"output={tmp_path / 'lossy'}")))
+    manifest = store.manifest
+    assert 0 < manifest["counts"]["num_fallback_sentences"] <= manifest["counts"]["num_fallbacks"]
+    ends = np.concatenate([shard.token_offset + shard.sentence_ends.astype(np.int64) for shard in store.shards])
+    first, end = store.fallback_tokens
+    assert len(first) == manifest["counts"]["num_fallback_sentences"]
+    assert set(end.tolist()) <= set(ends.tolist()) and set(first.tolist()) <= {0, *ends.tolist()} and (first < end).all()
+    assert len(manifest["fallback_examples"]) == 20 and all(
+        set(example) == {"where", "text", "words"} and example["where"].split(":")[0].endswith(".txt")
+        for example in manifest["fallback_examples"]
+    )
+    for example in manifest["fallback_examples"]:
+        assert walk(example["text"], example["words"])[1] > 0
+    assert str(built) not in json.dumps(manifest["unknown"])
+    assert TokenStore(built / "run/store").fallback_tokens.shape == (2, 0)  # jieba's words are always those of the text
+
+
+def test_unknown_texts_are_counted(tmp_path):
+    (tmp_path / "a.txt").write_text("他说：“好。”\n“好”😀\n" + "ǝ" * 120 + "\n", encoding="utf-8")
+    manifest = TokenStore(prepare(recipe_in(tmp_path, "prepare_workers=1"))).manifest
+    vocabulary = Vocabulary.read(SMALL / "vocab.txt")
+    expected = Counter()
+    tokenizer = WordPieceTokenizer(vocabulary, True)
+    for line in (tmp_path / "a.txt").read_text(encoding="utf-8").split("\n"):
+        ids, offsets = tokenizer.encode(line)
+        expected.update(line[a:b] for id, (a, b) in zip(ids.tolist(), offsets.tolist(), strict=True) if id == vocabulary.unk_id)
+    assert manifest["unknown"] == [[text, count] for text, count in sorted(expected.items(), key=lambda item: (-item[1], item[0]))]
+    assert ["ǝ" * 120, 1] in manifest["unknown"] and manifest["counts"]["num_unknown"] == expected.total()
+
+
+def test_latin_phrases_are_split_or_kept(tmp_path):
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_text("\n".join([*SPECIAL_PIECES, "new", "york", "在", "读", "书"]), encoding="utf-8")
+    (tmp_path / "a.txt").write_text("在New York读书\n", encoding="utf-8")
+    starts = {}
+    for what in ("split", "keep"):
+        changes = [f"alignment.latin_phrases={what}", f"output={tmp_path / what}", "prepare_workers=1"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shards, "registry", Registry(Phrases))
+            recipe = recipe_in(tmp_path, *changes, vocabulary=vocabulary)
+            store = TokenStore(prepare(recipe))
+        starts[what] = store.gather([0], [5])[1].tolist()
+    assert starts == {"split": [True, True, True, True, False], "keep": [True, True, False, True, False]}
+
+
+class Phrases:
+    version = "1"
+
+    def segment(self, sentences):
+        return [["在", "New York", "读书"] for _ in sentences]
+
+
+def test_a_row_with_a_fallback_can_be_masked_piece_by_piece(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "registry", Registry(Rarely))
+    store = TokenStore(prepare(recipe_in(built, "prepare_workers=1", f"output={tmp_path / 'rare'}")))
+    first, end = store.fallback_tokens
+    arguments = {"examples": "nsp-pairs", "short_seq_rate": 0.1, "seed": 1, "max_seq_length": 64, "max_predictions": 10, "batch_size": 64}
+    arguments |= {"dynamic": True, "dupe_factor": 1}
+    rows = {"span": [], "sample": []}
+
+    class Seeing(WholeWord):
+        def mask(self, ids, word_starts, candidates, sample_ids, **context):
+            rows[self.kind].append((word_starts | ~candidates).all(axis=1))
+            return super().mask(ids, word_starts, candidates, sample_ids, **context)
+
+    for kind in rows:
+        strategy = Seeing()
+        strategy.kind = kind
+        source = BatchSource(store, strategy=strategy, fallback=kind, **arguments)
+        for step in range(6):
+            source.batch(step)
+    examples = build_examples(
+        store, name="nsp-pairs", max_seq_length=64, short_seq_rate=0.1, seed=1, pass_number=0, documents="train", held_out_rate=0.0
+    )
+    numbers = [int(sample) for step in range(6) for sample in source.batch(step)["sample_ids"]]
+    touched = [
+        any(
+            ((first < start + size) & (end > start)).any()
+            for start, size in zip(examples.starts[number].tolist(), examples.lengths[number].tolist(), strict=True)
+            if size
+        )
+        for number in numbers
+    ]
+    assert 20 < sum(touched) < len(touched) - 20
+    single = np.concatenate(rows["sample"])[: len(touched)]
+    assert single[touched].all() and not single[~np.array(touched)].any()
+    assert not np.concatenate(rows["span"])[: len(touched)].any()
+
+
+class Rarely(Cuts):
+    """Loses a character of every ninth sentence or so."""
+
+    version = "1"
+
+    def segment(self, sentences):
+        words = super().segment(sentences)
+        return [line[1:] if len(sentence) % 9 == 0 else line for sentence, line in zip(sentences, words, strict=True)]

@@ -1,6 +1,10 @@
 import json
 import os
 import random
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import jieba
@@ -8,13 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wholeword.core.config import load_recipe
+from wholeword.core.data.align import pieces_of
+from wholeword.core.data.prepare import prepare
+from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import NetworkError, UserError
+from wholeword.core.files import read_manifest
 from wholeword.core.registry import registry
 from wholeword.core.testing import SENTENCES, check_segmenter
 
 jieba.setLogLevel(60)
-DOCUMENTS = json.loads((Path(__file__).parents[1] / "data/google_small/documents.json").read_text(encoding="utf-8"))["documents"]
+SMALL = Path(__file__).parents[1] / "data" / "google_small"
+DOCUMENTS = json.loads((SMALL / "documents.json").read_text(encoding="utf-8"))["documents"]
 TEXT = [sentence for document in DOCUMENTS for sentence in document]
+HOSTILE = [
+    *("", " ", "  ", "\u3000", "\t", "\u00a0", "\u200b", "\0", " 使用语言模型", "\u3000\u3000使用 语言  模型\t来\u00a0预测 "),
+    *("行尾的回车\r", "\u2028分行符\x85", "\u200b开头\x00控制\x01字符\x7f", "增长了3.14%", "他说: 3.14 ", "价格是2019", "２０１９年１２月"),
+    *("New York 和 deep learning", "龘龖㐂", "\ufffd坏\ufffd字", "[UNK]", "[CLS]你好[SEP]", "\u0301开头组合a\u0301b", "İstanbul ﬁne café"),
+]
 
 
 @pytest.mark.parametrize("name", ["jieba", "characters", "presegmented"])
@@ -72,18 +88,114 @@ def legacy_model(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def ltps_own(legacy_model):
+    """LTP's words of one text."""
+    from ltp_extension.perceptron import CWSModel
+
+    return CWSModel.load(str(legacy_model / "cws_model.bin")).predict
+
+
 def test_ltp_keeps_its_contract(legacy_model):
     segmenter = registry.create("segmenter", "ltp", model=str(legacy_model))
     check_segmenter(segmenter)
-    long = "图书馆的新系统，" * 300
-    assert "".join(segmenter.segment([long, ""])[0]) == long
+    check_segmenter(segmenter, [*HOSTILE, "图书馆的新系统，" * 3000])
     assert segmenter.segment(TEXT[:3]) == [jieba.lcut(sentence) for sentence in TEXT[:3]]  # it has learned them
 
 
-def test_a_folder_that_is_no_ltp_model_is_told(tmp_path):
-    pytest.importorskip("ltp_extension", reason="ltp_extension is not installed")
-    with pytest.raises(UserError, match=r"is no LTP model: config\.json"):
+def test_words_are_ltps_and_the_blanks_it_drops_are_given_back(legacy_model, ltps_own):
+    texts = [*TEXT, *SENTENCES, *HOSTILE, "，".join(TEXT)]
+    for text, words in zip(texts, registry.create("segmenter", "ltp", model=str(legacy_model)).segment(texts), strict=True):
+        dropped = text[: len(text) - len(text.lstrip())]
+        assert words == [*([dropped] if dropped else []), *ltps_own(text)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text(st.sampled_from([*"aT12.-% /，。\r\n\t　é㐀𠮷か한😀\u200b\0我们的中国人民银行上线"]), max_size=24), max_size=4))
+def test_ltps_words_join_to_any_text(legacy_model, texts):
+    words = registry.create("segmenter", "ltp", model=str(legacy_model)).segment(texts)
+    assert ["".join(line) for line in words] == texts and all(word for line in words for word in line)
+
+
+def test_words_of_ltp_that_lack_blanks_come_out_at_the_same_pieces(legacy_model, ltps_own):
+    tokenizer = WordPieceTokenizer(Vocabulary.read(SMALL / "vocab.txt"), True)
+    texts = [*TEXT, *SENTENCES, *HOSTILE]
+    for text, words in zip(texts, registry.create("segmenter", "ltp", model=str(legacy_model)).segment(texts), strict=True):
+        joined = pieces_of(text, words, tokenizer)
+        for others in (ltps_own(text), [word.strip() for word in words]):
+            walked = pieces_of(text, others, tokenizer)
+            assert walked.word_starts.tolist() == joined.word_starts.tolist() and walked.fallbacks == joined.fallbacks == 0
+
+
+def test_two_workers_with_ltp_build_what_one_does(legacy_model, tmp_path):
+    generator = random.Random(6)
+    documents = ["\n".join([*generator.choices(TEXT, k=9), ""]) for _ in range(3000)]
+    (tmp_path / "text.txt").write_text("\n".join(documents), encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(
+        f"""
+version: 1
+name: test
+corpus: {{files: ["text.txt"], shard_mb: 1}}
+segmenter: {{name: ltp, model: {legacy_model}}}
+tokenizer: {{vocab: {SMALL / "vocab.txt"}}}
+model: {{size: tiny}}
+phases: [{{max_seq_length: 32, batch_size: 2, steps: 1, peak_lr: 1e-4}}]
+""",
+        encoding="utf-8",
+    )
+    stores = [
+        prepare(load_recipe(tmp_path / "recipe.yaml", [f"prepare_workers={workers}", f"output={tmp_path / str(workers)}"]))
+        for workers in (1, 2)
+    ]
+    one, two = ({path.name: path.read_bytes() for path in store.iterdir()} for store in stores)
+    assert one == two
+    manifest = read_manifest(stores[0])
+    assert len(manifest["shards"]) > 1 and manifest["counts"]["num_fallbacks"] == 0
+    assert manifest["segmenter"]["version"] == f"ltp_extension {version('ltp_extension')}"
+    assert len(manifest["segmenter"]["settings"]["model"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("config", "weights", "told"),
+    [
+        (None, None, "FileNotFoundError: .*config.json"),
+        ("{", None, "JSONDecodeError"),
+        ("[]", None, "TypeError"),
+        ('{"model_type": "bert"}', None, "KeyError: 'nerual'"),
+        ('{"nerual": false, "tasks": {"pos": "x"}}', None, "KeyError: 'cws'"),
+        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', None, "FileNotFoundError: .*cws.bin"),
+        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', slice(1000), "ValueError: cws.bin is cut short"),
+        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', slice(-1), "ValueError: cws.bin is cut short"),
+        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', slice(0), "RuntimeError: Failed to read header"),
+    ],
+)
+def test_a_folder_that_is_no_ltp_model_is_told_in_a_line(legacy_model, tmp_path, config, weights, told):
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    if weights is not None:
+        (tmp_path / "cws.bin").write_bytes((legacy_model / "cws_model.bin").read_bytes()[weights])
+    with pytest.raises(UserError, match=f"^segmenter.model: .* is no LTP model: {told}[^\n]*$"):
         registry.create("segmenter", "ltp", model=str(tmp_path))
+
+
+@pytest.mark.parametrize("model", ["./none", "/none", "models/of/mine"])
+def test_a_folder_that_is_not_there_is_told(model):
+    pytest.importorskip("ltp_extension", reason="ltp_extension is not installed")
+    with pytest.raises(UserError, match=f"no folder '{model}'; expected a folder with config.json, or a name on the hub"):
+        registry.create("segmenter", "ltp", model=model)
+
+
+def test_the_commit_of_an_ltp_model_on_the_hub_is_part_of_the_version(legacy_model, tmp_path):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--LTP--legacy"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    shutil.copytree(legacy_model, repository / "snapshots" / commit)
+    program = "from wholeword.core.registry import registry; print(registry.create('segmenter', 'ltp'{}).version)"
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    for revision in ("", ", revision='main'", f", revision='{commit}'"):
+        result = subprocess.run([sys.executable, "-c", program.format(revision)], env=environment, capture_output=True, text=True)
+        assert result.stdout == f"ltp_extension {version('ltp_extension')}, LTP/legacy {commit}\n", result.stderr
 
 
 def test_an_ltp_model_that_cannot_be_fetched_is_told(monkeypatch):

@@ -103,6 +103,14 @@ def test_another_recipe_does_not_go_on_with_a_run(recipe):
     assert (folder.parent / "run.1" / "log.jsonl").exists() and log_of(folder) != log_of(folder.parent / "run.1")
 
 
+def test_a_run_on_googles_rows_learns_and_is_another_run(recipe):
+    lines = log_of(run(recipe, "compat=google", "phases.1.steps=2"))
+    losses = [line["mlm_loss"] for line in lines[1:] if line["phase"] == 1 and "held_out" not in line]
+    assert sum(losses[-3:]) < sum(losses[:3])
+    with pytest.raises(UserError, match="compat: google -> None"):
+        run(recipe, "phases.1.steps=2")
+
+
 def test_what_decides_nothing_may_change_when_a_run_goes_on(recipe):
     whole = run(recipe, f"output={recipe.parent / 'whole'}")
     run(recipe, "loader_workers=2", "checkpoint.every=7", "backend.micro_batch_size=5")

@@ -200,3 +200,12 @@ def check_manifest(folder: Path | str) -> dict[str, Any]:
     if problems:
         raise IntegrityError("\n".join(problems))
     return manifest
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """The settings that differ, as `phases.0.steps: 100 -> 200`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [line for key in sorted({*old, *new}) for line in differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [line for number, (a, b) in enumerate(zip(old, new, strict=True)) for line in differences(a, b, f"{path}.{number}")]
+    return [] if old == new else [f"{path}: {old} -> {new}"]

@@ -25,6 +25,11 @@ class Register(Protocol):
 
 
 @hookspec
+def register_cleaners(register: Register) -> None:
+    """Offer cleaners: lines of a corpus -> lines (`interfaces.Cleaner`)."""
+
+
+@hookspec
 def register_segmenters(register: Register) -> None:
     """Offer segmenters: sentences -> words (`interfaces.Segmenter`)."""
 
@@ -61,6 +66,7 @@ def register_zoo_sources(register: Register) -> None:
 
 # kind of plugin -> its hook
 HOOKS = {
+    "cleaner": "register_cleaners",
     "segmenter": "register_segmenters",
     "masking": "register_masking",
     "backend": "register_backends",

@@ -17,12 +17,29 @@ if TYPE_CHECKING:
     Tensors = dict[str, np.ndarray]  # canonical name -> array; names and layouts are those of Google's checkpoints
 
 
+class Cleaner(Protocol):
+    """Changes lines of a corpus before they are cut into sentences.
+
+    Optional: an attribute `version: str`, for the store's manifest: another version is other cleaning. A setting annotated `Path` starts
+    from the recipe's folder, and what it leads to decides the store's content.
+    """
+
+    def clean(self, lines: Sequence[str]) -> Sequence[str]:
+        """One line for each, in the same order; an empty one where nothing is left. No line feed may be in it; there is none in `lines`.
+
+        What becomes of a line depends on that line alone: a long document comes in parts.
+        """
+        ...
+
+
 class Segmenter(Protocol):
     """Cuts sentences into words.
 
-    Optional: an attribute `version: str`, for the store's manifest; and, where a sentence holds more than its text (such as blanks between
-    words), a method `split(sentences) -> iterable of (text, words)` that is asked instead of `segment`. A setting annotated `Path` starts
-    from the recipe's folder, and what it leads to decides the store's content.
+    Optional: an attribute `version: str`, for the store's manifest, and because text that another version has segmented is segmented anew;
+    `worth_keeping = False` if segmenting is as quick as reading what was segmented before; where a sentence holds more than its text (such
+    as blanks between words), a method `split(sentences) -> iterable of (text, words)` that is asked instead of `segment`; and, if it never
+    alters text and is quicker with many sentences at once, a method `word_starts(text) -> bool [num_characters]` (see `find_words`). A
+    setting annotated `Path` starts from the recipe's folder, and what it leads to decides the store's content.
     """
 
     def segment(self, sentences: Sequence[str]) -> Iterable[list[str]]:
@@ -42,7 +59,12 @@ class Masked(NamedTuple):
 
 
 class MaskingStrategy(Protocol):
-    """Chooses what to predict in a batch. A pure function: equal arguments give equal results."""
+    """Chooses what to predict in a batch. A pure function: equal arguments give equal results.
+
+    Optional: a method `bind(tokenizer)`, called once before the first batch, for strategies that know text (a
+    `wholeword.core.data.tokenizer.WordPieceTokenizer`, whose `vocabulary` is that of the rows). A setting annotated `Path` starts from the
+    recipe's folder, and what it leads to decides the rows.
+    """
 
     def mask(
         self,

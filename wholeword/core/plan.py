@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wholeword.core.config.recipe import PAIRS, Recipe
+from wholeword.core.data.cleaning import cleaning_of, make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks, read_documents
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
@@ -153,12 +154,13 @@ def _estimated(recipe: Recipe) -> Corpus:
     corpus, tokenizer = recipe.corpus, recipe.tokenizer
     vocab_size = tokenizer.train or len(Vocabulary.read(recipe.base_folder / str(tokenizer.vocab)))
     files = expand_files(corpus, recipe.base_folder)
+    cleaners = make_cleaners(cleaning_of(recipe))
     documents: list[tuple[str, ...]] = []
     num_read = 0
     for number in sorted({0, len(files) // 2, len(files) - 1}):
         data, size = _sample(files[number].path)
         sample = Chunk(0, [Span(str(files[number].path), 1, data)])
-        documents += [tuple(sentences) for _, sentences in read_documents(sample, corpus, Counter())]
+        documents += [tuple(sentences) for _, sentences in read_documents(sample, corpus, Counter(), cleaners)]
         num_read += size
     notes = []
     if corpus.drop_duplicates:

@@ -21,18 +21,20 @@ from typing import TYPE_CHECKING, Any
 
 from wholeword.core.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.console import Observer
-from wholeword.core.data.batches import BatchSource, evaluation_batches
+from wholeword.core.data.batches import BatchSource
+from wholeword.core.data.google import GoogleSource
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, UserError
 from wholeword.core.evaluation import evaluate, fill_mask, report, unigram_baseline
-from wholeword.core.files import atomic_directory, atomic_write, locked_folder, to_json, write_manifest
+from wholeword.core.files import atomic_directory, atomic_write, differences, locked_folder, to_json, write_manifest
 from wholeword.core.interfaces import MaskingStrategy, ModelFiles, Trainer
 from wholeword.core.journal import Journal
 from wholeword.core.model import SIZES, initial_weights, model_config, take_layers
 from wholeword.core.registry import registry
 from wholeword.core.schedules import bert_linear
+from wholeword.core.sources import MODEL_KEYS, held_out_batches, make_strategy, phase_source, recipe_strategy, rows_identity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
     from wholeword.core.config import Recipe
     from wholeword.core.interfaces import Tensors
 
-# keys of a recipe that may differ between the start of a run and its continuation: they decide where and how fast, not what
-FREE_KEYS = ("name", "output", "store", "checkpoint", "log", "evaluation", "export", "prepare_workers", "loader_workers", "backend")
-STORE_KEYS = ("corpus", "segmenter", "tokenizer")  # what the token store's fingerprint stands for
 CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "hidden_act"}  # of a model that is there already
 SUMS = ("loss", "mlm_loss", "mlm_correct", "mlm_count", "nsp_loss", "nsp_correct", "nsp_count", "grad_norm", "steps")
 
@@ -95,9 +94,8 @@ class Run:
 
     def __init__(self, recipe: "Recipe", folder: Path, store: TokenStore, observer: Observer):
         self.recipe, self.folder, self.store, self.observer = recipe, folder, store, observer
-        self.strategy = registry.create("masking", recipe.masking.name, **recipe.masking.settings)
-        self.identity = {key: value for key, value in recipe.resolved().items() if key not in FREE_KEYS + STORE_KEYS}
-        self.identity |= {"store": store.manifest["fingerprint"], "held_out_rate": recipe.evaluation.held_out_rate}
+        self.strategy = recipe_strategy(recipe, store)
+        self.identity = rows_identity(recipe, store) | {key: recipe.resolved()[key] for key in MODEL_KEYS}
         self.checkpoints = folder / "checkpoints"
         self.sources = [self._source(number) for number in range(len(recipe.phases))]
         self.next_sentence = self.sources[0].has_next_sentence
@@ -106,33 +104,11 @@ class Run:
 
     # --- data
 
-    def _arguments(self, number: int) -> dict[str, Any]:
-        phase, recipe = self.recipe.phases[number], self.recipe
-        return {
-            "examples": recipe.examples.name,
-            "strategy": self.strategy,
-            "seed": recipe.seed,
-            "max_seq_length": phase.max_seq_length,
-            "max_predictions": phase.max_predictions,
-            "batch_size": phase.batch_size,
-            "held_out_rate": recipe.evaluation.held_out_rate,
-            "cache": self.folder / "examples",
-        }
-
-    def _source(self, number: int) -> BatchSource:
-        masking = self.recipe.masking
-        return BatchSource(
-            self.store,
-            **self._arguments(number),
-            short_seq_rate=self.recipe.examples.short_seq_rate,
-            dynamic=masking.dynamic,
-            dupe_factor=masking.dupe_factor,
-        )
+    def _source(self, number: int) -> BatchSource | GoogleSource:
+        return phase_source(self.recipe, number, self.store, strategy=self.strategy, cache=self.folder / "examples")
 
     def _held_out(self, number: int, strategy: MaskingStrategy) -> list[Mapping[str, "np.ndarray"]]:
-        """Batches with fixed masks."""
-        arguments = self._arguments(number) | {"strategy": strategy, "num_batches": self.recipe.evaluation.batches}
-        return list(evaluation_batches(self.store, **arguments))
+        return held_out_batches(self.recipe, number, self.store, strategy=strategy, cache=self.folder / "examples")
 
     # --- the whole
 
@@ -197,7 +173,7 @@ class Run:
             atomic_write(self.folder / "recipe.json", to_json(self.recipe.resolved()))
             return Place(), config, weights, None, origin
         weights, optimizer_state, state = read_checkpoint(path)
-        changed = _differences(state["identity"], self.identity)
+        changed = differences(state["identity"], self.identity)
         if changed:
             raise UserError(
                 f"{self.folder}: holds a run of another recipe ({'; '.join(changed[:4])}); set another output, "
@@ -293,7 +269,7 @@ class Run:
     def _evaluate(self, trainer: Trainer, number: int) -> dict[str, dict[str, Any]]:
         """Held-out figures by masking strategy, the recipe's own or those it names."""
         names = self.recipe.evaluation.maskings
-        strategies = {name: registry.create("masking", name) for name in names} or {self.recipe.masking.name: self.strategy}
+        strategies = {name: make_strategy(name, {}, self.store) for name in names} or {self.recipe.masking.name: self.strategy}
         return {
             name: evaluate(trainer, self._held_out(number, strategy), next_sentence=self.next_sentence)
             for name, strategy in strategies.items()
@@ -378,12 +354,3 @@ def export(model: ModelFiles, name: str, target: Path) -> None:
 def _step_seed(seed: int, phase: int, step: int) -> int:
     """63 bits for the dropout of one step."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{phase}/{step}".encode(), digest_size=8).digest()) >> 1
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """The settings that differ, as `phases.0.steps: 100 -> 200`."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [line for key in sorted({*old, *new}) for line in _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [line for number, (a, b) in enumerate(zip(old, new, strict=True)) for line in _differences(a, b, f"{path}.{number}")]
-    return [] if old == new else [f"{path}: {old} -> {new}"]

@@ -1,4 +1,4 @@
-"""Checks for plugin authors: does my segmenter, my masking strategy, keep its contract?
+"""Checks for plugin authors: does my segmenter, my cleaner, my masking strategy, keep its contract?
 
     from wholeword.core.testing import check_segmenter
 
@@ -11,7 +11,7 @@ Each check raises AssertionError that says what was given, what came back and wh
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wholeword.core.interfaces import MaskingStrategy, Segmenter
+from wholeword.core.interfaces import Cleaner, MaskingStrategy, Segmenter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,7 @@ SENTENCES = (
     "。",
     "a",
 )
+LINES = (*SENTENCES, "", "\0", "<p>版权所有&nbsp;&copy; 2027</p>&#10;", "行尾的回车\r", "\u2028分行符\x85")
 
 
 def check_segmenter(segmenter: Segmenter, sentences: Sequence[str] = SENTENCES, *, lossless: bool = True) -> None:
@@ -65,6 +66,37 @@ def _segmented(segmenter: Segmenter, sentences: Sequence[str]) -> list[list[str]
     return words
 
 
+def check_cleaner(cleaner: Cleaner, lines: Sequence[str] = LINES, *, idempotent: bool = True) -> None:
+    """Check the contract of `interfaces.Cleaner`.
+
+    Args:
+        idempotent: also demand that cleaning what is clean changes nothing; False for what undoes one layer of many, such as entities.
+    Raises: AssertionError naming the line and what was wrong.
+    """
+    first = _cleaned(cleaner, lines)
+    assert _cleaned(cleaner, lines) == first, "a second call gave other lines; a cleaner must be deterministic"
+    alone = [_cleaned(cleaner, [line])[0] for line in lines]
+    for line, result, single in zip(lines, first, alone, strict=True):
+        assert result == single, f"{line!r}: {result!r} among others, {single!r} alone; what becomes of a line must not depend on others"
+    assert _cleaned(cleaner, []) == [], "no lines must give no lines"
+    if idempotent:
+        for line, once, twice in zip(lines, first, _cleaned(cleaner, first), strict=True):
+            assert once == twice, f"{line!r}: {once!r} when cleaned once, {twice!r} when cleaned twice"
+
+
+def _cleaned(cleaner: Cleaner, lines: Sequence[str]) -> list[str]:
+    given = list(lines)
+    result = cleaner.clean(given)
+    assert given == list(lines), "clean() wrote into its argument"
+    assert isinstance(result, Iterable) and not isinstance(result, str), f"clean() returned {type(result).__name__}; expected lines of text"
+    cleaned = list(result)
+    assert len(cleaned) == len(lines), f"{len(lines)} lines gave {len(cleaned)}; expected one each"
+    for line, after in zip(lines, cleaned, strict=True):
+        assert isinstance(after, str), f"{line!r}: got {after!r}; expected text"
+        assert "\n" not in after, f"{line!r}: got {after!r}; expected no line feed in it"
+    return cleaned
+
+
 def check_masking(strategy: MaskingStrategy, *, rate: float | None = 0.15, whole_words: bool = True) -> None:
     """Check the contract of `interfaces.MaskingStrategy` on random rows.
 
@@ -76,6 +108,10 @@ def check_masking(strategy: MaskingStrategy, *, rate: float | None = 0.15, whole
     import numpy as np
 
     vocabulary, batch = _random_batch()
+    if hasattr(strategy, "bind"):
+        from wholeword.core.data.tokenizer import WordPieceTokenizer
+
+        strategy.bind(WordPieceTokenizer(vocabulary, True))
     ids, word_starts, candidates, _ = batch
 
     def mask(rows: Any = slice(None), **changes: Any) -> tuple["np.ndarray", "np.ndarray"]:

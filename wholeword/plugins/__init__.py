@@ -7,6 +7,14 @@ from wholeword.core.hookspecs import Register, hookimpl
 
 
 @hookimpl
+def register_cleaners(register: Register) -> None:
+    register("html", "wholeword.plugins.cleaning.html:Html")
+    register("control-characters", "wholeword.plugins.cleaning.control_characters:ControlCharacters")
+    register("quotes", "wholeword.plugins.cleaning.quotes:Quotes")
+    register("full-width", "wholeword.plugins.cleaning.full_width:FullWidth")
+
+
+@hookimpl
 def register_segmenters(register: Register) -> None:
     register("jieba", "wholeword.plugins.segmenters.jieba:Jieba")
     register("ltp", "wholeword.plugins.segmenters.ltp:LTP", extra="ltp")
@@ -18,6 +26,9 @@ def register_segmenters(register: Register) -> None:
 def register_masking(register: Register) -> None:
     register("whole-word", "wholeword.plugins.masking.whole_word:WholeWord")
     register("wordpiece", "wholeword.plugins.masking.wordpiece:WordPiece")
+    register("ngram", "wholeword.plugins.masking.spans:NGram")
+    register("span", "wholeword.plugins.masking.spans:Span")
+    register("lexicon", "wholeword.plugins.masking.lexicon:Lexicon")
 
 
 @hookimpl

@@ -13,6 +13,7 @@ from wholeword.core.config import recipe as models
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import UserError
 from wholeword.core.model import model_config
+from wholeword.core.registry import registry
 
 Findings = Iterator[tuple[Address, str]]
 
@@ -98,6 +99,22 @@ def next_sentence_has_two_segments(examples: models.ExamplesSection, model: mode
         yield ("model", "type_vocab_size"), f"1, but {examples.name} have two segments; expected 2, or examples: full-sentences"
 
 
+def compatibility_is_all_or_nothing(compat: str | None, examples: models.ExamplesSection, masking: models.MaskingSection) -> Findings:
+    if compat is None:
+        return
+    if examples.name != "nsp-pairs":
+        yield ("examples", "name"), f"{examples.name} with compat: {compat}; expected nsp-pairs, or no compat"
+    if masking.dynamic:
+        yield ("masking", "dynamic"), f"true with compat: {compat}; expected false and a dupe_factor, or no compat"
+    if masking.name not in ("whole-word", "wordpiece"):
+        yield ("masking", "name"), f"{masking.name} with compat: {compat}; expected whole-word or wordpiece, or no compat"
+        return
+    parameters = registry.parameters("masking", masking.name)
+    for key, value in masking.settings.items():
+        if key != "rate" and value != parameters[key].default:
+            yield ("masking", key), f"{value} with compat: {compat}, which has no setting but rate; leave {key} or compat out"
+
+
 def corpus_settings_fit_the_format(corpus: models.CorpusSection) -> Findings:
     given = corpus.model_fields_set
     if "text_key" in given and corpus.format != "jsonl":
@@ -160,6 +177,7 @@ PROBLEMS: tuple[Callable[..., Findings], ...] = (
     model_has_a_shape,
     layers_match_the_model,
     next_sentence_has_two_segments,
+    compatibility_is_all_or_nothing,
     corpus_settings_fit_the_format,
     one_vocabulary,
     nothing_comes_from_the_zoo_yet,

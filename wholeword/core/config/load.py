@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import PluginError, RecipeError
 from wholeword.core.registry import registry
 
-PLUGIN_SECTIONS = ("segmenter", "masking", "optimizer", "backend")  # each is named like its kind of plugin
+PLUGIN_SECTIONS = ("segmenter", "masking", "optimizer", "backend")  # each is named like its kind of plugin; and corpus.cleaning
 
 # stands in for sections with problems while the others are looked at
 STAND_IN: dict[str, Any] = {
@@ -111,7 +111,7 @@ class _Loading:
     def unknown(self, path: Address, section: dict[str, Any]) -> None:
         """Report a setting that its section does not have, and drop it."""
         *around, key = path
-        own = self.sections[tuple(0 if isinstance(part, int) else part for part in around)]
+        own = self.sections.get(tuple(around)) or self.sections[tuple(0 if isinstance(part, int) else part for part in around)]
         guess = meant(str(key), [other for other in own if other not in section], self.sections)
         if guess in own:
             self.guessed.add((*around, guess))
@@ -121,37 +121,48 @@ class _Loading:
 
     def check_plugins(self) -> None:
         """Compare the plugins' sections with the signatures of the plugins, and fill in their defaults."""
-        loaded: dict[str, dict[str, inspect.Parameter]] = {}
-        for kind in PLUGIN_SECTIONS:
-            section = self.data.get(kind, Recipe.model_fields[kind].default.name)
-            section = {"name": section} if isinstance(section, str) else section
-            if not isinstance(section, dict):
-                continue
-            self.data[kind] = section
+        loaded: dict[Address, dict[str, inspect.Parameter]] = {}
+        for kind, path, section in self.plugin_sections():
+            self.sections[path] = list(schema_at(path)["properties"])
             if not isinstance(section.get("name"), str):
-                for key in [key for key in section if key != "name" and nearest(key, self.sections[(kind,)])]:
-                    self.unknown((kind, key), section)
+                for key in [key for key in section if key != "name" and nearest(key, self.sections[path])]:
+                    self.unknown((*path, key), section)
                 continue
             try:
-                loaded[kind] = registry.parameters(kind, section["name"])
+                loaded[path] = registry.parameters(kind, section["name"])
             except PluginError as error:
-                self.problem((kind, "name"), str(error))
+                self.problem((*path, "name"), str(error))
             else:
-                self.sections[(kind,)] += loaded[kind]
-        for kind, parameters in loaded.items():
-            section = self.data[kind]
-            for key in [key for key in section if key not in self.sections[(kind,)]]:
-                self.unknown((kind, key), section)
+                self.sections[path] += loaded[path]
+        for path, parameters in loaded.items():
+            section = _at(self.data, path)
+            for key in [key for key in section if key not in self.sections[path]]:
+                self.unknown((*path, key), section)
             for key, parameter in parameters.items():
                 if key in section:
                     wrong = _wrong_setting(key, section[key], parameter.annotation)
                     if wrong:
-                        self.problem((kind, key), wrong)
+                        self.problem((*path, key), wrong)
                 elif parameter.default is not parameter.empty:
                     if isinstance(parameter.default, JSON):
                         section[key] = parameter.default
-                elif (kind, key) not in self.guessed:
-                    self.problem((kind, key), f"missing; {section['name']} needs it")
+                elif (*path, key) not in self.guessed:
+                    self.problem((*path, key), f"missing; {section['name']} needs it")
+
+    def plugin_sections(self) -> Iterator[tuple[str, Address, dict[str, Any]]]:
+        """Kind, path and settings of each plugin; text that stands for settings, and a default, is replaced by them."""
+        corpus = self.data.get("corpus")
+        cleaning = corpus.get("cleaning") if isinstance(corpus, dict) else None
+        for kind in PLUGIN_SECTIONS:
+            self.data.setdefault(kind, Recipe.model_fields[kind].default.name)
+        places: list[tuple[str, Address]] = [(kind, (kind,)) for kind in PLUGIN_SECTIONS]
+        places += [("cleaner", ("corpus", "cleaning", number)) for number in range(len(cleaning) if isinstance(cleaning, list) else 0)]
+        for kind, (*around, key) in places:
+            inside = _at(self.data, tuple(around))
+            if isinstance(inside[key], str):
+                inside[key] = {"name": inside[key]}
+            if isinstance(inside[key], dict):
+                yield kind, (*around, key), inside[key]
 
     def check_names(self) -> None:
         """Look up the plugins that are only named."""
@@ -162,6 +173,9 @@ class _Loading:
             for number, name in enumerate(names if isinstance(names, list) else []):
                 try:
                     registry.find(kind, str(name))
+                    needed = [key for key, wanted in registry.parameters(kind, str(name)).items() if wanted.default is wanted.empty]
+                    if needed:
+                        raise PluginError(f"{name} needs the setting {needed[0]!r}, and is only named here; expected one that does without")
                 except PluginError as error:
                     self.problem((*path, number), str(error))
 

@@ -66,6 +66,9 @@ class PluginSection(Shorthand):
 class MaskingSection(PluginSection):
     dynamic: bool = Field(default=False, description="new masks in every pass over the corpus, instead of dupe_factor fixed ones")
     dupe_factor: Count = Field(default=5, description="how many times the corpus is masked differently when dynamic is false")
+    fallback: Literal["span", "sample"] = Field(
+        default="span", description="what is masked piece by piece where words are not those of the text: that span, or the whole row"
+    )
 
 
 class CorpusSection(Section):
@@ -82,6 +85,9 @@ class CorpusSection(Section):
     text_key: str = Field(default="text", description="jsonl only: the key that holds the text")
     bad_bytes: Literal["error", "replace"] = Field(default="error", description="what to do with bytes that are not UTF-8")
     drop_duplicates: bool = Field(default=False, description="leave out documents that were there before, to the letter")
+    cleaning: list[PluginSection] = Field(
+        default=[], description="what is done to each line, one after the other, such as [html, quotes]; nothing by default"
+    )
     shard_mb: Count = Field(default=16, description="MiB of text in a shard of the token store")
 
 
@@ -90,6 +96,12 @@ class TokenizerSection(Section):
     train: Annotated[int, Field(ge=64)] | None = Field(default=None, description="pieces of a vocabulary to train from the corpus")
     min_frequency: Count = Field(default=2, description="with train only: how often a piece must occur")
     lowercase: bool = Field(default=True, description="lower-case and strip accents, as BERT's uncased models do")
+
+
+class AlignmentSection(Section):
+    latin_phrases: Literal["split", "keep"] = Field(
+        default="split", description="what becomes of a word with a blank in it, such as New York: split it there, or keep it"
+    )
 
 
 class ExamplesSection(Shorthand):
@@ -190,8 +202,12 @@ class Recipe(Section):
     corpus: CorpusSection
     segmenter: PluginSection = Field(default=PluginSection(name="jieba"), description="what cuts sentences into words")
     tokenizer: TokenizerSection
+    alignment: AlignmentSection = Field(default_factory=AlignmentSection, description="how words and pieces are put together")
     examples: ExamplesSection = Field(default=ExamplesSection(name="nsp-pairs"), description="how sentences become rows")
     masking: MaskingSection = Field(default=MaskingSection(name="whole-word"), description="what is masked")
+    compat: Literal["google"] | None = Field(
+        default=None, description="google: rows and masks equal, draw for draw, to create_pretraining_data.py; slow, and all in memory"
+    )
     model: ModelSection
     optimizer: PluginSection = Field(default=PluginSection(name="adamw"), description="what turns gradients into updates")
     backend: PluginSection = Field(default=PluginSection(name="pytorch"), description="the framework that trains")
@@ -205,6 +221,10 @@ class Recipe(Section):
     export: list[str] = Field(default=["pytorch-bin"], description="exporters to call at the end")
     output: str = Field(default_factory=lambda data: f"runs/{data.get('name')}", min_length=1, description="folder of the run")
     store: str = Field(default_factory=lambda data: f"{data.get('output')}/store", min_length=1, description="folder of the token store")
+    cache: str | None = Field(
+        default_factory=lambda data: str(Path(data.get("output") or "runs/x").parent / "cache"),
+        description="folder of segmented text, which recipes share; null for none",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -15,14 +15,13 @@ def recipe_schema() -> dict[str, Any]:
     """The models of `recipe.py`, with the names and settings of the built-in plugins as offers: others are allowed."""
     schema = _without_titles(Recipe.model_json_schema())
     recipe = schema["properties"]
-    for kind in ("segmenter", "masking", "optimizer", "backend"):
-        definition = schema["$defs"][recipe[kind]["$ref"].rsplit("/", 1)[1]]
-        settings = definition["anyOf"][1]
+    cleaning = schema["$defs"]["CorpusSection"]["properties"]["cleaning"]
+    sections = [("cleaner", cleaning, "items"), *((kind, recipe, kind) for kind in ("segmenter", "masking", "optimizer", "backend"))]
+    for kind, inside, key in sections:
+        settings = schema["$defs"][inside[key]["$ref"].rsplit("/", 1)[1]]["anyOf"][1]
         name = _offer(kind) | {"description": settings["properties"]["name"]["description"]}
-        recipe[kind] = {
-            "description": recipe[kind]["description"],
-            "anyOf": [_offer(kind), settings | {"properties": settings["properties"] | {"name": name}, "allOf": _settings(kind)}],
-        }
+        offers = [_offer(kind), settings | {"properties": settings["properties"] | {"name": name}, "allOf": _settings(kind)}]
+        inside[key] = {"description": inside[key].get("description", "a plugin by name, and its settings"), "anyOf": offers}
     for kind, names in (("masking", schema["$defs"]["EvaluationSection"]["properties"]["maskings"]), ("exporter", recipe["export"])):
         names["items"] = _offer(kind)
     recipe["store"]["type"] = ["string", "null"]

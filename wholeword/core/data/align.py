@@ -11,7 +11,8 @@ digits that are not Chinese always begins a group, as in Google's masking: a seg
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -19,22 +20,12 @@ from typing import NamedTuple
 import numpy as np
 
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer, offsets_in_sentence
+from wholeword.core.data.vocabulary import is_chinese
 from wholeword.core.errors import PluginError
 from wholeword.core.interfaces import Segmenter
 
 MAX_SKIPPED_WORDS = 16  # how far the walk looks for the next word that is in the text ...
 MAX_SKIPPED_CHARACTERS = 256  # ... and how far in the text for it
-
-CHINESE = (  # BasicTokenizer._is_chinese_char of google-research/bert
-    (0x4E00, 0x9FFF),
-    (0x3400, 0x4DBF),
-    (0x20000, 0x2A6DF),
-    (0x2A700, 0x2B73F),
-    (0x2B740, 0x2B81F),
-    (0x2B820, 0x2CEAF),
-    (0xF900, 0xFAFF),
-    (0x2F800, 0x2FA1F),
-)
 
 
 class Aligned(NamedTuple):
@@ -55,6 +46,42 @@ class AlignedBatch(NamedTuple):
     fallbacks: int
 
 
+class Fallback(NamedTuple):
+    """A sentence in which words are not those of the text."""
+
+    sentence: int  # its number among the sentences
+    spans: int  # how many stretches of it do not match
+    words: list[str]  # as the segmenter gave them
+
+
+class Words(NamedTuple):
+    """Where the words of some sentences begin, in their joined text (see `wholeword.core.data.tokenizer.Encoded`)."""
+
+    starts: np.ndarray  # bool [num_characters]
+    fallbacks: list[Fallback]
+
+
+def find_words(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[str], Words]:
+    """Ask a segmenter for the words of some sentences.
+
+    A segmenter with a method `word_starts(text) -> bool [num_characters]` is given all sentences at once, each followed by a line feed,
+    and says where words begin in them.
+
+    Returns: the sentences as text (without what only separates words), and where words begin in it.
+    Raises: PluginError that says what came back instead.
+    """
+    word_starts = getattr(segmenter, "word_starts", None)
+    if word_starts is None or hasattr(segmenter, "split"):
+        texts, words = segment(segmenter, sentences)
+        return texts, mark_words(texts, words)
+    text = "".join(f"{sentence}\n" for sentence in sentences)
+    with _explaining():
+        starts = np.asarray(word_starts(text))
+    if starts.shape != (len(text),) or starts.dtype != bool:
+        raise PluginError(f"gave word starts {starts.dtype} {list(starts.shape)}; expected bool [{len(text)}], one a character")
+    return sentences, Words(np.concatenate([[False], starts]), [])
+
+
 def segment(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[str], list[list[str]]]:
     """Ask a segmenter for words, and hold it to its contract.
 
@@ -65,14 +92,12 @@ def segment(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[st
     Raises: PluginError that says what came back instead.
     """
     split = getattr(segmenter, "split", None)
-    try:
+    with _explaining():
         if split is None:
             texts, words = sentences, list(segmenter.segment(sentences))
         else:
             pairs = list(split(sentences))
             texts, words = [text for text, _ in pairs], [line for _, line in pairs]
-    except Exception as error:
-        raise PluginError(f"failed with {type(error).__name__}: {' '.join(str(error).split())}") from error
     if len(words) != len(sentences):
         raise PluginError(f"gave {len(words)} lists of words for {len(sentences)} sentences; expected one each")
     try:
@@ -85,53 +110,75 @@ def segment(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[st
     return texts, words
 
 
-def pieces_of(sentence: str, words: Sequence[str], tokenizer: WordPieceTokenizer) -> Aligned:
+@contextmanager
+def _explaining() -> Iterator[None]:
+    """Around calls of a segmenter."""
+    try:
+        yield
+    except Exception as error:
+        raise PluginError(f"failed with {type(error).__name__}: {' '.join(str(error).split())}") from error
+
+
+def pieces_of(sentence: str, words: Sequence[str], tokenizer: WordPieceTokenizer, *, keep_latin: bool = False) -> Aligned:
     """Pieces of one sentence, and which of them begin a word. Any list of words will do: what does not match is counted."""
     encoded = tokenizer.encode_batch([sentence])
-    word_starts, fallbacks = _word_starts(encoded, [sentence], [words], tokenizer)
-    return Aligned(encoded.ids, word_starts, offsets_in_sentence(encoded), fallbacks)
+    found = mark_words([sentence], [words])
+    word_starts = align(encoded, found.starts, tokenizer, keep_latin=keep_latin)
+    return Aligned(encoded.ids, word_starts, offsets_in_sentence(encoded), sum(fallback.spans for fallback in found.fallbacks))
 
 
 def pieces_of_batch(sentences: Sequence[str], words: Sequence[Sequence[str]], tokenizer: WordPieceTokenizer) -> AlignedBatch:
     """`pieces_of` for many sentences at once, without a loop over characters, words or pieces."""
-    encoded = tokenizer.encode_batch(sentences)
-    word_starts, fallbacks = _word_starts(encoded, sentences, words, tokenizer)
-    return AlignedBatch(encoded.ids, word_starts, encoded.sentence_pieces, fallbacks)
+    encoded, found = tokenizer.encode_batch(sentences), mark_words(sentences, words)
+    fallbacks = sum(fallback.spans for fallback in found.fallbacks)
+    return AlignedBatch(encoded.ids, align(encoded, found.starts, tokenizer), encoded.sentence_pieces, fallbacks)
 
 
-def _word_starts(
-    encoded: Encoded, sentences: Sequence[str], words: Sequence[Sequence[str]], tokenizer: WordPieceTokenizer
-) -> tuple[np.ndarray, int]:
-    """Returns: bool [num_pieces], and the number of spans that did not match."""
-    word_count, fallbacks = _count_word_starts(encoded, sentences, words)
+def align(encoded: Encoded, starts: np.ndarray, tokenizer: WordPieceTokenizer, *, keep_latin: bool = False) -> np.ndarray:
+    """Which pieces begin a word: bool [num_pieces].
+
+    Args:
+        starts: bool [num_characters], where words begin, see `Words`.
+        keep_latin: leave a segmenter's `New York` one word.
+    """
+    word_count = np.cumsum(starts, dtype=np.int32)
     first, last = encoded.starts, encoded.ends - 1
     continues = tokenizer.vocabulary.is_continuation[encoded.ids]
     begins = np.ones(len(encoded.ids), bool)
     begins[1:] = (word_count[first[1:]] > word_count[last[:-1]]) & ~continues[1:]
-    after_gap = np.flatnonzero(~begins[1:] & ~continues[1:] & (first[1:] > last[:-1] + 1)) + 1  # inside of a word, after a blank
-    begins[after_gap] = _is_latin(encoded.codes[last[after_gap - 1]]) & _is_latin(encoded.codes[first[after_gap]])
+    if not keep_latin:
+        after_gap = np.flatnonzero(~begins[1:] & ~continues[1:] & (first[1:] > last[:-1] + 1)) + 1  # inside of a word, after a blank
+        begins[after_gap] = _is_latin(encoded.codes[last[after_gap - 1]]) & _is_latin(encoded.codes[first[after_gap]])
     opening = encoded.sentence_pieces[:-1]
     begins[opening[opening < encoded.sentence_pieces[1:]]] = True
-    return begins, fallbacks
+    return begins
 
 
-def _count_word_starts(encoded: Encoded, sentences: Sequence[str], words: Sequence[Sequence[str]]) -> tuple[np.ndarray, int]:
-    """c(x) over the joined text: int32 [num_characters]; and the number of spans that did not match."""
-    marks = np.zeros(len(encoded.codes), bool)
+def mark_words(sentences: Sequence[str], words: Sequence[Sequence[str]]) -> Words:
+    """Where words begin, whatever words they are."""
+    sizes = np.fromiter(map(len, sentences), np.int64, len(sentences))
+    sentence_starts = np.cumsum(sizes + 1) - sizes
+    starts = np.zeros(int(sizes.sum()) + len(sentences) + 1, bool)
     joins = np.fromiter(("".join(line) == sentence for sentence, line in zip(sentences, words, strict=True)), bool, len(sentences))
     matching = words if joins.all() else [words[number] for number in np.flatnonzero(joins).tolist()]
     counts = np.fromiter(map(len, matching), np.int64, len(matching))
-    lengths = np.fromiter(map(len, chain.from_iterable(matching)), np.int64, counts.sum())
-    ends = np.cumsum(lengths)
-    sentence_ends = np.append(0, ends)[np.cumsum(counts)]  # in the text without separators between the sentences
-    shifts = encoded.sentence_starts[joins] - np.append(0, sentence_ends[:-1])[: len(matching)]
-    marks[(ends - lengths + np.repeat(shifts, counts))[lengths > 0]] = True
-    fallbacks = 0
+    shifts = sentence_starts[joins] - (np.cumsum(sizes[joins]) - sizes[joins])
+    places = _begins(list(chain.from_iterable(matching)), np.repeat(shifts, counts))
+    starts[places] = True
+    fallbacks = []
     for number in np.flatnonzero(~joins).tolist():
-        places, unmatched = walk(sentences[number], words[number])
-        marks[encoded.sentence_starts[number] + np.array(places, np.int64)] = True
-        fallbacks += unmatched
-    return np.cumsum(marks, dtype=np.int32), fallbacks
+        found, unmatched = walk(sentences[number], words[number])
+        starts[sentence_starts[number] + np.array(found, np.int64)] = True
+        if unmatched:
+            fallbacks.append(Fallback(number, unmatched, list(words[number])))
+    return Words(starts, fallbacks)
+
+
+def _begins(words: Sequence[str], shifts: np.ndarray | int = 0) -> np.ndarray:
+    """Where words begin that stand one behind the other, each moved by its shift: int64, empty words left out."""
+    lengths = np.fromiter(map(len, words), np.int64, len(words))
+    begins = np.cumsum(lengths) - lengths + shifts
+    return begins if lengths.all() else begins[lengths > 0]
 
 
 def walk(sentence: str, words: Iterable[str]) -> tuple[list[int], int]:
@@ -191,7 +238,7 @@ def _is_visible(character: str) -> bool:
 
 def is_latin(character: str) -> bool:
     """A letter or digit that is no Chinese character: what a blank parts (Latin, but Cyrillic, kana and Hangul too)."""
-    return character.isalnum() and not any(first <= ord(character) <= last for first, last in CHINESE)
+    return character.isalnum() and not is_chinese(character)
 
 
 def _is_latin(codes: np.ndarray) -> np.ndarray:

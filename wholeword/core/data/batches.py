@@ -7,7 +7,7 @@ endless sequence of passes over the examples, each shuffled by a permutation of 
 
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from wholeword.core.interfaces import MaskingStrategy
 Batch = dict[str, np.ndarray]
 
 EVALUATION_PASS = 2**32  # no training gets there: evaluation has masks of its own
+SHUFFLE_BLOCK = 1 << 12  # rows
 EXAMPLE_BITS = 48  # a sample id is the number of the example, and above it the pass that made it
 
 
@@ -35,6 +36,8 @@ class BatchSource:
         examples: the name of their kind, see `examples.KINDS`.
         dynamic: new masks in every pass; else they repeat after `dupe_factor` passes.
         documents: "train", "held_out" or "all".
+        fallback: "sample": rows with a sentence in which words are not those of the text are masked piece by piece; "span": its span is.
+        word_lengths: whether batches say how long the words are that their predictions belong to; training does not ask.
         cache: a folder for the examples, see `build_examples`; those of each pass are built when it is reached.
     Raises: UserError if there is not a single example.
 
@@ -42,7 +45,7 @@ class BatchSource:
         input_ids, input_mask, segment_ids: int32 [B, L].
         masked_lm_positions (ascending), masked_lm_ids: int32 [B, P]; masked_lm_weights: float32 [B, P]. Unused slots are 0 in all three.
         next_sentence_labels: int32 [B].
-        masked_lm_word_lengths: int32 [B, P], pieces of the word that the prediction is part of.
+        masked_lm_word_lengths (with `word_lengths`): int32 [B, P], pieces of the word that the prediction is part of.
         sample_ids: uint64 [B].
     """
 
@@ -61,6 +64,8 @@ class BatchSource:
         dupe_factor: int,
         held_out_rate: float = 0.0,
         documents: str = "train",
+        fallback: str = "span",
+        word_lengths: bool = True,
         cache: Path | None = None,
     ):
         self.seed, self.batch_size, self.dynamic, self.dupe_factor = seed, batch_size, dynamic, dupe_factor
@@ -83,9 +88,12 @@ class BatchSource:
             seed=seed,
             max_seq_length=max_seq_length,
             max_predictions=max_predictions,
+            fallback=fallback,
+            word_lengths=word_lengths,
         )
         self._lock = threading.Lock()
         self._examples: list[Examples] = []
+        self._blocks: dict[tuple[int, int], np.ndarray] = {}
         self.num_examples = len(self._examples_of(0))
         self.num_structures = dupe_factor if self._examples_of(0).random else 1
 
@@ -97,26 +105,34 @@ class BatchSource:
             structure = pass_number % self.num_structures
             examples = self._examples_of(structure)
             places = np.arange(position, min(end, begin + len(examples))) - begin
-            numbers = permutation(self.seed, pass_number, places, len(examples))
+            numbers = self._shuffled(pass_number, places, len(examples))
             masks = pass_number if self.dynamic else pass_number % self.dupe_factor
             parts.append(self._make(examples, numbers, structure=structure, pass_number=masks))
             position += len(places)
         return parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
+    def num_rows(self, passes: int) -> int:
+        """How many rows the first so many passes have together."""
+        sizes = [len(self._examples_of(structure)) for structure in range(min(passes, self.num_structures))]
+        rounds, rest = divmod(passes, len(sizes))
+        return rounds * sum(sizes) + sum(sizes[:rest])
+
     def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> Generator[Batch, None, None]:
-        """The batches of some steps in order, made ahead of time by threads: one each, and one waiting."""
-        with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
-            pending: deque[Future[Batch]] = deque()
-            try:
-                for step in range(first_step, end_step):
-                    pending.append(pool.submit(self.batch, step))
-                    if len(pending) > workers:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        """The batches of some steps, see `prefetch`."""
+        return prefetch(self.batch, range(first_step, end_step), workers=workers)
+
+    def _shuffled(self, pass_number: int, places: np.ndarray, num_examples: int) -> np.ndarray:
+        """What a pass has in consecutive places. The shuffle is made in blocks, and the last blocks are kept."""
+        parts = []
+        for block in range(places[0] // SHUFFLE_BLOCK, places[-1] // SHUFFLE_BLOCK + 1):
+            begin = block * SHUFFLE_BLOCK
+            numbers = self._blocks.get((pass_number, block))
+            if numbers is None:
+                inside = np.arange(begin, min(begin + SHUFFLE_BLOCK, num_examples))
+                numbers = permutation(self.seed, pass_number, inside, num_examples)
+                self._blocks = {**dict(list(self._blocks.items())[-3:]), (pass_number, block): numbers}
+            parts.append(numbers[max(places[0] - begin, 0) : places[-1] + 1 - begin])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _examples_of(self, structure: int) -> Examples:
         with self._lock:
@@ -135,6 +151,22 @@ class BatchSource:
         rounds, rest = divmod(position, begin)
         structure, start = self._pass_at(rest)
         return rounds * self.num_structures + structure, rounds * begin + start
+
+
+def prefetch(make: Callable[[int], Batch], steps: range, *, workers: int) -> Generator[Batch, None, None]:
+    """The batches of some steps in order, made ahead of time by threads: one each, and one waiting."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
+        pending: deque[Future[Batch]] = deque()
+        try:
+            for step in steps:
+                pending.append(pool.submit(make, step))
+                if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def evaluation_batches(
@@ -199,10 +231,14 @@ def load_examples(
         **rest,
     )
     if not len(examples):
-        corpus = f"{store.num_documents:,} documents of {store.num_sentences:,} sentences"
-        share = "" if documents == "all" else f" with evaluation.held_out_rate {held_out_rate}"
-        raise UserError(f"no {documents.replace('_', '-')} examples of kind {name} in {corpus}{share}; the corpus is too small for that")
+        raise no_examples(store, name=name, documents=documents, held_out_rate=held_out_rate)
     return examples
+
+
+def no_examples(store: TokenStore, *, name: str, documents: str, held_out_rate: float) -> UserError:
+    corpus = f"{store.num_documents:,} documents of {store.num_sentences:,} sentences"
+    share = "" if documents == "all" else f" with evaluation.held_out_rate {held_out_rate}"
+    return UserError(f"no {documents.replace('_', '-')} examples of kind {name} in {corpus}{share}; the corpus is too small for that")
 
 
 def make_batch(
@@ -216,6 +252,8 @@ def make_batch(
     pass_number: int,
     max_seq_length: int,
     max_predictions: int,
+    fallback: str = "span",
+    word_lengths: bool = True,
 ) -> Batch:
     """The batch of some examples: [CLS] A [SEP] B [SEP], masked.
 
@@ -226,24 +264,32 @@ def make_batch(
     Raises: PluginError if the strategy chooses what it must not.
     """
     vocabulary = store.vocabulary
-    lengths = examples.lengths[numbers]
-    spans = lengths > 0
-    pieces, piece_starts = store.gather(examples.starts[numbers][spans], lengths[spans])
-
-    middle = lengths[:, :1] + 1  # place of the first [SEP]
-    last = middle + lengths[:, 1:] + spans[:, 1:]  # of the last one
+    lengths, starts = examples.lengths[numbers], examples.starts[numbers]
     places = np.arange(max_seq_length, dtype=np.int32)
-    input_mask = places <= last
-    second = input_mask & (places > middle)
-    candidates = input_mask & (places != middle) & (places != last)
+    middle = lengths[:, 0] + 1  # place of the first [SEP]
+    pieces, word_starts = store.spans(starts[:, 0], lengths[:, 0]).rows(1, max_seq_length)
+    candidates = places < middle[:, None]
+    if lengths[:, 1].any():
+        last = middle + lengths[:, 1] + (lengths[:, 1] > 0)  # place of the last [SEP]
+        input_mask, first = places <= last[:, None], candidates
+        second = input_mask & (places > middle[:, None])
+        more, more_starts = store.spans(starts[:, 1], lengths[:, 1]).rows(middle + 1, max_seq_length)
+        pieces, word_starts = np.where(first, pieces, more), np.where(first, word_starts, more_starts)
+        candidates = first | (second & (places < last[:, None]))
+        rows = np.flatnonzero(lengths[:, 1])
+        word_starts[rows, middle[rows] + 1] = True  # whatever was cut off a segment, what is left begins with a word
+    else:
+        last, input_mask, second = middle, places <= middle[:, None], np.zeros_like(candidates)
     candidates[:, 0] = False
-    ids = np.where(input_mask, np.int32(vocabulary.sep_id), np.int32(vocabulary.pad_id))
-    ids[:, 0] = vocabulary.cls_id
-    ids[candidates] = pieces
-    word_starts = np.zeros(ids.shape, bool)
-    word_starts[candidates] = piece_starts
-    word_starts[:, 1] = True  # whatever was cut off a segment, what is left begins with a word
-    word_starts |= second & (places == middle + 1)
+    word_starts[:, 1] = True
+    if fallback == "sample":
+        word_starts[has_fallback(store, starts, lengths)] = True
+    word_starts &= candidates
+    ids = pieces * candidates.view(np.int8).astype(np.int32)
+    if vocabulary.pad_id:
+        ids[~input_mask] = vocabulary.pad_id
+    every = np.arange(len(ids))
+    ids[:, 0], ids[every, middle], ids[every, last] = vocabulary.cls_id, vocabulary.sep_id, vocabulary.sep_id
 
     sample_ids = numbers.astype(np.uint64) | np.uint64(structure << EXAMPLE_BITS)
     masked = strategy.mask(
@@ -269,14 +315,28 @@ def make_batch(
         slots[filled] = values
         return slots
 
-    return {
+    batch = {
         "input_ids": masked.input_ids.astype(np.int32, copy=False),
-        "input_mask": input_mask.astype(np.int32),
-        "segment_ids": second.astype(np.int32),
+        "input_mask": input_mask.view(np.int8).astype(np.int32),
+        "segment_ids": second.view(np.int8).astype(np.int32),
         "masked_lm_positions": predictions(chosen % max_seq_length),
         "masked_lm_ids": predictions(ids.reshape(-1)[chosen]),
         "masked_lm_weights": filled.astype(np.float32),
         "next_sentence_labels": examples.labels[numbers].astype(np.int32),
-        "masked_lm_word_lengths": predictions(group_lengths_at(chosen, word_starts, candidates)),
         "sample_ids": sample_ids,
     }
+    if word_lengths:
+        batch["masked_lm_word_lengths"] = predictions(group_lengths_at(chosen, word_starts, candidates))
+    return batch
+
+
+def has_fallback(store: TokenStore, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Which rows hold a sentence, or a part of one, in which words are not those of the text: bool [rows].
+
+    Args:
+        starts, lengths: integers [rows, 2], see `Examples`.
+    """
+    first, end = store.fallback_tokens
+    following = np.searchsorted(end, starts, side="right")  # the first such sentence that ends behind the start of the span
+    begins = np.append(first, np.iinfo(np.int64).max)[following]
+    return ((begins < starts + lengths) & (lengths > 0)).any(axis=1)

@@ -4,7 +4,8 @@ One process reads bytes in order and cuts them into chunks at document borders (
 cuts are a function of the text alone; any process can then decode a chunk. No file is ever in memory as a whole.
 
 Lines end in a line feed only (a carriage return before it is dropped): U+2028, U+0085, form feeds and the like stand in real text. A line
-of nothing but blanks is white. Where documents end is `documents`: at a white line, at every line, or with the file.
+of nothing but blanks is white. Where documents end is `documents`: at a white line, at every line, or with the file. Both, and which
+documents are the same (`drop_duplicates`), is a matter of the text as it stands in the files; `cleaning` comes after it.
 """
 
 import gzip
@@ -17,11 +18,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from importlib.util import find_spec
+from operator import ne
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wholeword.core.data.cleaning import NamedCleaner, clean
 from wholeword.core.data.hash_set import HashSet
 from wholeword.core.data.sentences import split_sentences
 from wholeword.core.data.tokenizer import SURROGATES, valid
@@ -280,27 +283,37 @@ def _unpack_zstd(path: Path, parts: Iterator[bytes]) -> Iterator[bytes]:
         raise EOFError("it ends before its end")
 
 
-def read_documents(chunk: Chunk, corpus: "CorpusSection", counts: Counter[str]) -> Iterator[tuple[str, list[str]]]:
-    """The documents of a chunk: each where it begins (`file:line`) and its sentences; adds to `counts` what was replaced.
+def read_documents(
+    chunk: Chunk, corpus: "CorpusSection", counts: Counter[str], cleaners: Sequence[NamedCleaner] = ()
+) -> Iterator[tuple[str, list[str]]]:
+    """The documents of a chunk: each where it begins (`file:line`) and its sentences; adds to `counts` what was replaced and cleaned.
 
-    Raises: UserError with file, line and byte for what is not UTF-8 or not the JSON it should be.
+    Raises: UserError with file, line and byte for what is not UTF-8 or not the JSON it should be; PluginError for a broken cleaner.
     """
     for span in chunk.spans:
         for line, lines in _read_lines(span, corpus, counts):
-            sentences = [part for text in lines for sentence in _sentences(text, corpus.format) for part in _short(sentence)]
+            where = f"{span.path}:{line}"
+            if cleaners:
+                cleaned = clean(lines, cleaners, where)
+                counts["num_cleaned"] += sum(map(ne, lines, cleaned))
+                lines = cleaned
+            sentences = _sentences(lines, corpus.format)
             if sentences:
-                yield f"{span.path}:{line}", sentences
+                yield where, sentences
 
 
-def _sentences(line: str, format: str) -> list[str]:
-    return [line.strip()] if format == "sentences" else split_sentences(line)
+def _sentences(lines: Sequence[str], format: str) -> list[str]:
+    """The sentences of some lines; a longer one than may be is cut."""
+    if format == "sentences":
+        sentences = [sentence for sentence in map(str.strip, lines) if sentence]
+    else:
+        sentences = [sentence for line in lines for sentence in split_sentences(line)]
+    if max(map(len, sentences), default=0) <= MAX_SENTENCE:
+        return sentences
+    return [sentence[start : start + MAX_SENTENCE] for sentence in sentences for start in range(0, len(sentence), MAX_SENTENCE)]
 
 
-def _short(sentence: str) -> list[str]:
-    return [sentence[start : start + MAX_SENTENCE] for start in range(0, len(sentence), MAX_SENTENCE)]
-
-
-def _read_lines(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> Iterator[tuple[int, list[str]]]:
+def _read_lines(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> Iterator[tuple[int, Sequence[str]]]:
     """Documents as lines, with the number of their first line."""
     lines = enumerate(_decode(span, corpus.bad_bytes, counts).split("\n"), span.first_line)
     if corpus.format == "jsonl":

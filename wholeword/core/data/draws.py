@@ -35,6 +35,7 @@ class Stream(IntEnum):
     FRONT_A = 12  # the tokens that are cut off the front of A; the other surplus ones are cut off its end
     FRONT_B = 13  # the same for B
     KIND = 14  # masking: whether a row is masked piece by piece
+    SPAN = 15  # masking: how many words a span takes
 
 
 def child(keys: ArrayLike, numbers: ArrayLike) -> np.ndarray:

@@ -4,18 +4,56 @@ Follows `create_masked_lm_predictions` of google-research/bert: words in uniform
 of the row's budget, else skipped; of the pieces taken 80 % become [MASK], 10 % stay, 10 % become a random piece, drawn piece by piece.
 It departs from it in two points. Words never join across [SEP]. And a row in which no word fits the budget (Google masks nothing there;
 in practice a row of a few pieces) gets its shortest word, if that fits `max_predictions`, so that no row is without a prediction.
+What else is in use can be asked for, see `Rules`. (`wholeword.core.data.google` follows Google draw for draw.)
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, log2
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from wholeword.core.data.draws import Stream, below, child
-from wholeword.core.data.ragged import ragged_range
+from wholeword.core.data.draws import Stream, below, child, uniform
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
+from wholeword.core.interfaces import Masked
 
 NEVER = np.iinfo(np.int64).max
+
+Budget = Literal["google", "bernoulli", "exact"]
+Replacement = Literal["token", "word", "span"]
+RandomPool = Literal["all", "no-special", "live"]
+Unknown = Literal["keep", "exclude"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How much is chosen and what becomes of it: the settings that all strategies share. The defaults are those of HFL.
+
+    Args:
+        rate: share of the pieces of a row to choose, [CLS] and [SEP] counted, in (0, 1].
+        budget: "google": round(rate x pieces) in each row, and a word that does not fit what is left is skipped, so that long words are
+            chosen a little less often. "exact": just as many, the word that does not fit is cut there (one a row), whatever its length.
+            "bernoulli": every word by itself with probability `rate`, at least one a row and at most `max_predictions` pieces.
+        replacement: whether [MASK], the piece itself or a random piece is decided for each "token", for a "word" or for all words that
+            are chosen together (a "span").
+        random_pool: where random pieces come from: "all" of the vocabulary, "no-special" ones, or "live": those that a text can give.
+        unknown: whether words with an [UNK] in them may be chosen; with "exclude" only in a row that has no other.
+    Raises: UserError if one of them is none of these.
+    """
+
+    rate: float = 0.15
+    budget: Budget = "google"
+    replacement: Replacement = "token"
+    random_pool: RandomPool = "all"
+    unknown: Unknown = "keep"
+
+    def __post_init__(self) -> None:
+        check_rate(self.rate)
+        for name, choices in (("budget", Budget), ("replacement", Replacement), ("random_pool", RandomPool), ("unknown", Unknown)):
+            if getattr(self, name) not in get_args(choices):
+                raise UserError(f"masking.{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(choices))}")
 
 
 class Groups(NamedTuple):
@@ -44,18 +82,22 @@ def find_edges(word_starts: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     Args:
         word_starts, candidates: bool [rows, length].
     """
-    edges = word_starts | ~candidates
-    edges[:, 1:] |= ~candidates[:, :-1]
+    edges = ~candidates
+    after = edges[:, :-1].copy()
+    edges |= word_starts
+    edges[:, 1:] |= after
     edges[:, 0] = True
     return edges
 
 
 def find_groups(word_starts: np.ndarray, candidates: np.ndarray) -> Groups:
     """The groups of a batch, see `find_edges`."""
-    places = np.flatnonzero(find_edges(word_starts, candidates))
-    lengths = (np.append(places[1:], word_starts.size) - places).astype(np.int32)
-    begins = candidates.reshape(-1)[places]
-    return Groups(places[begins], lengths[begins])
+    begins = find_edges(word_starts, candidates)
+    begins &= candidates
+    ends = candidates.copy()  # where a group has its last piece
+    ends[:, :-1] &= begins[:, 1:] | ~candidates[:, 1:]
+    starts = np.flatnonzero(begins)
+    return Groups(starts, (np.flatnonzero(ends) - starts + 1).astype(np.int32))
 
 
 def group_lengths_at(places: np.ndarray, word_starts: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -74,7 +116,40 @@ def group_lengths_at(places: np.ndarray, word_starts: np.ndarray, candidates: np
     return ends - begins
 
 
-def choose_groups(groups: Groups, budgets: np.ndarray, keys: np.ndarray, *, length: int, max_predictions: int) -> np.ndarray:
+def join_groups(groups: Groups, keys: np.ndarray, *, length: int, weights: Sequence[float]) -> Groups:
+    """Spans of neighbouring words: from left to right each span takes 1, 2, ... words with probabilities in proportion to `weights`, and
+    the next one begins behind it. No span leaves its row or crosses a place that is no candidate; the last one before such a place may
+    find fewer words than it drew.
+
+    Args:
+        keys: uint64 [rows], see `row_keys`.
+        length: of a row.
+    Source: ymcui/MacBERT#13, where its author describes the walk.
+    """
+    count = len(groups.starts)
+    if not count:
+        return groups
+    rows = groups.starts // length
+    ends = groups.starts + groups.lengths
+    breaks = np.append(True, (ends[:-1] != groups.starts[1:]) | (rows[1:] != rows[:-1]))
+    run_starts = np.flatnonzero(breaks)
+    run_sizes = np.diff(run_starts, append=count)
+    share = uniform(child(child(keys, Stream.SPAN)[rows], groups.starts - rows * length))
+    bounds = np.cumsum(weights) / np.sum(weights)
+    words = 1 + np.searchsorted(bounds[:-1], share, side="right")
+    jump = np.append(np.minimum(np.arange(count) + words, np.repeat(run_starts + run_sizes, run_sizes)), count)
+    begins = np.append(breaks, False)
+    for _ in range(ceil(log2(run_sizes.max() + 1))):  # where the walk gets in 1, 2, 4 ... spans
+        begins[jump[np.flatnonzero(begins)]] = True
+        jump = jump[jump]
+    spans = np.flatnonzero(begins[:-1])
+    last = np.append(spans[1:], count) - 1
+    return Groups(groups.starts[spans], (ends[last] - groups.starts[spans]).astype(np.int32))
+
+
+def choose_groups(
+    groups: Groups, budgets: np.ndarray, keys: np.ndarray, *, length: int, max_predictions: int, exact: bool = False
+) -> np.ndarray:
     """Take whole groups in random order, each if it fits what is left of its row's budget.
 
     The order is that in which the groups of a row first come up in an endless sequence of draws, each of which picks any of them. So it
@@ -84,35 +159,85 @@ def choose_groups(groups: Groups, budgets: np.ndarray, keys: np.ndarray, *, leng
         budgets: int32 [rows], pieces.
         keys: uint64 [rows], see `row_keys`.
         length: of a row.
+        exact: cut the group that does not fit instead, and take no more.
     Returns: bool [rows, length], True where a piece is chosen; at most `max_predictions` a row.
     """
-    begins = np.searchsorted(groups.starts, np.arange(len(keys) + 1) * length)  # number of the first group of each row
-    sizes = np.diff(begins)
+    begins = _row_borders(groups, len(keys), length)
+    sizes = begins[1:] - begins[:-1]
     rows = np.flatnonzero(sizes)
-    shortest = np.minimum.reduceat(groups.lengths, begins[rows]) if len(rows) else budgets[rows]
-    left = np.where(shortest <= max_predictions, np.maximum(budgets[rows], shortest), budgets[rows])
+    begins, sizes, budget = begins[rows], sizes[rows], budgets[rows]
+    if exact or not len(rows):
+        shortest, left = np.ones_like(budget), budget
+    else:
+        shortest = np.minimum.reduceat(groups.lengths, begins)
+        left = np.where(shortest <= max_predictions, np.maximum(budget, shortest), budget)
     num_draws = 8 + int(1.5 * left.max(initial=0) * len(groups.starts) / max(1, groups.lengths.sum()))  # nearly always enough
-    order_keys = child(keys, Stream.ORDER)
+    order_keys = child(keys, Stream.ORDER)[rows, None]
     came_up = np.full(len(groups.starts), NEVER)  # the draw at which a group came up first
-    taken = [np.zeros(0, np.int64)]
+    parts = []
     num_seen = np.zeros(len(rows), np.int64)
     draw = np.arange(num_draws)
     while len(rows):
-        numbers = begins[rows, None] + below(child(order_keys[rows, None], draw), sizes[rows, None])
-        np.minimum.at(came_up, numbers.reshape(-1), np.tile(draw, len(rows)))
+        numbers = begins[:, None] + below(child(order_keys, draw), sizes[:, None])
+        np.minimum.at(came_up, numbers.reshape(-1), np.broadcast_to(draw, numbers.shape).reshape(-1))
         first = came_up[numbers] == draw
-        fitting = take_in_order(groups.lengths[numbers] * first, left)
-        taken.append(numbers[fitting > 0])
-        left = left - fitting.sum(axis=1, dtype=np.int32)
+        wanted = groups.lengths[numbers] * first
+        taken = cut_in_order(wanted, left) if exact else take_in_order(wanted, left)
+        fits = taken > 0
+        parts.append((numbers[fits], taken[fits]))
+        left = left - taken.sum(axis=1, dtype=np.int32)
         num_seen += first.sum(axis=1)
-        again = (left >= shortest) & (num_seen < sizes[rows])
-        rows, shortest, left, num_seen = rows[again], shortest[again], left[again], num_seen[again]
+        again = np.flatnonzero((left >= shortest) & (num_seen < sizes))
+        begins, sizes, shortest, left = begins[again], sizes[again], shortest[again], left[again]
+        rows, order_keys, num_seen = rows[again], order_keys[again], num_seen[again]
         draw = draw[-1] + 1 + np.arange(4 * len(draw))
-    numbers = np.concatenate(taken)
-    lengths = groups.lengths[numbers]
-    chosen = np.zeros(len(keys) * length, bool)
-    chosen[np.repeat(groups.starts[numbers], lengths) + ragged_range(lengths)] = True
-    return chosen.reshape(len(keys), length)
+    if not parts:
+        return np.zeros((len(keys), length), bool)
+    numbers, lengths = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    return _spread(groups.starts[numbers], lengths, (len(keys), length))
+
+
+def choose_by_chance(groups: Groups, rate: float, keys: np.ndarray, *, length: int, max_predictions: int) -> np.ndarray:
+    """Take every group by itself with probability `rate`; where none is taken, the one that came nearest to it; in random order as long
+    as they fit `max_predictions`.
+
+    Args, returns: as `choose_groups`.
+    """
+    if not len(groups.starts):
+        return np.zeros((len(keys), length), bool)
+    rows = groups.starts // length
+    draws = child(child(keys, Stream.ORDER)[rows], groups.starts - rows * length)
+    fitting = groups.lengths <= max_predictions
+    order = np.lexsort((draws, ~fitting, rows))
+    begins = _row_borders(groups, len(keys), length)
+    firsts = begins[:-1][begins[1:] > begins[:-1]]
+    wanted = (uniform(draws) < rate) & fitting
+    wanted[order[firsts]] |= fitting[order[firsts]]
+    numbers = order[wanted[order]]  # row by row, in random order
+    table = np.zeros((len(keys), max(1, int(np.bincount(rows[numbers], minlength=1).max(initial=0)))), np.int64)
+    counts = np.bincount(rows[numbers], minlength=len(keys))
+    filled = np.arange(table.shape[1]) < counts[:, None]
+    table[filled] = numbers
+    taken = take_in_order(np.where(filled, groups.lengths[table], 0).astype(np.int32), np.full(len(keys), max_predictions, np.int32))
+    return _spread(groups.starts[table[taken > 0]], taken[taken > 0], (len(keys), length))
+
+
+def _row_borders(groups: Groups, num_rows: int, length: int) -> np.ndarray:
+    """int64 [rows + 1]: the number of the first group of each row, and of all."""
+    return np.searchsorted(groups.starts, np.arange(num_rows + 1) * length)
+
+
+def _spread(starts: np.ndarray, lengths: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """bool of `shape`, True in the places of some groups."""
+    chosen = np.zeros(shape[0] * shape[1], bool)
+    chosen[starts] = True
+    longer = np.flatnonzero(lengths > 1)
+    step = 1
+    while len(longer):
+        chosen[starts[longer] + step] = True
+        step += 1
+        longer = longer[lengths[longer] > step]
+    return chosen.reshape(shape)
 
 
 def take_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:
@@ -140,22 +265,83 @@ def take_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:
     return taken
 
 
-def replace(ids: np.ndarray, chosen: np.ndarray, keys: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
-    """The ids with 80 % of the chosen pieces as [MASK], 10 % as they were, 10 % any piece of the vocabulary, drawn piece by piece.
+def cut_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:
+    """From left to right, take groups until the budget is full; of the last one what fits. Args, returns: as `take_in_order`."""
+    before = lengths.cumsum(axis=1, dtype=np.int32) - lengths
+    return np.clip(budgets[:, None] - before, 0, lengths)
+
+
+def replace(
+    ids: np.ndarray,
+    chosen: np.ndarray,
+    keys: np.ndarray,
+    vocabulary: Vocabulary,
+    *,
+    units: Groups | None = None,
+    random_pool: RandomPool = "all",
+) -> np.ndarray:
+    """The ids with 80 % of the chosen pieces as [MASK], 10 % as they were, 10 % random pieces.
 
     Args:
         ids: integers [rows, length].
         chosen: bool [rows, length].
         keys: uint64 [rows], see `row_keys`.
+        units: the groups that are decided upon as a whole; None for every piece by itself. (Random pieces are always drawn one by one.)
     """
     places = np.flatnonzero(chosen)
     rows = places // ids.shape[1]
     columns = places - rows * ids.shape[1]
-    fate = below(child(child(keys, Stream.REPLACEMENT)[rows], columns), 10)
+    decided = columns if units is None else units.starts[np.searchsorted(units.starts, places, side="right") - 1] - rows * ids.shape[1]
+    fate = below(child(child(keys, Stream.REPLACEMENT)[rows], decided), 10)
     random = np.flatnonzero(fate == 9)
-    pieces = below(child(child(keys, Stream.PIECE)[rows[random]], columns[random]), len(vocabulary))
+    pool = vocabulary.pool(random_pool)
+    pieces = below(child(child(keys, Stream.PIECE)[rows[random]], columns[random]), len(pool))
     replaced = ids.copy()
     flat = replaced.reshape(-1)
     flat[places[fate < 8]] = vocabulary.mask_id
-    flat[places[random]] = pieces
+    flat[places[random]] = pool[pieces]
     return replaced
+
+
+def mask_groups(
+    ids: np.ndarray,
+    words: Groups,
+    keys: np.ndarray,
+    *,
+    rules: Rules,
+    max_predictions: int,
+    vocabulary: Vocabulary,
+    spans: Groups | None = None,
+) -> Masked:
+    """Choose among the words of a batch (or among `spans` of them) and replace what is chosen.
+
+    Args:
+        ids: integers [rows, length].
+        keys: uint64 [rows], see `row_keys`.
+    """
+    groups = words if spans is None else spans
+    length = ids.shape[1]
+    if rules.unknown == "exclude":
+        groups = without_unknown(groups, ids, vocabulary)
+    sizes: dict[str, Any] = {"length": length, "max_predictions": max_predictions}
+    if rules.budget == "bernoulli":
+        chosen = choose_by_chance(groups, rules.rate, keys, **sizes)
+    else:
+        budget = budgets(np.count_nonzero(ids != vocabulary.pad_id, axis=1), rules.rate, max_predictions)
+        chosen = choose_groups(groups, budget, keys, **sizes, exact=rules.budget == "exact")
+    units = {"token": None, "word": words, "span": groups}[rules.replacement]
+    return Masked(replace(ids, chosen, keys, vocabulary, units=units, random_pool=rules.random_pool), chosen)
+
+
+def without_unknown(groups: Groups, ids: np.ndarray, vocabulary: Vocabulary) -> Groups:
+    """The groups without an [UNK]; all of a row that has no others."""
+    unknown = np.flatnonzero(ids == vocabulary.unk_id)
+    number = np.searchsorted(groups.starts, unknown, side="right") - 1
+    inside = (number >= 0) & (unknown < groups.starts[number] + groups.lengths[number]) if len(groups.starts) else number > 0
+    known = np.ones(len(groups.starts), bool)
+    known[number[inside]] = False
+    rows = groups.starts // ids.shape[1]
+    has_known = np.zeros(len(ids), bool)
+    has_known[rows[known]] = True
+    kept = known | ~has_known[rows]
+    return Groups(groups.starts[kept], groups.lengths[kept])

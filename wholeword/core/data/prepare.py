@@ -12,26 +12,26 @@ the final folder grows
 and is used again by the next run. A lock on it keeps a second build away. Memory is bounded by shards and workers, not by the corpus.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from wholeword.core.data.align import segment
+from wholeword.core.data.cleaning import cleaning_of, make_cleaners
 from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files, read_documents
-from wholeword.core.data.shards import Report, Task, await_workers, build_shards
+from wholeword.core.data.shards import MAX_EXAMPLES, Report, Task, await_workers, build_shards, most_frequent
 from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
 from wholeword.core.data.tokenizer import train_vocabulary
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
 from wholeword.core.registry import registry
+from wholeword.core.settings import described, found_settings
 
 if TYPE_CHECKING:
     from wholeword.core.config import Recipe
@@ -82,19 +82,16 @@ def _describe(recipe: "Recipe") -> tuple[dict[str, Any], list[CorpusFile], dict[
             raise
         files = []
     entry = registry.find("segmenter", recipe.segmenter.name)
-    parameters = registry.parameters("segmenter", recipe.segmenter.name)
-    settings = dict(recipe.segmenter.settings)
-    described = dict(settings)
-    for key, value in settings.items():
-        if isinstance(value, str) and _takes_path(parameters[key]) and (path := recipe.base_folder / value).exists():
-            settings[key] = path
-            described[key] = {"name": path.name, "sha256": _content_sha256(path)}
+    settings = found_settings("segmenter", recipe.segmenter, recipe.base_folder)
     cut = ["format", "documents", "bad_bytes", "drop_duplicates", "shard_mb", *(["text_key"] if corpus.format == "jsonl" else [])]
     inputs = {
         "corpus": {"files": [{"name": file.name, "bytes": file.size} for file in files], **{key: getattr(corpus, key) for key in cut}},
-        "segmenter": {"name": entry.name, "distribution": entry.distribution, "settings": described},
+        "segmenter": {"name": entry.name, "distribution": entry.distribution, "settings": described(settings)},
         "tokenizer": {"lowercase": tokenizer.lowercase},
+        "alignment": recipe.alignment.model_dump(),
     }
+    if corpus.cleaning:
+        inputs["corpus"]["cleaning"] = [_described_cleaner(*cleaner) for cleaner in cleaning_of(recipe)]
     if tokenizer.train is None:
         inputs["tokenizer"]["vocabulary_sha256"] = _given_vocabulary(recipe).sha256
     else:
@@ -102,16 +99,10 @@ def _describe(recipe: "Recipe") -> tuple[dict[str, Any], list[CorpusFile], dict[
     return inputs, files, settings
 
 
-def _takes_path(parameter: Parameter) -> bool:
-    """Whether a setting is annotated as a path. Such a one starts from the recipe's folder, and what it leads to decides the content."""
-    return Path in (parameter.annotation, *get_args(parameter.annotation))
-
-
-def _content_sha256(path: Path) -> str:
-    if path.is_file():
-        return sha256_of(path)
-    files = {file.relative_to(path).as_posix(): sha256_of(file) for file in path.rglob("*") if file.is_file()}
-    return hashlib.sha256(to_json(files)).hexdigest()
+def _described_cleaner(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    entry = registry.find("cleaner", name)
+    version = getattr(registry.create("cleaner", name, **settings), "version", entry.version)
+    return {"name": entry.name, "distribution": entry.distribution, "version": str(version), "settings": described(settings)}
 
 
 def _given_vocabulary(recipe: "Recipe") -> Vocabulary:
@@ -168,6 +159,9 @@ def _changes(before: Any, now: Any, name: str = "") -> Iterator[str]:
         yield from (f"{file} is new" for file in new if file not in old)
         if old == new:
             yield "the files of the corpus come in another order"
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, pair in enumerate(zip(before, now, strict=True)):
+            yield from _changes(*pair, f"{name}.{number}")
     elif before != now:
         yield f"{name} was {before!r}, is {now!r}"
 
@@ -179,10 +173,13 @@ def _build(
     task = Task(
         folder=partial,
         corpus=recipe.corpus,
+        cleaning=cleaning_of(recipe),
         segmenter=recipe.segmenter.name,
         settings=settings,
         lowercase=recipe.tokenizer.lowercase,
-        inputs_sha256=hashlib.sha256(to_json(inputs)).hexdigest(),
+        keep_latin=recipe.alignment.latin_phrases == "keep",
+        inputs=inputs,
+        words_cache=Path(recipe.cache) / "words" if recipe.cache else None,
     )
     total = sum(file.size for file in files) * (1 if recipe.tokenizer.train is None else 2)
     done = [0, 0]
@@ -204,8 +201,10 @@ def _build(
     if texts not in (None, reader.sha256):
         raise UserError(f"{partial}: the corpus has changed since the vocabulary was trained from it; remove this folder to begin anew")
     counts: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     for receipt in receipts:
         counts.update(receipt["counts"])
+        unknown.update(dict(receipt["unknown"]))
     if not counts["num_tokens"]:
         raise UserError(f"corpus.files: no text in {', '.join(file.name for file in files[:3])}{' ...' if len(files) > 3 else ''}")
     shards = [{"file": receipt["file"], "sha256": receipt["sha256"], **receipt["counts"]} for receipt in receipts if receipt["sha256"]]
@@ -215,6 +214,8 @@ def _build(
     about = {
         "inputs": inputs,
         "segmenter": {**inputs["segmenter"], "version": receipts[0]["made_from"]["segmenter_version"]},
+        "unknown": most_frequent(unknown),
+        "fallback_examples": [example for receipt in receipts for example in receipt["fallback_examples"]][:MAX_EXAMPLES],
         "corpus": [{"name": file.name, "bytes": file.size, "sha256": text} for file, text in zip(files, reader.sha256, strict=True)],
     }
     finish_store(partial / "store", lowercase=recipe.tokenizer.lowercase, shards=shards, counts=counts, about=about)
@@ -228,13 +229,13 @@ def _train(task: Task, files: Sequence[CorpusFile], size: int, min_frequency: in
         trained = json.loads(record.read_bytes())
         if trained["sha256"] == sha256_of(path):
             return trained["corpus"]
-    reader = CorpusReader(files, task.corpus)
+    reader, cleaners = CorpusReader(files, task.corpus), make_cleaners(task.cleaning)
 
     def sentences() -> Iterator[str]:
         splits = hasattr(registry.load("segmenter", task.segmenter), "split")  # then its separators are no text
         segmenter = registry.create("segmenter", task.segmenter, **task.settings) if splits else None
         for chunk in reader.chunks():
-            for _, document in read_documents(chunk, task.corpus, Counter()):
+            for _, document in read_documents(chunk, task.corpus, Counter(), cleaners):
                 yield from segment(segmenter, document)[0] if segmenter else document
             report(chunk.bytes_read, 0)
 

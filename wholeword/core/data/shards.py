@@ -5,15 +5,17 @@ build goes on; a file that is not what its receipt says is.
 """
 
 import fcntl
+import hashlib
 import json
 import multiprocessing
 import os
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wholeword.core.data.align import AlignedBatch, pieces_of_batch, segment
+from wholeword.core.data.align import Words, align, find_words
+from wholeword.core.data.cleaning import NamedSettings, make_cleaners
 from wholeword.core.data.corpus import Chunk, read_documents
 from wholeword.core.data.store import VOCABULARY, id_dtype, shard_bytes, shard_name
-from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.data.word_cache import WordCache
 from wholeword.core.errors import PluginError, WholewordError
 from wholeword.core.files import atomic_write, sha256_of, to_json
 from wholeword.core.registry import registry
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from wholeword.core.config.recipe import CorpusSection
 
 BATCH = 1 << 16  # characters to segment and tokenize at once
+MAX_UNKNOWN = 1000  # different texts of [UNK] to tell, of a shard and of the store
+MAX_EXAMPLES = 20  # fallbacks to tell with their sentences
+SHOWN = 200  # characters of such a sentence
 COUNTS = (
     "num_documents",
     "num_sentences",
@@ -41,8 +48,10 @@ COUNTS = (
     "num_words",
     "num_characters",
     "num_unknown",  # [UNK]
-    "num_fallbacks",  # spans where the segmenter's words are not those of the text
+    "num_fallbacks",  # spans where the segmenter's words are not those of the text,
+    "num_fallback_sentences",  # and sentences with such spans
     "num_replaced",  # bad bytes and lone surrogates, now U+FFFD
+    "num_cleaned",  # lines that cleaning changed
     "num_duplicates",  # documents that were dropped
     "num_cut",  # documents too large for one shard
 )
@@ -56,10 +65,13 @@ class Task:
 
     folder: Path  # with receipts/ and store/vocab.txt
     corpus: "CorpusSection"
+    cleaning: tuple[NamedSettings, ...]
     segmenter: str
     settings: dict[str, Any]  # of the segmenter
     lowercase: bool
-    inputs_sha256: str  # of all this
+    keep_latin: bool
+    inputs: dict[str, Any]  # all this, as JSON that does not depend on the machine
+    words_cache: Path | None  # where segmented text is kept
 
 
 class Interrupted(Exception):
@@ -76,19 +88,24 @@ class ShardBuilder:
 
     def __init__(self, task: Task, report: Report, stopped: Callable[[], bool]):
         self.task, self.report, self.stopped = task, report, stopped
+        self.cleaners = make_cleaners(task.cleaning)
         self.segmenter = registry.create("segmenter", task.segmenter, **task.settings)
         self.vocabulary = Vocabulary.read(task.folder / "store" / VOCABULARY)
         self.tokenizer = WordPieceTokenizer(self.vocabulary, task.lowercase)
+        self.segmenter_version = str(getattr(self.segmenter, "version", registry.find("segmenter", task.segmenter).version))
+        worth_keeping = getattr(self.segmenter, "worth_keeping", True) and not hasattr(self.segmenter, "split")
+        self.words_cache = task.words_cache if worth_keeping else None
 
     def build(self, chunk: Chunk) -> dict[str, Any]:
         """Write the shard of a chunk, unless it is there.
 
-        Returns: its receipt: `file`, `made_from`, `counts`, and `sha256` (empty if the chunk has no piece at all; there is no file then).
+        Returns: its receipt: `file`, `made_from`, `counts`, `unknown` (texts that became [UNK], and how often), `fallback_examples`, and
+            `sha256` (empty if the chunk has no piece at all; there is no file then).
         """
         made_from = {
-            "inputs": self.task.inputs_sha256,
+            "inputs": hashlib.sha256(to_json(self.task.inputs)).hexdigest(),
             "vocabulary": self.vocabulary.sha256,
-            "segmenter_version": str(getattr(self.segmenter, "version", registry.find("segmenter", self.task.segmenter).version)),
+            "segmenter_version": self.segmenter_version,
             "text": chunk.sha256,
         }
         path = self.task.folder / "receipts" / f"{chunk.number:05}.json"
@@ -96,11 +113,11 @@ class ShardBuilder:
         if receipt:
             self.report(chunk.bytes_read, receipt["counts"]["num_tokens"])
             return receipt
-        content, counts = self._content(chunk)
+        content, about = self._content(chunk)
         file = self.task.folder / "store" / shard_name(chunk.number)
         if content:
             atomic_write(file, [content])
-        receipt = {"file": file.name, "made_from": made_from, "counts": counts, "sha256": sha256_of(file) if content else ""}
+        receipt = {"file": file.name, "made_from": made_from, **about, "sha256": sha256_of(file) if content else ""}
         atomic_write(path, to_json(receipt))
         return receipt
 
@@ -114,44 +131,80 @@ class ShardBuilder:
             return None
         return receipt if whole else None
 
-    def _content(self, chunk: Chunk) -> tuple[bytearray, dict[str, int]]:
-        """The bytes of a shard's file (none if it has no piece), and its counts."""
+    def _content(self, chunk: Chunk) -> tuple[bytearray, dict[str, Any]]:
+        """The bytes of a shard's file (none if it has no piece), and what a receipt says of them."""
         counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
         counts.update(chunk.counts)
+        unknown: Counter[str] = Counter()
+        examples: list[dict[str, Any]] = []
         dtype = id_dtype(self.vocabulary)
         ids, word_starts, lengths, owners = [np.zeros(0, dtype)], [np.zeros(0, bool)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        fallbacks, num_sentences = [], 0
+        cache = WordCache(self.words_cache, self._words_identity(), chunk.sha256)
         size, reported = sum(len(span.data) for span in chunk.spans), 0
-        for where, sentences, documents in _batches(read_documents(chunk, self.task.corpus, counts)):
-            texts, aligned = self._align(where, sentences)
-            ids.append(aligned.ids.astype(dtype))
-            word_starts.append(aligned.word_starts)
-            lengths.append(np.diff(aligned.sentence_pieces))
+        for where, sentences, documents in _batches(read_documents(chunk, self.task.corpus, counts, self.cleaners)):
+            texts, words = self._words(where, sentences, cache)
+            encoded = self.tokenizer.encode_batch(texts)
+            ids.append(encoded.ids.astype(dtype))
+            word_starts.append(align(encoded, words.starts, self.tokenizer, keep_latin=self.task.keep_latin))
+            lengths.append(np.diff(encoded.sentence_pieces))
             owners.append(np.array(documents))
+            unknown.update(_texts_at(encoded, np.flatnonzero(encoded.ids == self.vocabulary.unk_id)))
+            for fallback in words.fallbacks:
+                fallbacks.append(num_sentences + fallback.sentence)
+                counts["num_fallbacks"] += fallback.spans
+                if len(examples) < MAX_EXAMPLES:
+                    examples.append({"where": where, "text": texts[fallback.sentence][:SHOWN], "words": fallback.words[:SHOWN]})
+            num_sentences += len(texts)
             counts["num_characters"] += sum(map(len, texts))
-            counts["num_fallbacks"] += aligned.fallbacks
             read = min(chunk.bytes_read * len("".join(sentences).encode()) // size, chunk.bytes_read - reported)
             reported += read
-            self.report(read, len(aligned.ids))
+            self.report(read, len(encoded.ids))
             if self.stopped():
                 raise Interrupted
+        cache.save()
         self.report(chunk.bytes_read - reported, 0)
         all_ids, all_starts, all_lengths, all_owners = map(np.concatenate, (ids, word_starts, lengths, owners))
         filled = all_lengths > 0
         sentence_ends = np.cumsum(all_lengths)[filled]
         document_ends = np.flatnonzero(np.diff(all_owners[filled], append=-1)) + 1
+        altered = np.array(fallbacks, np.int64)
+        fallback_sentences = (np.cumsum(filled) - 1)[altered[filled[altered]]]
         counts["num_tokens"], counts["num_sentences"], counts["num_documents"] = len(all_ids), len(sentence_ends), len(document_ends)
+        counts["num_fallback_sentences"] = len(fallback_sentences)
         counts["num_words"] = int(all_starts.sum())
         counts["num_unknown"] = int((all_ids == self.vocabulary.unk_id).sum())
-        content = shard_bytes(self.vocabulary, all_ids, all_starts, sentence_ends, document_ends) if len(all_ids) else bytearray()
-        return content, dict(counts)
+        arrays = all_ids, all_starts, sentence_ends, document_ends, fallback_sentences
+        content = shard_bytes(self.vocabulary, *arrays) if len(all_ids) else bytearray()
+        return content, {"counts": dict(counts), "unknown": most_frequent(unknown), "fallback_examples": examples}
 
-    def _align(self, where: str, sentences: list[str]) -> tuple[Iterable[str], AlignedBatch]:
+    def _words_identity(self) -> dict[str, Any]:
+        """What decides the words of a shard's text."""
+        corpus = {key: value for key, value in self.task.inputs["corpus"].items() if key != "files"}
+        return {"corpus": corpus, "segmenter": self.task.inputs["segmenter"], "version": self.segmenter_version}
+
+    def _words(self, where: str, sentences: list[str], cache: WordCache) -> tuple[Sequence[str], Words]:
+        """The sentences as text, and where their words begin."""
+        known = cache.get(sentences)
+        if known:
+            return sentences, known
         try:
-            texts, words = segment(self.segmenter, sentences)
+            texts, words = find_words(self.segmenter, sentences)
         except PluginError as error:
             first = f"{sentences[0][:40]!r} at {where}"
             raise PluginError(f"segmenter {self.task.segmenter!r} {error} (among {len(sentences)} sentences from {first})") from error
-        return texts, pieces_of_batch(texts, words, self.tokenizer)
+        cache.add(sentences, words)
+        return texts, words
+
+
+def _texts_at(encoded: Encoded, pieces: np.ndarray) -> Iterator[str]:
+    """The texts that some pieces stand for."""
+    for start, end in zip(encoded.starts[pieces].tolist(), encoded.ends[pieces].tolist(), strict=True):
+        yield "".join(map(chr, encoded.codes[start:end].tolist()))
+
+
+def most_frequent(unknown: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:MAX_UNKNOWN]
 
 
 def _batches(documents: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str], list[int]]]:
@@ -195,7 +248,8 @@ def build_shards(task: Task, chunks: Iterable[Chunk], *, num_workers: int, repor
 
     try:
         for chunk in chunks:
-            waiting.append(pool.submit(_build_shard, chunk))
+            with _no_interrupt():
+                waiting.append(pool.submit(_build_shard, chunk))
             if len(waiting) > num_workers + 1:
                 yield next_receipt()
         while waiting:
@@ -208,6 +262,16 @@ def build_shards(task: Task, chunks: Iterable[Chunk], *, num_workers: int, repor
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold back Ctrl-C while processes are started: they inherit that, and so end quietly from their first moment."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # --- in a worker ---------------------------------------------------------------------------------------------------------------------

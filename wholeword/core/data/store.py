@@ -1,11 +1,12 @@
 """The token store: a corpus as pieces and word starts, written once and mapped into memory.
 
     store/
-      shard-00000.bin ...  four arrays one after the other, each at a multiple of 8 bytes:
+      shard-00000.bin ...  five arrays one after the other, each at a multiple of 8 bytes:
                              ids            uint16 or uint32 [num_tokens]
                              word starts    one bit a token, lowest bit first
                              sentence ends  uint32 [num_sentences], tokens of this shard before each end
                              document ends  uint32 [num_documents], sentences of this shard before each end
+                             fallbacks      uint32 [num_fallback_sentences], the sentences in which words are not those of the text
       vocab.txt
       manifest.json        sizes and sha256 of the files above; counts, settings, origin; written last
 
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,10 +27,10 @@ from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import atomic_directory, check_manifest, read_manifest, sha256_of, to_json, write_file, write_manifest
 
-FORMAT = {"name": "wholeword token store", "version": 1}
+FORMAT = {"name": "wholeword token store", "version": 2}
 VOCABULARY = "vocab.txt"
 ALIGNMENT = 8  # bytes
-COUNTS = ("num_tokens", "num_sentences", "num_documents")
+COUNTS = ("num_tokens", "num_sentences", "num_documents", "num_fallback_sentences")
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,47 @@ class Shard:
     num_tokens: int
     num_sentences: int
     num_documents: int
+    num_fallback_sentences: int
     ids: np.ndarray  # uint16 or uint32 [num_tokens]
     word_start_bits: np.ndarray  # uint8 [ceil(num_tokens / 8)]
     sentence_ends: np.ndarray  # uint32 [num_sentences]
     document_ends: np.ndarray  # uint32 [num_documents]
+    fallback_sentences: np.ndarray  # uint32 [num_fallback_sentences], ascending
+
+
+class Spans(NamedTuple):
+    """Arrays that hold the tokens of some spans, each span without a gap."""
+
+    ids: np.ndarray  # uint16 or uint32
+    word_start_bits: np.ndarray  # uint8
+    id_places: np.ndarray  # int64 [num_spans], where a span begins among the ids,
+    bit_places: np.ndarray  # int64 [num_spans], and among the bits
+
+    def rows(self, before: np.ndarray | int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """One row a span, which begins in column `before`; what stands around it is anything.
+
+        Args:
+            before: integers [num_spans].
+        Returns: ids uint16 or uint32 [num_spans, length], word_starts bool [num_spans, length].
+        """
+        ids = windows(self.ids, self.id_places - before, length)
+        first_bits = self.bit_places - before
+        bits = np.unpackbits(windows(self.word_start_bits, first_bits >> 3, (length + 14) >> 3), axis=1, bitorder="little")
+        places = np.arange(len(bits)) * bits.shape[1] + (first_bits & 7)
+        return ids, windows(bits.reshape(-1), places, length).view(bool)
+
+
+def windows(array: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """array[start : start + length] for each start: [num_starts, length]; places outside of the array hold anything."""
+    if len(array) < length:
+        array = np.append(array, np.zeros(length - len(array), array.dtype))
+    size = array.itemsize
+    every = np.ndarray((len(array) - length + 1, length), array.dtype, array, strides=(size, size))  # overlapping, nothing is copied
+    inside = np.minimum(np.maximum(starts, 0), len(every) - 1)
+    rows = every[inside]
+    for row in np.flatnonzero(inside != starts).tolist():
+        rows[row] = array.take(starts[row] + np.arange(length), mode="clip")
+    return rows
 
 
 class TokenStore:
@@ -63,7 +101,7 @@ class TokenStore:
             raise IntegrityError(f"{path}: holds {self.manifest.get('format')}; expected {FORMAT}")
         self.vocabulary = Vocabulary.read(self.path / VOCABULARY)
         self.lowercase: bool = self.manifest["lowercase"]
-        self.num_tokens, self.num_sentences, self.num_documents = (self.manifest["counts"][key] for key in COUNTS)
+        self.num_tokens, self.num_sentences, self.num_documents, _ = (self.manifest["counts"][key] for key in COUNTS)
 
     @cached_property
     def shards(self) -> list[Shard]:
@@ -73,11 +111,11 @@ class TokenStore:
             counts = [entry[key] for key in COUNTS]
             arrays = self._map(entry["file"], counts)
             shards.append(Shard(*offsets, *counts, *arrays))  # type: ignore[arg-type]
-            offsets = [offset + count for offset, count in zip(offsets, counts, strict=True)]
+            offsets = [offset + count for offset, count in zip(offsets, counts, strict=False)]
         return shards
 
     def _map(self, name: str, counts: Sequence[int]) -> Iterator[np.ndarray]:
-        data = np.memmap(self.path / name, np.uint8, "r")
+        data = np.asarray(np.memmap(self.path / name, np.uint8, "r"))  # a plain view: indexing a memmap is slow
         for dtype, count, place in _layout(id_dtype(self.vocabulary), *counts)[0]:
             yield data[place : place + count * dtype.itemsize].view(dtype)
 
@@ -86,8 +124,39 @@ class TokenStore:
         """int64 [3, num_shards]: first token, sentence and document of each shard."""
         return np.array([[shard.token_offset, shard.sentence_offset, shard.document_offset] for shard in self.shards], np.int64).T
 
+    @cached_property
+    def fallback_tokens(self) -> np.ndarray:
+        """int64 [2, num_fallback_sentences]: the first token of each sentence whose words are not all those of the text, and the end."""
+        parts = [np.zeros((2, 0), np.int64)]
+        for shard in self.shards:
+            ends = np.append(0, shard.sentence_ends).astype(np.int64) if shard.num_fallback_sentences else np.zeros(1, np.int64)
+            numbers = shard.fallback_sentences.astype(np.int64)
+            parts.append(shard.token_offset + np.stack([ends[numbers], ends[numbers + 1]]) if len(numbers) else parts[0])
+        return np.concatenate(parts, axis=1)
+
     def _shard_of(self, unit: int, number: int) -> Shard:
         return self.shards[int(np.searchsorted(self._offsets[unit], number, side="right")) - 1]
+
+    def spans(self, starts: np.ndarray, lengths: np.ndarray) -> Spans:
+        """Where the tokens of some spans can be read: in place if one shard has them all, and else in a copy.
+
+        Args:
+            starts: int64 [num_spans], numbers of tokens in the whole store.
+            lengths: integers [num_spans]; no span crosses a shard.
+        """
+        numbers = np.searchsorted(self._offsets[0], starts, side="right") - 1
+        if len(numbers) and (numbers == numbers[0]).all():
+            shard = self.shards[numbers[0]]
+            places = starts - shard.token_offset
+            return Spans(shard.ids, shard.word_start_bits, places, places)
+        firsts = starts - self._offsets[0][numbers]
+        bytes_, ends = firsts >> 3, firsts + lengths
+        spans = list(zip(numbers.tolist(), firsts.tolist(), ends.tolist(), bytes_.tolist(), ((ends + 7) >> 3).tolist(), strict=True))
+        shards = self.shards
+        ids = [np.zeros(0, id_dtype(self.vocabulary)), *(shards[shard].ids[first:end] for shard, first, end, _, _ in spans)]
+        bits = [np.zeros(0, np.uint8), *(shards[shard].word_start_bits[first:end] for shard, _, _, first, end in spans)]
+        sizes = np.fromiter(map(len, bits[1:]), np.int64, len(spans))
+        return Spans(np.concatenate(ids), np.concatenate(bits), np.cumsum(lengths) - lengths, 8 * (np.cumsum(sizes) - sizes) + (firsts & 7))
 
     def gather(self, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The tokens of spans, one span after the other.
@@ -98,17 +167,10 @@ class TokenStore:
         Returns: ids int32 [sum of lengths], word_starts bool [sum of lengths].
         """
         starts, lengths = np.asarray(starts, np.int64), np.asarray(lengths, np.int64)
-        ids, word_starts = np.empty(lengths.sum(), np.int32), np.empty(lengths.sum(), bool)
-        places = np.cumsum(lengths) - lengths
-        shard_numbers = np.searchsorted(self._offsets[0], starts, side="right") - 1
-        for number in np.unique(shard_numbers).tolist():
-            shard, spans = self.shards[number], np.flatnonzero(shard_numbers == number)
-            steps = ragged_range(lengths[spans])
-            target = np.repeat(places[spans], lengths[spans]) + steps
-            source = np.repeat(starts[spans] - shard.token_offset, lengths[spans]) + steps
-            ids[target] = shard.ids[source]
-            word_starts[target] = (shard.word_start_bits[source >> 3] >> (source & 7).astype(np.uint8)) & 1
-        return ids, word_starts
+        spans, steps = self.spans(starts, lengths), ragged_range(lengths)
+        bits = np.repeat(spans.bit_places, lengths) + steps
+        word_starts = (spans.word_start_bits[bits >> 3] >> (bits & 7).astype(np.uint8)) & 1
+        return spans.ids[np.repeat(spans.id_places, lengths) + steps].astype(np.int32), word_starts.view(bool)
 
     def document_sentences(self, document: int) -> tuple[int, int]:
         """The sentences of a document as [first, end), all numbered in the whole store."""
@@ -130,31 +192,37 @@ def id_dtype(vocabulary: Vocabulary) -> np.dtype[Any]:
 
 
 def _layout(
-    ids: np.dtype[Any], num_tokens: int, num_sentences: int, num_documents: int
+    ids: np.dtype[Any], num_tokens: int, num_sentences: int, num_documents: int, num_fallback_sentences: int
 ) -> tuple[list[tuple[np.dtype[Any], int, int]], int]:
     """The arrays of a shard, each as (dtype, length, place in bytes); and the size of the file."""
     offsets = np.dtype("<u4")
     arrays = []
     end = 0
-    for dtype, count in ((ids, num_tokens), (np.dtype("u1"), -(-num_tokens // 8)), (offsets, num_sentences), (offsets, num_documents)):
+    sizes = [(ids, num_tokens), (np.dtype("u1"), -(-num_tokens // 8))]
+    for dtype, count in [*sizes, (offsets, num_sentences), (offsets, num_documents), (offsets, num_fallback_sentences)]:
         arrays.append((dtype, count, end))
         end += -(-count * dtype.itemsize // ALIGNMENT) * ALIGNMENT
     return arrays, end
 
 
 def shard_bytes(
-    vocabulary: Vocabulary, ids: np.ndarray, word_starts: np.ndarray, sentence_ends: np.ndarray, document_ends: np.ndarray
+    vocabulary: Vocabulary,
+    ids: np.ndarray,
+    word_starts: np.ndarray,
+    sentence_ends: np.ndarray,
+    document_ends: np.ndarray,
+    fallback_sentences: np.ndarray | tuple[()] = (),
 ) -> bytearray:
     """The content of a shard's file.
 
     Args:
         ids: integers [num_tokens].
         word_starts: bool [num_tokens].
-        sentence_ends, document_ends: ascending integers; see the head of this module.
+        sentence_ends, document_ends, fallback_sentences: ascending integers; see the head of this module.
     """
-    arrays, size = _layout(id_dtype(vocabulary), len(ids), len(sentence_ends), len(document_ends))
+    arrays, size = _layout(id_dtype(vocabulary), len(ids), len(sentence_ends), len(document_ends), len(fallback_sentences))
     content = bytearray(size)
-    parts = (ids, np.packbits(word_starts, bitorder="little"), sentence_ends, document_ends)
+    parts = (ids, np.packbits(word_starts, bitorder="little"), sentence_ends, document_ends, fallback_sentences)
     for (dtype, count, place), values in zip(arrays, parts, strict=True):
         np.frombuffer(content, dtype, count, place)[:] = values
     return content
@@ -213,7 +281,7 @@ def write_store(
         document_ends = np.cumsum([len(document) for document in parts])
         file = folder / shard_name(len(shards))
         write_file(file, [shard_bytes(vocabulary, ids, word_starts, ends, document_ends)])
-        counts = dict(zip(COUNTS, (len(ids), len(ends), len(document_ends)), strict=True))
+        counts = dict(zip(COUNTS, (len(ids), len(ends), len(document_ends), 0), strict=True))
         shards.append({"file": file.name, "sha256": sha256_of(file), **counts})
 
     with atomic_directory(path) as folder:

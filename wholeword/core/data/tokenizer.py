@@ -115,15 +115,18 @@ class WordPieceTokenizer:
 
     def _learn(self, codes: list[int]) -> None:
         """Ask `tokenizers` what each character does between two letters: part them and vanish, part them and be one piece, or else."""
-        encodings = self.reference.encode_batch([f"a{chr(code)}a" for code in codes], add_special_tokens=False)
-        for code, encoding in zip(codes, encodings, strict=True):
-            words, offsets = encoding.word_ids, encoding.offsets
-            if words == [0, 1] and offsets == [(0, 1), (2, 3)]:
-                self._table[code] = BLANK
-            elif words == [0, 1, 2] and offsets == [(0, 1), (1, 2), (2, 3)] and _stands_alone(chr(code)):
-                self._table[code] = encoding.ids[1]
-            else:
-                self._table[code] = RUN
+        encoding = self.reference.encode("".join(f"a{chr(code)}a\n" for code in codes), add_special_tokens=False)
+        ids, words, (starts, ends) = np.array(encoding.ids), np.array(encoding.word_ids), np.array(encoding.offsets).T
+        lines, places = np.divmod(starts, 4)
+        first = np.searchsorted(lines, np.arange(len(codes)))
+        count = np.bincount(lines, minlength=len(codes))
+        last = first + count - 1
+        parted = (places[first] == 0) & (places[last] == 2) & (ends[first] == starts[first] + 1) & (ends[last] == starts[last] + 1)
+        blank = parted & (count == 2) & (words[last] == words[first] + 1)
+        second = np.minimum(first + 1, last)
+        alone = parted & (count == 3) & (words[last] == words[first] + 2) & (places[second] == 1) & (ends[second] == starts[last])
+        alone &= np.fromiter((_stands_alone(chr(code)) for code in codes), bool, len(codes))
+        self._table[codes] = np.where(blank, BLANK, np.where(alone, ids[second], RUN))
 
     def _numbers(self, runs: list[str]) -> np.ndarray:
         """Where the pieces of each run stand in `_runs`: int64 [num_runs]; unknown runs are encoded first."""
@@ -134,11 +137,14 @@ class WordPieceTokenizer:
                 known.clear()
                 self._run_characters, self._run_pieces, self._runs = 0, self._run_pieces[:1], self._runs[:0]
             new = [run for run in dict.fromkeys(runs) if run not in known]
-            encodings = self.reference.encode_batch([valid(run) for run in new], add_special_tokens=False)
-            rows = [(id, *span) for encoding in encodings for id, span in zip(encoding.ids, encoding.offsets, strict=True)]
-            ends = self._run_pieces[-1] + np.cumsum([len(encoding.ids) for encoding in encodings])
-            self._runs = np.concatenate([self._runs, np.array(rows, np.int32).reshape(-1, 3)])
-            self._run_pieces = np.concatenate([self._run_pieces, ends])
+            encoding = self.reference.encode(valid("\n".join(new)), add_special_tokens=False)  # a line feed is a blank: they stay apart
+            starts, ends = np.array(encoding.offsets, np.int64).reshape(-1, 2).T
+            borders = np.cumsum(np.fromiter(map(len, new), np.int64, len(new)) + 1)  # where the next run begins
+            number = np.searchsorted(borders, starts, side="right")
+            origin = np.append(0, borders)[number]
+            rows = np.stack([np.array(encoding.ids, np.int64), starts - origin, ends - origin], axis=1).astype(np.int32)
+            self._runs = np.concatenate([self._runs, rows])
+            self._run_pieces = np.append(self._run_pieces, self._run_pieces[-1] + np.cumsum(np.bincount(number, minlength=len(new))))
             self._run_characters += sum(map(len, new))
             known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
             numbers = list(map(known.get, runs))

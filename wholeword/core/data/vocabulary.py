@@ -1,6 +1,7 @@
 """A BERT vocabulary: one piece a line, its id is its line number."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,23 @@ import numpy as np
 from wholeword.core.errors import UserError
 
 SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+UNUSED = re.compile(r"\[unused[0-9]+\]")
+
+CHINESE = (  # BasicTokenizer._is_chinese_char of google-research/bert
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+def is_chinese(character: str) -> bool:
+    """Whether BERT makes a piece of its own of the character, as it does of Chinese ones."""
+    return any(first <= ord(character) <= last for first, last in CHINESE)
 
 
 class Vocabulary:
@@ -59,3 +77,15 @@ class Vocabulary:
     def is_continuation(self) -> np.ndarray:
         """bool [vocab_size]: pieces that begin with `##`."""
         return np.array([piece.startswith("##") and len(piece) > 2 for piece in self.pieces])
+
+    def pool(self, name: str) -> np.ndarray:
+        """Ids to draw random pieces from, int64, ascending: "all", "no-special" (without the five special pieces and [unused1] ...), or
+        "live" (of these, what a text can give: no `##` piece with a Chinese character, of which Google's Chinese vocabulary has 7,322).
+        """
+        return self._pools[name]
+
+    @cached_property
+    def _pools(self) -> dict[str, np.ndarray]:
+        special = np.array([piece in SPECIAL_PIECES or bool(UNUSED.fullmatch(piece)) for piece in self.pieces])
+        dead = np.array([piece.startswith("##") and any(map(is_chinese, piece)) for piece in self.pieces])
+        return {"all": np.arange(len(self)), "no-special": np.flatnonzero(~special), "live": np.flatnonzero(~special & ~dead)}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from wholeword.core.data.draws import Stream, draws, row_keys, uniform
-from wholeword.core.data.masking import budgets, check_rate, choose_groups, find_groups, replace
+from wholeword.core.data.masking import Budget, RandomPool, Replacement, Rules, Unknown, find_groups, mask_groups
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.interfaces import Masked
@@ -13,14 +13,23 @@ class WholeWord:
     """Google's rule over words.
 
     Args:
-        rate: share of the pieces of a row to choose, [CLS] and [SEP] counted, in (0, 1].
+        rate, budget, replacement, random_pool, unknown: see `wholeword.core.data.masking.Rules`.
         wordpiece_rate: share of the rows in which every piece counts as a word, in [0, 1]. The two kinds of masks may be mixed
             (ymcui/MacBERT#8); from single pieces a narrow model learns much sooner to look at its neighbours.
-    Raises: UserError if a rate is none.
+    Raises: UserError if a setting is none.
     """
 
-    def __init__(self, *, rate: float = 0.15, wordpiece_rate: float = 0.0):
-        self.rate = check_rate(rate)
+    def __init__(
+        self,
+        *,
+        rate: float = 0.15,
+        wordpiece_rate: float = 0.0,
+        budget: Budget = "google",
+        replacement: Replacement = "token",
+        random_pool: RandomPool = "all",
+        unknown: Unknown = "keep",
+    ):
+        self.rules = Rules(rate, budget, replacement, random_pool, unknown)
         if not 0 <= wordpiece_rate <= 1:
             raise UserError(f"masking.wordpiece_rate is {wordpiece_rate}; expected a share of at least 0 and at most 1")
         self.wordpiece_rate = wordpiece_rate
@@ -38,10 +47,8 @@ class WholeWord:
         vocabulary: Vocabulary,
     ) -> Masked:
         keys = row_keys(seed, pass_number, sample_ids)
-        budget = budgets((ids != vocabulary.pad_id).sum(axis=1), self.rate, max_predictions)
         if self.wordpiece_rate:
             single = uniform(draws(keys, 0, Stream.KIND)) < self.wordpiece_rate
             word_starts = word_starts | single[:, None]
-        groups = find_groups(word_starts, candidates)
-        chosen = choose_groups(groups, budget, keys, length=ids.shape[1], max_predictions=max_predictions)
-        return Masked(replace(ids, chosen, keys, vocabulary), chosen)
+        words = find_groups(word_starts, candidates)
+        return mask_groups(ids, words, keys, rules=self.rules, max_predictions=max_predictions, vocabulary=vocabulary)

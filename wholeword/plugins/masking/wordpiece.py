@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from wholeword.core.data.masking import Budget, RandomPool, Unknown
 from wholeword.core.interfaces import Masked
 from wholeword.plugins.masking.whole_word import WholeWord
 
@@ -12,12 +13,12 @@ class WordPiece:
     """Whole word masking with every piece a word.
 
     Args:
-        rate: share of the pieces of a row to choose, [CLS] and [SEP] counted, in (0, 1].
-    Raises: UserError if the rate is none.
+        rate, budget, random_pool, unknown: see `wholeword.core.data.masking.Rules`.
+    Raises: UserError if a setting is none.
     """
 
-    def __init__(self, *, rate: float = 0.15):
-        self._whole_word = WholeWord(rate=rate)
+    def __init__(self, *, rate: float = 0.15, budget: Budget = "google", random_pool: RandomPool = "all", unknown: Unknown = "keep"):
+        self._whole_word = WholeWord(rate=rate, budget=budget, random_pool=random_pool, unknown=unknown)
 
     def mask(self, ids: np.ndarray, word_starts: np.ndarray, candidates: np.ndarray, sample_ids: np.ndarray, **context: Any) -> Masked:
         return self._whole_word.mask(ids, np.ones_like(word_starts), candidates, sample_ids, **context)

@@ -1,0 +1,60 @@
+"""What is done to the lines of a corpus before they are cut into sentences (`corpus.cleaning`): nothing, unless a recipe asks for it."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wholeword.core.errors import PluginError
+from wholeword.core.interfaces import Cleaner
+from wholeword.core.registry import registry
+from wholeword.core.settings import found_settings
+
+if TYPE_CHECKING:
+    from wholeword.core.config.recipe import Recipe
+
+NamedSettings = tuple[str, dict[str, Any]]  # a cleaner by its name in the recipe, and what its object takes
+NamedCleaner = tuple[str, Cleaner]
+
+
+def cleaning_of(recipe: "Recipe") -> tuple[NamedSettings, ...]:
+    """The cleaners of a recipe, in order; what travels to worker processes."""
+    return tuple((section.name, found_settings("cleaner", section, recipe.base_folder)) for section in recipe.corpus.cleaning)
+
+
+def make_cleaners(cleaning: Iterable[NamedSettings]) -> list[NamedCleaner]:
+    return [(name, registry.create("cleaner", name, **settings)) for name, settings in cleaning]
+
+
+def clean(lines: Sequence[str], cleaners: Iterable[NamedCleaner], where: str) -> Sequence[str]:
+    """The lines of one document after each cleaner in turn, which is held to its contract.
+
+    Args:
+        where: where the document begins, for messages.
+    Raises: PluginError that names the cleaner and the line, and says what came back.
+    """
+    for name, cleaner in cleaners:
+        try:
+            lines = _ask(cleaner, lines)
+        except PluginError as error:
+            line = next((line for line in lines if not _keeps_its_contract(cleaner, line)), "".join(lines[:1]))
+            raise PluginError(f"cleaner {name!r} {error} (for the line {line[:40]!r} of the document at {where})") from error
+    return lines
+
+
+def _ask(cleaner: Cleaner, lines: Sequence[str]) -> list[str]:
+    try:
+        cleaned = list(cleaner.clean(lines))
+    except Exception as error:
+        raise PluginError(f"failed with {type(error).__name__}: {' '.join(str(error).split())}") from error
+    if len(cleaned) != len(lines):
+        raise PluginError(f"gave {len(cleaned)} lines for {len(lines)}; expected one each")
+    for line in cleaned:
+        if not isinstance(line, str) or "\n" in line:
+            raise PluginError(f"gave {repr(line)[:80]}; expected text without a line feed")
+    return cleaned
+
+
+def _keeps_its_contract(cleaner: Cleaner, line: str) -> bool:
+    try:
+        return bool(_ask(cleaner, [line]))
+    except PluginError:
+        return False

@@ -1,0 +1,299 @@
+"""`compat: google`: examples and masks equal, draw for draw, to those of google-research/bert.
+
+Follows `create_pretraining_data.py` of commit eedf571 with and without `do_whole_word_mask`, from the documents on: everything is drawn
+from one `random.Random`, in its order. Slow and in memory, and what `examples`, `batches` and `masking` are measured against. What they
+do otherwise is kept here and marked as an oddity; beside these, a row in which no word fits the budget has no prediction.
+
+A token is anything hashable: a piece, an id. Beside each stands whether it belongs to the word before it (Google's `##`).
+"""
+
+import random
+from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, pairwise
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from wholeword.core.data.batches import Batch, no_examples, prefetch
+from wholeword.core.data.examples import select_documents
+from wholeword.core.data.store import TokenStore
+
+Token = TypeVar("Token", bound=Hashable)
+Sentence = Sequence[tuple[Token, bool]]  # each token, and whether it belongs to the word before it
+
+
+class Symbols(NamedTuple, Generic[Token]):
+    """What rows hold beside text."""
+
+    cls: Token
+    sep: Token
+    mask: Token
+    vocabulary: Sequence[Token]  # what random tokens are drawn from
+
+
+class MaskedRow(NamedTuple, Generic[Token]):
+    tokens: list[Token]
+    positions: list[int]  # of the predictions, ascending
+    labels: list[Token]
+    word_lengths: list[int]  # tokens of the word that each prediction is part of
+
+
+class Instance(NamedTuple, Generic[Token]):
+    row: MaskedRow[Token]
+    segment_ids: list[int]
+    is_random_next: bool
+
+
+# --- masks
+
+
+def mask_row(
+    tokens: Sequence[Token],
+    continues: Sequence[bool],
+    *,
+    symbols: Symbols[Token],
+    rate: float,
+    max_predictions: int,
+    generator: random.Random,
+    whole_words: bool = True,
+) -> MaskedRow[Token]:
+    """Google's `create_masked_lm_predictions`.
+
+    Args:
+        tokens: the whole row, without padding.
+        continues: for each token, whether it belongs to the word before it.
+        whole_words: False to choose every token by itself.
+    """
+    words = find_words(tokens, continues, symbols)
+    length_at = {place: len(word) for word in words for place in word}
+    units = words if whole_words else [[place] for place in length_at]
+    generator.shuffle(units)
+    positions = take_words(units, budget(len(tokens), rate=rate, max_predictions=max_predictions))
+    masked = list(tokens)
+    for place in positions:
+        if generator.random() < 0.8:
+            masked[place] = symbols.mask
+        elif generator.random() >= 0.5:  # below, it stays
+            masked[place] = symbols.vocabulary[generator.randint(0, len(symbols.vocabulary) - 1)]
+    positions.sort()
+    return MaskedRow(masked, positions, [tokens[place] for place in positions], [length_at[place] for place in positions])
+
+
+def find_words(tokens: Sequence[Token], continues: Sequence[bool], symbols: Symbols[Token]) -> list[list[int]]:
+    """The places of each word, in order."""
+    words: list[list[int]] = []
+    for place, (token, continued) in enumerate(zip(tokens, continues, strict=True)):
+        if token in (symbols.cls, symbols.sep):
+            continue
+        if continued and words:
+            words[-1].append(place)  # oddity: across [SEP] too, where truncation has cut the first word of B
+        else:
+            words.append([place])
+    return words
+
+
+def budget(num_tokens: int, *, rate: float, max_predictions: int) -> int:
+    """Tokens to choose in a row of so many, [CLS] and [SEP] included; halves go to the even side."""
+    return min(max_predictions, max(1, round(num_tokens * rate)))
+
+
+def take_words(words: Iterable[Sequence[int]], budget: int) -> list[int]:
+    """The places of the words that are taken: one after the other, each whole and if it fits what is left of the budget."""
+    taken: list[int] = []
+    for word in words:
+        if len(taken) + len(word) <= budget:
+            taken += word
+        if len(taken) == budget:
+            break
+    return taken
+
+
+# --- examples
+
+
+def create_instances(
+    documents: Sequence[Sequence[Sentence[Token]]],
+    *,
+    symbols: Symbols[Token],
+    seed: int,
+    max_seq_length: int,
+    max_predictions: int,
+    short_seq_rate: float,
+    dupe_factor: int,
+    rate: float,
+    whole_words: bool = True,
+) -> list[Instance[Token]]:
+    """Google's `create_training_instances` after reading: the rows of `dupe_factor` passes, shuffled.
+
+    Args:
+        documents: none of them and none of their sentences is empty.
+        whole_words: see `mask_row`.
+    """
+    generator = random.Random(seed)
+    documents = list(documents)
+    generator.shuffle(documents)
+    mask = partial(mask_row, symbols=symbols, rate=rate, max_predictions=max_predictions, generator=generator, whole_words=whole_words)
+    instances = []
+    for number in list(range(len(documents))) * dupe_factor:
+        # subtle: a pair is drawn, then its masks, then the next pair
+        for a, b, is_random_next in draw_pairs(documents, number, max_seq_length - 3, short_seq_rate, generator):
+            tokens, continues = zip((symbols.cls, False), *a, (symbols.sep, False), *b, (symbols.sep, False), strict=True)
+            segment_ids = [0] * (len(a) + 2) + [1] * (len(b) + 1)
+            instances.append(Instance(mask(tokens, continues), segment_ids, is_random_next))
+    generator.shuffle(instances)
+    return instances
+
+
+def draw_pairs(
+    documents: Sequence[Sequence[Sentence[Token]]], number: int, room: int, short_seq_rate: float, generator: random.Random
+) -> Iterator[tuple[Sentence[Token], Sentence[Token], bool]]:
+    """Google's `create_instances_from_document`: A, B and whether B is random, for each pair that begins in document `number`.
+
+    Args:
+        room: tokens that A and B may have together.
+    """
+    document = documents[number]
+    target = generator.randint(2, room) if generator.random() < short_seq_rate else room  # once a document
+    first = 0
+    while first < len(document):
+        end, size = first, 0
+        while end < len(document) and size < target:
+            size += len(document[end])
+            end += 1
+        alone = end - first == 1
+        a_end = end if alone else first + generator.randint(1, end - first - 1)
+        a = list(chain.from_iterable(document[first:a_end]))
+        is_random_next = alone or generator.random() < 0.5
+        if is_random_next:
+            b = draw_segment(documents, number, target - len(a), generator)
+        else:
+            b = list(chain.from_iterable(document[a_end:end]))
+        truncate(a, b, room, generator)
+        yield a, b, is_random_next
+        first = a_end if is_random_next else end  # what a random B leaves unused begins the next chunk
+
+
+def draw_segment(
+    documents: Sequence[Sequence[Sentence[Token]]], number: int, num_tokens: int, generator: random.Random
+) -> list[tuple[Token, bool]]:
+    """A random B: whole sentences of a document other than `number`, from a random one on, until there are enough tokens."""
+    for _ in range(10):  # oddity: after ten draws it may be the same document
+        other = generator.randint(0, len(documents) - 1)
+        if other != number:
+            break
+    segment: list[tuple[Token, bool]] = []
+    for sentence in documents[other][generator.randint(0, len(documents[other]) - 1) :]:
+        segment += sentence
+        if len(segment) >= num_tokens:
+            break
+    return segment
+
+
+def truncate(a: list[tuple[Token, bool]], b: list[tuple[Token, bool]], room: int, generator: random.Random) -> None:
+    """Google's `truncate_seq_pair`, in place: the longer one (B if neither is) loses its first or last token until both fit."""
+    while len(a) + len(b) > room:
+        longer = a if len(a) > len(b) else b
+        longer.pop(0 if generator.random() < 0.5 else -1)
+
+
+# --- batches
+
+
+class GoogleSource:
+    """The batches of one phase, in the order of Google's files; to be used like a `BatchSource`, with the same features.
+
+    All rows of all passes are made at once and kept in memory: 12 bytes for each of their max_seq_length places and 16 for each of their
+    max_predictions, and about twice that while they are made.
+
+    Args:
+        documents: "train", "held_out" or "all".
+        rate, whole_words: of the masking.
+    Raises: UserError if there is not a single row.
+
+    Row r of step s is row s * batch_size + r of those, again from the first one on behind the last; `sample_ids` are their numbers.
+    """
+
+    has_next_sentence = True
+
+    def __init__(
+        self,
+        store: TokenStore,
+        *,
+        short_seq_rate: float,
+        rate: float,
+        whole_words: bool = True,
+        seed: int,
+        max_seq_length: int,
+        max_predictions: int,
+        batch_size: int,
+        dupe_factor: int,
+        held_out_rate: float = 0.0,
+        documents: str = "train",
+    ):
+        vocabulary = store.vocabulary
+        instances = create_instances(
+            read_documents(store, select_documents(store, documents, seed, held_out_rate)),
+            symbols=Symbols(vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id, range(len(vocabulary))),
+            seed=seed,
+            max_seq_length=max_seq_length,
+            max_predictions=max_predictions,
+            short_seq_rate=short_seq_rate,
+            dupe_factor=dupe_factor,
+            rate=rate,
+            whole_words=whole_words,
+        )
+        if not instances:
+            raise no_examples(store, name="nsp-pairs", documents=documents, held_out_rate=held_out_rate)
+        self.batch_size, self.dupe_factor, self.num_examples = batch_size, dupe_factor, len(instances)
+        rows = [instance.row for instance in instances]
+        segment_ids = [instance.segment_ids for instance in instances]
+        positions = [row.positions for row in rows]
+        self._rows: Batch = {
+            "input_ids": padded([row.tokens for row in rows], max_seq_length, vocabulary.pad_id),
+            "input_mask": filled(segment_ids, max_seq_length).astype(np.int32),
+            "segment_ids": padded(segment_ids, max_seq_length),
+            "masked_lm_positions": padded(positions, max_predictions),
+            "masked_lm_ids": padded([row.labels for row in rows], max_predictions),
+            "masked_lm_weights": filled(positions, max_predictions).astype(np.float32),
+            "next_sentence_labels": np.array([instance.is_random_next for instance in instances], np.int32),
+            "masked_lm_word_lengths": padded([row.word_lengths for row in rows], max_predictions),
+            "sample_ids": np.arange(len(rows), dtype=np.uint64),
+        }
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0."""
+        rows = (step * self.batch_size + np.arange(self.batch_size)) % self.num_examples
+        return {name: values[rows] for name, values in self._rows.items()}
+
+    def num_rows(self, passes: int) -> int:
+        """How many rows so many passes have; exact for multiples of `dupe_factor`, for passes are shuffled together."""
+        return self.num_examples * passes // self.dupe_factor
+
+    def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> Generator[Batch, None, None]:
+        """The batches of some steps, see `prefetch`."""
+        return prefetch(self.batch, range(first_step, end_step), workers=workers)
+
+
+def read_documents(store: TokenStore, documents: np.ndarray) -> Sequence[Sequence[Sentence[int]]]:
+    """Some documents of a store, by their numbers: integers [documents]."""
+    known: dict[tuple[int, bool], tuple[int, bool]] = {}  # one object for equal tokens: about 9 bytes a token, not 100
+    read = []
+    for document in documents.tolist():
+        borders = store.sentence_tokens(*store.document_sentences(document))
+        ids, word_starts = store.gather(borders[:1], borders[-1:] - borders[:1])
+        tokens = [known.setdefault(token, token) for token in zip(ids.tolist(), (~word_starts).tolist(), strict=True)]
+        read.append([tokens[begin:end] for begin, end in pairwise((borders - borders[0]).tolist())])
+    return read
+
+
+def filled(rows: Sequence[Sequence[int]], width: int) -> np.ndarray:
+    """bool [rows, width], True in the places that the rows fill."""
+    return np.arange(width) < np.fromiter(map(len, rows), np.int64, len(rows))[:, None]
+
+
+def padded(rows: Sequence[Sequence[int]], width: int, padding: int = 0) -> np.ndarray:
+    """int32 [rows, width]."""
+    table = np.full((len(rows), width), padding, np.int32)
+    table[filled(rows, width)] = np.fromiter(chain.from_iterable(rows), np.int32)
+    return table

@@ -1,0 +1,270 @@
+"""TFRecord files of tf.train.Examples, written and read without TensorFlow.
+
+A file is records, one behind the other, all numbers little endian:
+
+    uint64       length of the data
+    uint32       masked crc32c of these 8 bytes
+    byte[]       data
+    uint32       masked crc32c of the data
+
+The data is a protocol buffer (tensorflow/core/example/example.proto, feature.proto):
+
+    Example   features = 1: Features
+    Features  map 1: name = 1, Feature = 2
+    Feature   one of bytes_list = 1, float_list = 2, int64_list = 3, each with its values in field 1, numbers packed
+
+The bytes are a function of the content: features come in the order of their names. Names and types of what is written from batches are
+those of `write_instance_to_example_files` in google-research/bert's create_pretraining_data.py. Not read: compressed files.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import google_crc32c
+import numpy as np
+
+from wholeword.core.errors import IntegrityError
+
+FEATURES = (
+    "input_ids",
+    "input_mask",
+    "segment_ids",
+    "masked_lm_positions",
+    "masked_lm_ids",
+    "masked_lm_weights",
+    "next_sentence_labels",
+)
+ROWS_AT_ONCE = 256  # what they take stays in the processor's cache
+FORMAT = {"name": "wholeword tfrecords", "version": 1}  # of a folder of them
+BYTES_LIST, FLOAT_LIST, INT64_LIST = 1, 2, 3  # fields of a Feature
+VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5  # wire types
+FIXED = {FIXED64: 8, FIXED32: 4}
+WIRE_TYPES = {BYTES_LIST: (DELIMITED,), FLOAT_LIST: (DELIMITED, FIXED32), INT64_LIST: (DELIMITED, VARINT)}  # of the values of a list
+MOST_VARINT_BYTES = 10  # of 64 bits
+MORE = np.uint8(128)  # the top bit of a byte of a varint: another byte follows
+HEADER_BYTES, CRC_BYTES = 12, 4
+
+
+def write_tfrecords(paths: Sequence[Path | str], batches: Iterable[Mapping[str, np.ndarray]]) -> int:
+    """Write the seven features of batches; row i goes to file i modulo the number of files, as Google's script deals them out.
+
+    Returns: the number of rows.
+    """
+    rows = 0
+    with ExitStack() as stack:
+        files = [stack.enter_context(open(path, "wb")) for path in paths]
+        for batch in batches:
+            for begin in range(0, len(batch["input_ids"]), ROWS_AT_ONCE):
+                part = {name: batch[name][begin : begin + ROWS_AT_ONCE] for name in FEATURES}
+                records = [frame(data) for data in encode_examples(part)]
+                for number, file in enumerate(files):
+                    file.write(b"".join(records[(number - rows) % len(files) :: len(files)]))
+                rows += len(records)
+    return rows
+
+
+def read_tfrecords(paths: Iterable[Path | str]) -> Iterator[dict[str, np.ndarray]]:
+    """The examples of some files, one after the other: int64, float32 or (of bytes) object arrays [values] by name.
+
+    Features may come in any order, numbers packed or not. A file that ends between two records cannot be told from a whole one here;
+    the manifest of its folder tells.
+    Raises: IntegrityError naming file and byte, at the first record that is cut, damaged or no tf.train.Example.
+    """
+    for path in paths:
+        for offset, data in read_records(path):
+            try:
+                example = decode_example(data)
+            except ValueError as error:
+                raise IntegrityError(f"{path}: byte {offset}: the record is no tf.train.Example: {error}") from None
+            yield example
+
+
+# --- records
+
+
+def masked_crc(data: bytes) -> bytes:
+    """The crc32c as TFRecords have it: rotated, and a constant added (tensorflow/core/lib/hash/crc32c.h), 4 bytes."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(CRC_BYTES, "little")
+
+
+def frame(data: bytes) -> bytes:
+    """The record of some data."""
+    length = len(data).to_bytes(8, "little")
+    return b"".join((length, masked_crc(length), data, masked_crc(data)))
+
+
+def read_records(path: Path | str) -> Iterator[tuple[int, bytes]]:
+    """Where each record of a file begins, and its data. Raises: IntegrityError."""
+    with open(path, "rb") as file:
+        offset, size = 0, os.fstat(file.fileno()).st_size
+        while offset < size:
+            header = file.read(HEADER_BYTES)
+            if masked_crc(header[:8]) != header[8:]:
+                what = "its length does not have its crc32c" if len(header) == HEADER_BYTES else f"only {len(header)} bytes are left"
+                raise IntegrityError(f"{path}: byte {offset}: no record begins here ({what}); the file is damaged, write it again")
+            length = int.from_bytes(header[:8], "little")
+            left = size - offset - HEADER_BYTES - CRC_BYTES
+            if length > left:
+                raise IntegrityError(f"{path}: byte {offset}: a record of {length} bytes, but {max(left, 0)} are left; the file was cut")
+            data, crc = file.read(length), file.read(CRC_BYTES)
+            if masked_crc(data) != crc:
+                raise IntegrityError(f"{path}: byte {offset}: the record does not have its crc32c; the file is damaged, write it again")
+            yield offset, data
+            offset += HEADER_BYTES + length + CRC_BYTES
+
+
+# --- examples out of arrays
+
+
+class Part(NamedTuple):
+    """Bytes of a message in every row: numbers, each to be written in `sizes` bytes, 7 bits a byte; one byte may hold all 8 bits."""
+
+    numbers: np.ndarray  # unsigned integers [rows, n], or [1, n] if they are the same in every row
+    sizes: np.ndarray  # uint8 of the same shape
+
+
+def encode_examples(features: Mapping[str, np.ndarray]) -> list[bytes]:
+    """Each row of the features as a serialized tf.train.Example.
+
+    Args:
+        features: by name, [rows, values] or [rows]; integers become an int64_list, floats a float_list.
+    """
+    entries: list[Part] = []
+    size = np.zeros(1, np.int64)
+    for name in sorted(features):
+        values = features[name].reshape(len(features[name]), -1)
+        kind = FLOAT_LIST if values.dtype.kind == "f" else INT64_LIST
+        content = fixed(np.ascontiguousarray(values, "<f4").view(np.uint8)) if kind == FLOAT_LIST else varints(values)
+        packed = delimited(1, [content], content.sizes.sum(axis=1, dtype=np.int64))
+        feature = delimited(2, *delimited(kind, *packed))
+        key = delimited(1, [fixed(np.frombuffer(name.encode(), np.uint8)[None])], np.array([len(name.encode())]))
+        entry, entry_size = delimited(1, key[0] + feature[0], key[1] + feature[1])
+        entries += entry
+        size = size + entry_size
+    return to_bytes(delimited(1, entries, size)[0], len(size))
+
+
+def varints(values: np.ndarray) -> Part:
+    """Any integers of 64 bits."""
+    numbers = values.astype(np.int64).view(np.uint64)
+    bits = int(numbers.max(initial=0)).bit_length()
+    if bits <= 32:
+        numbers = numbers.astype(np.uint32)  # half the memory to go through
+    sizes = np.ones(numbers.shape, np.uint8)
+    for limit in range(7, bits, 7):
+        sizes += numbers >= 1 << limit
+    return Part(numbers, sizes)
+
+
+def fixed(octets: np.ndarray) -> Part:
+    """Bytes as they are."""
+    return Part(octets, np.ones(octets.shape, np.uint8))
+
+
+def delimited(number: int, parts: list[Part], size: np.ndarray) -> tuple[list[Part], np.ndarray]:
+    """Field `number` of a message, holding parts of `size` bytes in each row; and the field's own size."""
+    length = varints(size[:, None])
+    return [fixed(np.array([[number << 3 | DELIMITED]], np.uint8)), length, *parts], 1 + length.sizes[:, 0] + size
+
+
+def to_bytes(parts: list[Part], rows: int) -> list[bytes]:
+    """What the parts make, row by row."""
+    width = sum(part.sizes.shape[1] for part in parts)
+    numbers, sizes = np.empty((rows, width), np.result_type(*(part.numbers for part in parts))), np.empty((rows, width), np.uint8)
+    column = 0
+    for part in parts:
+        columns = slice(column, column + part.sizes.shape[1])
+        numbers[:, columns], sizes[:, columns] = part
+        column = columns.stop
+    ends = sizes.sum(axis=1, dtype=np.int64).cumsum()
+    numbers, sizes = numbers.reshape(-1), sizes.reshape(-1)
+    places = np.cumsum(sizes, dtype=np.int32 if ends[-1] < 1 << 31 else np.int64) - sizes
+    content = np.empty(ends[-1], np.uint8)
+    content[places] = numbers.astype(np.uint8) | (sizes > 1) * MORE
+    longer, byte = np.flatnonzero(sizes > 1), 1
+    while len(longer):
+        numbers, sizes, places = numbers[longer], sizes[longer], places[longer]
+        content[places + byte] = (numbers >> 7 * byte).astype(np.uint8) | (sizes > byte + 1) * MORE
+        byte += 1
+        longer = np.flatnonzero(sizes > byte)
+    data = content.tobytes()
+    return [data[begin:end] for begin, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
+
+
+# --- arrays out of examples
+
+
+def decode_example(data: bytes) -> dict[str, np.ndarray]:
+    """The features of a serialized tf.train.Example. Raises: ValueError saying what is wrong with it."""
+    found = {}
+    for entry in fields(submessage(data, 1), 1, DELIMITED):
+        name, feature = [b"", *fields(entry, 1, DELIMITED)][-1].decode("utf-8"), submessage(entry, 2)
+        for kind, wire_types in WIRE_TYPES.items():
+            lists = list(fields(feature, kind, DELIMITED))
+            if lists:
+                found[name] = decode_list(kind, list(fields(b"".join(lists), 1, *wire_types)))
+    return found
+
+
+def decode_list(kind: int, values: list[bytes]) -> np.ndarray:
+    """The values of a list; those that are packed and those that are not have the same bytes."""
+    if kind == BYTES_LIST:
+        return np.array([*values, None], object)[:-1]
+    if kind == FLOAT_LIST:
+        return np.frombuffer(b"".join(values), "<f4").astype(np.float32)
+    return decode_varints(b"".join(values))
+
+
+def decode_varints(data: bytes) -> np.ndarray:
+    octets = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(octets < MORE) + 1
+    if len(ends) == len(octets):
+        return octets.astype(np.int64)
+    sizes = np.diff(ends, prepend=0)
+    if octets[-1] >= MORE or sizes.max() > MOST_VARINT_BYTES:
+        raise ValueError("a number does not end")
+    numbers, starts = np.zeros(len(ends), np.uint64), ends - sizes
+    for byte in range(sizes.max()):
+        longer = sizes > byte
+        numbers[longer] |= (octets[starts[longer] + byte] & np.uint8(127)).astype(np.uint64) << np.uint64(7 * byte)
+    return numbers.view(np.int64)
+
+
+def submessage(data: bytes, number: int) -> bytes:
+    """Field `number`, a message; of several what they make together, which is all their bytes."""
+    return b"".join(fields(data, number, DELIMITED))
+
+
+def fields(data: bytes, number: int, *wire_types: int) -> Iterator[bytes]:
+    """The bytes of each field with this number and one of these wire types; all else is skipped, as the format wants it."""
+    place = 0
+    while place < len(data):
+        key, place = varint_at(data, place)
+        wire_type = key & 7
+        if wire_type == DELIMITED:
+            size, place = varint_at(data, place)
+        elif wire_type == VARINT:
+            size = varint_at(data, place)[1] - place
+        elif wire_type in FIXED:
+            size = FIXED[wire_type]
+        else:
+            raise ValueError(f"wire type {wire_type}")
+        if size > len(data) - place:
+            raise ValueError(f"a field of {size} bytes, but {len(data) - place} are left")
+        if key >> 3 == number and wire_type in wire_types:
+            yield data[place : place + size]
+        place += size
+
+
+def varint_at(data: bytes, place: int) -> tuple[int, int]:
+    """The number that begins there, and the place behind it."""
+    number = 0
+    for shift, octet in enumerate(data[place : place + MOST_VARINT_BYTES]):
+        number |= (octet & 127) << 7 * shift
+        if octet < 128:
+            return number, place + shift + 1
+    raise ValueError("a number does not end")
