@@ -65,17 +65,28 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
 @app.command()
 @recipe_argument
 @set_option
-def prepare(recipe: str, overrides: tuple[str, ...]) -> None:
+@click.option("--to", type=click.Choice(["tfrecord"]), help="Write the rows to train on too: files for TensorFlow, a folder a phase.")
+@click.option("--shards", type=click.IntRange(1, 99_999), metavar="N", help="With --to: files of a phase.  [default: 10]")
+@click.option("--passes", type=click.IntRange(1), metavar="N", help="With --to: passes over the corpus.  [default: masking.dupe_factor]")
+@click.option("-o", "--output", type=path_type, metavar="DIR", help="With --to: where to.  [default: tfrecord in the recipe's output]")
+def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int | None, passes: int | None, output: Path | None) -> None:
     """Build the token store of a recipe; an interrupted build goes on."""
     from wholeword.core.console import observer
     from wholeword.core.data.prepare import prepare as prepare_store
     from wholeword.core.data.store import TokenStore
 
+    if to is None and (shards, passes, output) != (None, None, None):
+        raise click.UsageError("--shards, --passes and --output go with --to tfrecord")
     loaded = _load(recipe, overrides)
     with observer() as console:
         path = prepare_store(loaded, progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens"))
         counts = TokenStore(path, verify=False).manifest["counts"]
         console.say(f"{path}: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
+        if to == "tfrecord":
+            from wholeword.core.tfrecords import write_tfrecords
+
+            target = output or Path(loaded.output) / "tfrecord"
+            write_tfrecords(loaded, TokenStore(path), target, shards=shards or 10, passes=passes, observer=console)
 
 
 @app.command()
@@ -98,8 +109,8 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 @app.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@click.option("--segmenter", default="jieba", show_default=True, help="What cuts words.")
-@click.option("--strategy", default="whole-word", show_default=True, help="What chooses the masks.")
+@click.option("--segmenter", default="jieba", show_default=True, help="What cuts words; ltp=FOLDER sets its model.")
+@click.option("--strategy", default="whole-word", show_default=True, help="What chooses the masks; lexicon=FILE.")
 @click.option("--compare", metavar="A,B", help="Several strategies side by side.")
 @click.option("--vocab", type=path_type, metavar="FILE", help="A model's vocab.txt; without it a vocabulary for display.")
 @click.option("--cased", is_flag=True, help="Do not lower-case.")
@@ -121,13 +132,14 @@ def mask(
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.data.vocabulary import Vocabulary
     from wholeword.core.preview import display_vocabulary, preview, to_html
-    from wholeword.core.registry import registry
+    from wholeword.core.settings import create_from
+    from wholeword.core.sources import bind
 
     sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
     names = [name.strip() for name in compare.split(",")] if compare else [strategy]
     tokenizer = WordPieceTokenizer(Vocabulary.read(vocab) if vocab else display_vocabulary(), not cased)
-    strategies = {name: registry.create("masking", name) for name in names}
-    previews = preview(sentences, registry.create("segmenter", segmenter), strategies, tokenizer, seed=seed)
+    strategies = {name: bind(create_from("masking", name), tokenizer) for name in names}
+    previews = preview(sentences, create_from("segmenter", segmenter), strategies, tokenizer, seed=seed)
     if html:
         html.write_text(to_html(previews), encoding="utf-8")
         click.echo(f"{html}: {len(previews)} sentence{'s' * (len(previews) != 1)}")
@@ -137,6 +149,44 @@ def mask(
                 click.echo(json.dumps(row, ensure_ascii=False))
     else:
         _print_previews(previews)
+
+
+@app.command()
+@click.argument("source", metavar="STORE|RUN|RECIPE|TEXT")
+@click.option("--compare", metavar="A,B", help="Segmenters over the text of a recipe or a .txt instead: jieba,characters,ltp=FOLDER.")
+@click.option("--strategy", metavar="NAME", help="What chooses the masks.  [default: as the run or recipe says, or whole-word]")
+@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="Share to mask.")
+@click.option("--max-seq-length", "lengths", type=click.IntRange(8), multiple=True, metavar="N", help="Of rows; may come several times.")
+@json_option
+@click.option("--html", type=path_type, metavar="FILE", help="Write a page instead.")
+def report(
+    source: str,
+    compare: str | None,
+    strategy: str | None,
+    rate: float | None,
+    lengths: tuple[int, ...],
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    """Show what masking does to a corpus, or what another segmenter would."""
+    from wholeword.core.report import lines, pages
+    from wholeword.core.report.compare import compare_source
+    from wholeword.core.report.compare_page import compare_page
+    from wholeword.core.report.figures import report_source
+
+    masks: dict[str, Any] = {"strategy": strategy, "rate": rate, "lengths": lengths}
+    if compare:
+        figures = compare_source(source, [name.strip() for name in compare.split(",")], **masks)
+    else:
+        figures = report_source(source, **masks)
+    if html:
+        html.write_text(compare_page(figures) if compare else pages.store_page(figures), encoding="utf-8")
+        click.echo(str(html))
+    elif as_json:
+        click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
+    else:
+        for line in lines.compare_lines(figures) if compare else lines.store_lines(figures):
+            click.echo(line)
 
 
 @app.group(cls=Commands)

@@ -1,7 +1,7 @@
 """What a masking strategy does to a sentence, for eyes and programs (`wholeword mask`)."""
 
-import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from wholeword.core.data.align import pieces_of, segment
 from wholeword.core.data.tokenizer import WordPieceTokenizer, valid
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.interfaces import MaskingStrategy, Segmenter
+from wholeword.core.page import both, legend, page
 
 # Beginnings and endings that cut common English words as a WordPiece vocabulary does; chosen by hand, for display alone.
 ENGLISH = """
@@ -49,45 +50,61 @@ def preview(
     into `pieces`, the specials aside), `masked_positions`, `labels` (the original pieces there), `output_pieces`, `fallbacks` (spans where
     the segmenter's words are not those of the text).
     """
-    vocabulary = tokenizer.vocabulary
     result = []
     for number, (sentence, words) in enumerate(zip(*segment(segmenter, [valid(sentence) for sentence in sentences]), strict=True)):
         aligned = pieces_of(sentence, words, tokenizer)
-        ids = np.array([[vocabulary.cls_id, *aligned.ids, vocabulary.sep_id]], np.int32)
-        starts = np.array([[True, *aligned.word_starts, True]])
-        candidates = np.ones_like(starts)
-        candidates[0, [0, -1]] = False
-        begins = [position for position in range(1, ids.shape[1] - 1) if starts[0, position] or position == 1]
-        groups = [list(range(first, end)) for first, end in zip(begins, [*begins[1:], ids.shape[1] - 1], strict=True)]
-        rows = []
-        for name, strategy in strategies.items():
-            masked = strategy.mask(
-                ids,
-                starts,
-                candidates,
-                np.array([number], np.uint64),
-                seed=seed,
-                pass_number=0,
-                max_predictions=ids.shape[1],
-                vocabulary=vocabulary,
-            )
-            positions = np.flatnonzero(masked.chosen[0]).tolist()
-            pieces = [vocabulary.pieces[piece] for piece in ids[0]]
-            rows.append(
-                {
-                    "text": sentence,
-                    "strategy": name,
-                    "words": words,
-                    "pieces": pieces,
-                    "groups": groups,
-                    "masked_positions": positions,
-                    "labels": [pieces[position] for position in positions],
-                    "output_pieces": [vocabulary.pieces[piece] for piece in masked.input_ids[0]],
-                    "fallbacks": aligned.fallbacks,
-                }
-            )
-        result.append(rows)
+        rows = mask_sentence(aligned.ids, aligned.word_starts, strategies, tokenizer.vocabulary, number=number, seed=seed)
+        result.append([{"text": sentence, "words": words, **row, "fallbacks": aligned.fallbacks} for row in rows])
     return result
+
+
+def mask_sentence(
+    ids: np.ndarray,
+    word_starts: np.ndarray,
+    strategies: Mapping[str, MaskingStrategy],
+    vocabulary: Vocabulary,
+    *,
+    number: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """One sentence as a row of its own, once a strategy: the keys of `preview` that follow from pieces.
+
+    Args:
+        ids: integers [num_pieces].
+        word_starts: bool [num_pieces].
+        number: the row's sample id; another one, other masks.
+    """
+    row = np.array([[vocabulary.cls_id, *ids, vocabulary.sep_id]], np.int32)
+    starts = np.array([[True, *word_starts, True]])
+    candidates = np.ones_like(starts)
+    candidates[0, [0, -1]] = False
+    begins = [position for position in range(1, row.shape[1] - 1) if starts[0, position] or position == 1]
+    groups = [list(range(first, end)) for first, end in zip(begins, [*begins[1:], row.shape[1] - 1], strict=True)]
+    pieces = [vocabulary.pieces[piece] for piece in row[0]]
+    rows = []
+    for name, strategy in strategies.items():
+        masked = strategy.mask(
+            row,
+            starts,
+            candidates,
+            np.array([number], np.uint64),
+            seed=seed,
+            pass_number=0,
+            max_predictions=row.shape[1],
+            vocabulary=vocabulary,
+        )
+        positions = np.flatnonzero(masked.chosen[0]).tolist()
+        rows.append(
+            {
+                "strategy": name,
+                "pieces": pieces,
+                "groups": groups,
+                "masked_positions": positions,
+                "labels": [pieces[position] for position in positions],
+                "output_pieces": [vocabulary.pieces[piece] for piece in masked.input_ids[0]],
+            }
+        )
+    return rows
 
 
 def marked(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -102,35 +119,35 @@ def marked(row: dict[str, Any]) -> list[tuple[str, str]]:
     return parts[:-1]
 
 
-STYLE = """
-:root{color-scheme:light dark}
-body{font:17px/1.9 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}
-h2{font-size:1rem;margin:1.6rem 0 .2rem}dt{font-size:.85rem;opacity:.7;margin-top:.4rem}dd{margin:0}
-.w{border-bottom:2px solid #8886;margin-right:.45em;white-space:nowrap}
-.mask{background:#c0392b;color:#fff;border-radius:3px;padding:0 .2em}
-.kept{background:#1e8449;color:#fff;border-radius:3px;padding:0 .2em}
-.random{background:#b9770e;color:#fff;border-radius:3px;padding:0 .2em}
-"""
+def drawn(row: dict[str, Any]) -> str:
+    """The output of one preview row as HTML: words underlined, and over each changed piece what stood there."""
+    labels, parts = iter(row["labels"]), ['<span class="w">']
+    for text, kind in marked(row):
+        piece = f"<i>##</i>{escape(text[2:])}" if text.startswith("##") else escape(text)
+        if kind == "word":
+            parts.append('</span><wbr><span class="w">')
+        elif kind == "piece":
+            parts.append(piece)
+        else:
+            before = next(labels)
+            over = "" if kind == "kept" else f"<rt>{escape(before)}</rt>"
+            parts.append(f'<ruby class="{kind}"><b>{piece}</b>{over}</ruby>')
+    return f'<span class="row" lang="zh">{"".join(parts)}</span></span>'
 
-PAGE = """<!doctype html>
-<html lang="zh"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>wholeword mask</title><style>{style}</style>
-<h1>Whole word masking 全词遮盖</h1>
-<p><span class="mask">[MASK]</span> masked 遮盖 <span class="kept">kept</span> 保持原样 <span class="random">random</span> 随机替换</p>
-{blocks}</html>
-"""
+
+MARKS = legend(
+    ('<b class="mask">[MASK]</b> ', both("masked, above it the piece to predict", "遮盖，上方为待预测的词片")),
+    ('<b class="kept">词</b> ', both("to predict, kept", "待预测，保持原样")),
+    ('<b class="random">字</b> ', both("to predict, replaced at random", "待预测，随机替换")),
+)
 
 
 def to_html(previews: Sequence[Sequence[dict[str, Any]]]) -> str:
-    """One self-contained page, light or dark as the reader's system; nothing is loaded from elsewhere."""
+    """One self-contained page, see `wholeword.core.page`."""
     blocks = []
     for rows in previews:
-        blocks.append(f"<h2>{html.escape(rows[0]['text'])}</h2><dl>")
-        for row in rows:
-            words = "".join(f'<span class="w">{html.escape(word)}</span>' for word in row["words"])
-            line = "".join(
-                '</span><span class="w">' if kind == "word" else f'<span class="{kind}">{html.escape(text)}</span>'
-                for text, kind in marked(row)
-            )
-            blocks.append(f'<dt>words 词</dt><dd>{words}</dd><dt>{html.escape(row["strategy"])}</dt><dd><span class="w">{line}</span></dd>')
-        blocks.append("</dl>")
-    return PAGE.format(style=STYLE, blocks="".join(blocks))
+        words = "".join(f'<span class="w">{escape(word)}</span><wbr>' for word in rows[0]["words"])
+        lines = [("words 词", f'<span class="row" lang="zh">{words}</span>')] + [(escape(row["strategy"]), drawn(row)) for row in rows]
+        body = "".join(f"<dt>{name}</dt><dd>{line}</dd>" for name, line in lines)
+        blocks.append(f'<article><h3 lang="zh">{escape(rows[0]["text"])}</h3><dl class="rows">{body}</dl></article>')
+    return page("Whole word masking", "全词遮盖", (), MARKS + "".join(blocks))

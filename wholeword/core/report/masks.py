@@ -1,0 +1,175 @@
+"""Rows of a token store as a strategy masks them, and what can be counted there."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wholeword.core.data.batches import load_examples, make_batch
+from wholeword.core.data.draws import permutation
+from wholeword.core.data.masking import Groups, budgets, find_edges, find_groups
+from wholeword.core.data.store import TokenStore
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.interfaces import Masked, MaskingStrategy
+
+MAX_TOKENS = 2_000_000  # to mask at each length
+MAX_SHARDS = 16  # to make rows from; about 80 million tokens
+ROWS_TOKENS = 1 << 16  # to mask at once
+LONGEST = 5  # pieces; words of so many and more are counted together
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How rows are made from a store, and what masks them."""
+
+    strategy: MaskingStrategy
+    name: str
+    settings: dict[str, Any]  # as the recipe says them, where they differ from the strategy's defaults
+    rate: float
+    lengths: list[tuple[int, int]]  # max_seq_length and max_predictions of each phase
+    examples: str = "full-sentences"
+    fallback: str = "span"  # see `BatchSource`
+    short_seq_rate: float = 0.0
+    held_out_rate: float = 0.0
+    seed: int = 12345  # a recipe's by default
+
+
+class MaskedRows(NamedTuple):
+    """Some rows before and after. All arrays are [rows, max_seq_length]."""
+
+    ids: np.ndarray
+    word_starts: np.ndarray
+    candidates: np.ndarray  # bool, False at [CLS], [SEP] and padding
+    masked: Masked
+
+
+class _Watched:
+    """A strategy that remembers what it was asked last, and what came out."""
+
+    def __init__(self, strategy: MaskingStrategy):
+        self.strategy = strategy
+
+    def mask(self, ids: np.ndarray, word_starts: np.ndarray, candidates: np.ndarray, sample_ids: np.ndarray, **context: Any) -> Masked:
+        masked = self.strategy.mask(ids, word_starts, candidates, sample_ids, **context)
+        self.rows = MaskedRows(ids, word_starts, candidates, masked)
+        return masked
+
+
+def masked_rows(store: TokenStore, masking: Masking, max_seq_length: int, max_predictions: int) -> Iterator[MaskedRows]:
+    """The first rows that training sees, up to `MAX_TOKENS`. Of a store with more than `MAX_SHARDS` shards only some that are evenly
+    spread are looked at, and the rows are those that training would see if there were no others.
+    """
+    if len(store.shards) > MAX_SHARDS:
+        some = np.linspace(0, len(store.shards) - 1, MAX_SHARDS).astype(int).tolist()
+        part = TokenStore(store.path, verify=False)
+        part.shards = [store.shards[number] for number in some]  # subtle: their offsets stay those of the whole store
+        store = part
+    examples = load_examples(
+        store,
+        name=masking.examples,
+        documents="train",
+        held_out_rate=masking.held_out_rate,
+        cache=None,
+        max_seq_length=max_seq_length,
+        short_seq_rate=masking.short_seq_rate,
+        seed=masking.seed,
+        pass_number=0,
+    )
+    watched = _Watched(masking.strategy)
+    num_rows = min(len(examples), max(1, MAX_TOKENS // max_seq_length))
+    step = max(1, ROWS_TOKENS // max_seq_length)
+    for first in range(0, num_rows, step):
+        numbers = permutation(masking.seed, 0, np.arange(first, min(first + step, num_rows)), len(examples))
+        make_batch(
+            store,
+            examples,
+            numbers,
+            structure=0,
+            strategy=watched,
+            seed=masking.seed,
+            pass_number=0,
+            max_seq_length=max_seq_length,
+            max_predictions=max_predictions,
+            fallback=masking.fallback,
+            word_lengths=False,
+        )
+        yield watched.rows
+
+
+def count_masks(parts: Iterable[MaskedRows], *, rate: float, max_predictions: int, vocabulary: Vocabulary) -> dict[str, Any]:
+    """What came of masking some rows.
+
+    Args:
+        rate: share of the pieces of a row that were to be chosen; with the pieces of the row, [CLS] and [SEP] counted, it makes the budget.
+    """
+    total = dict.fromkeys(("rows", "tokens", "chosen", "filled", "fill", "none", "mask", "kept", "beside", "touched", "partly"), 0.0)
+    pieces, chosen_pieces = np.zeros(LONGEST + 1), np.zeros(LONGEST + 1)
+    for part in parts:
+        chosen = part.masked.chosen
+        counts = chosen.sum(axis=1)
+        tokens = np.count_nonzero(part.ids != vocabulary.pad_id, axis=1)
+        budget = budgets(tokens, rate, max_predictions)
+        output, before = part.masked.input_ids[chosen], part.ids[chosen]
+        words = find_groups(part.word_starts, part.candidates)
+        inside = chosen_inside(words, chosen)
+        sizes = np.minimum(words.lengths, LONGEST)
+        pieces += np.bincount(sizes, words.lengths, LONGEST + 1)
+        chosen_pieces += np.bincount(sizes, inside, LONGEST + 1)
+        touched = (words.lengths > 1) & (inside > 0)
+        joined = chosen[:, :-1] & chosen[:, 1:] & ~find_edges(part.word_starts, part.candidates)[:, 1:]
+        beside = np.zeros_like(chosen)
+        beside[:, :-1] |= joined
+        beside[:, 1:] |= joined
+        for key, value in (
+            ("rows", len(counts)),
+            ("tokens", tokens.sum()),
+            ("chosen", counts.sum()),
+            ("filled", (counts == budget).sum()),
+            ("fill", (counts / budget).sum()),
+            ("none", (counts == 0).sum()),
+            ("mask", (output == vocabulary.mask_id).sum()),
+            ("kept", ((output == before) & (output != vocabulary.mask_id)).sum()),
+            ("beside", beside.sum()),
+            ("touched", touched.sum()),
+            ("partly", (touched & (inside < words.lengths)).sum()),
+        ):
+            total[key] += float(value)
+    return {
+        "num_rows": int(total["rows"]),
+        "num_tokens": int(total["tokens"]),
+        "num_masked": int(total["chosen"]),
+        "num_rows_without_mask": int(total["none"]),
+        "masked_rate": share(total["chosen"], total["tokens"]),
+        "filled_rate": share(total["filled"], total["rows"]),
+        "mean_fill_rate": share(total["fill"], total["rows"]),
+        "mask_rate": share(total["mask"], total["chosen"]),
+        "kept_rate": share(total["kept"], total["chosen"]),
+        "random_rate": share(total["chosen"] - total["mask"] - total["kept"], total["chosen"]),
+        "beside_rate": share(total["beside"], total["chosen"]),
+        "partly_rate": share(total["partly"], total["touched"]),
+        "by_word_length": [
+            {
+                "pieces": length_name(length),
+                "num_pieces": int(pieces[length]),
+                "num_masked": int(chosen_pieces[length]),
+                "masked_rate": share(chosen_pieces[length], pieces[length]),
+            }
+            for length in range(1, LONGEST + 1)
+        ],
+    }
+
+
+def chosen_inside(words: Groups, chosen: np.ndarray) -> np.ndarray:
+    """int64 [words]: how many pieces of each word are chosen."""
+    before = np.append(0, np.cumsum(chosen.reshape(-1)))
+    return before[words.starts + words.lengths] - before[words.starts]
+
+
+def length_name(length: int) -> str:
+    return str(length) if length < LONGEST else f"{LONGEST}+"
+
+
+def share(part: float, whole: float) -> float | None:
+    """A share with six decimals, the same on every machine; None of nothing."""
+    return round(float(part) / float(whole), 6) if whole else None

@@ -1,0 +1,86 @@
+"""About a megabyte of a corpus, the same at every call: what segmenters are compared on."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wholeword.core.config import Recipe
+from wholeword.core.config.recipe import CorpusSection
+from wholeword.core.data.cleaning import cleaning_of, make_cleaners
+from wholeword.core.data.corpus import BYTE_ORDER_MARK, PACKED, Chunk, CorpusFile, Span, expand_files, read_blocks, read_documents
+from wholeword.core.data.tokenizer import valid
+from wholeword.core.errors import UserError
+
+SAMPLE_BYTES = 1 << 20
+NUM_PLACES = 16  # of a larger corpus
+
+
+def sample(recipe: Recipe | None, text: Path) -> tuple[list[str], dict[str, Any]]:
+    """Sentences, and where they are from.
+
+    Args:
+        text: a file with one sentence a line, read if there is no recipe.
+    Raises: UserError if there is no text; what reading a corpus raises, but bytes that are not UTF-8 are passed over.
+    """
+    corpus = recipe.corpus if recipe else CorpusSection(files=[str(text)])
+    files = expand_files(corpus, recipe.base_folder if recipe else Path())
+    spans, sampled = sample_lines(files, parts_of_lines=corpus.format != "jsonl")
+    corpus = corpus.model_copy(update={"bad_bytes": "replace"})
+    cleaners = make_cleaners(cleaning_of(recipe)) if recipe else []
+    documents = read_documents(Chunk(0, spans), corpus, Counter(), cleaners)
+    sentences = [valid(sentence) for _, document in documents for sentence in document]
+    if not sentences:
+        raise UserError(f"{text}: no text in {', '.join(file.name for file in files[:3])}{' ...' if len(files) > 3 else ''}")
+    about = {
+        "files": [file.name for file in files],
+        "sampled": sampled,
+        "num_bytes": sum(len(span.data) for span in spans),
+        "num_bytes_of_files": sum(file.size for file in files),
+        "num_sentences": len(sentences),
+        "num_characters": sum(map(len, sentences)),
+    }
+    return sentences, about
+
+
+def sample_lines(files: Sequence[CorpusFile], *, parts_of_lines: bool) -> tuple[list[Span], bool]:
+    """Whole lines from evenly spread places of the files, as if they were one; of packed files from their beginnings.
+
+    Args:
+        parts_of_lines: whether a part will do where a line does not end.
+    Returns: the lines, and whether there are more.
+    """
+    total = sum(file.size for file in files)
+    places, size = [0], total
+    if total > SAMPLE_BYTES:
+        places, size = [total * number // NUM_PLACES for number in range(NUM_PLACES)], SAMPLE_BYTES // NUM_PLACES
+    spans, sampled, begin = [], total > SAMPLE_BYTES, 0
+    for file in files:
+        parts = [(max(place - begin, 0), min(place + size - begin, file.size)) for place in places]
+        parts = [(first, end) for first, end in parts if first < end]
+        if parts and file.path.suffix in PACKED:
+            parts = [(0, max(sum(end - first for first, end in parts), SAMPLE_BYTES * file.size // total))]
+        for first, end in parts:
+            data, ended = _read(file.path, first, end)
+            sampled |= first == 0 and not ended
+            data = data.removeprefix(BYTE_ORDER_MARK) if first == 0 else data
+            lines = data[data.find(b"\n") + 1 if first else 0 : len(data) if ended else data.rfind(b"\n") + 1]
+            if lines := lines or (data if parts_of_lines else b""):
+                spans.append(Span(f"{file.path} (from byte {first:,})" if first else str(file.path), 1, lines))
+        begin += file.size
+    return spans, sampled
+
+
+def _read(path: Path, first: int, end: int) -> tuple[bytes, bool]:
+    """Some bytes of a file, or of what is packed in it, and whether it ends there."""
+    if path.suffix not in PACKED:
+        with open(path, "rb") as stream:
+            stream.seek(first)
+            data = stream.read(end - first + 1)
+    else:
+        data = b""
+        for block, _ in read_blocks(path):
+            data += block
+            if len(data) > end:
+                break
+    return data[: end - first], len(data) <= end - first
