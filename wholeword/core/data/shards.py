@@ -149,7 +149,7 @@ class ShardBuilder:
             word_starts.append(align(encoded, words.starts, self.tokenizer, keep_latin=self.task.keep_latin))
             lengths.append(np.diff(encoded.sentence_pieces))
             owners.append(np.array(documents))
-            unknown.update(_texts_at(encoded, np.flatnonzero(encoded.ids == self.vocabulary.unk_id)))
+            _count_texts(encoded, np.flatnonzero(encoded.ids == self.vocabulary.unk_id), unknown)
             for fallback in words.fallbacks:
                 fallbacks.append(num_sentences + fallback.sentence)
                 counts["num_fallbacks"] += fallback.spans
@@ -197,10 +197,14 @@ class ShardBuilder:
         return texts, words
 
 
-def _texts_at(encoded: Encoded, pieces: np.ndarray) -> Iterator[str]:
-    """The texts that some pieces stand for."""
-    for start, end in zip(encoded.starts[pieces].tolist(), encoded.ends[pieces].tolist(), strict=True):
-        yield "".join(map(chr, encoded.codes[start:end].tolist()))
+def _count_texts(encoded: Encoded, pieces: np.ndarray, counts: Counter[str]) -> None:
+    """Count the texts that some pieces stand for; nearly all are one character."""
+    starts, ends = encoded.starts[pieces], encoded.ends[pieces]
+    single = ends == starts + 1
+    for code, count in zip(*map(np.ndarray.tolist, np.unique(encoded.codes[starts[single]], return_counts=True)), strict=True):
+        counts[chr(code)] += count
+    for start, end in zip(starts[~single].tolist(), ends[~single].tolist(), strict=True):
+        counts["".join(map(chr, encoded.codes[start:end].tolist()))] += 1
 
 
 def most_frequent(unknown: Counter[str]) -> list[tuple[str, int]]:

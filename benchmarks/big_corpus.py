@@ -1,0 +1,115 @@
+"""A corpus of a gigabyte, prepared by one and by two workers: speed, the most memory that each process ever had, the same bytes.
+
+    python benchmarks/big_corpus.py [--gb 1] [--workers 1 2]
+
+The text is real and repeated: documents in random order, some of their sentences left out, every number another one. Each preparation is a
+process of its own, with its workers; memory is the high-water mark of the resident set of each (VmHWM in /proc), shared pages included.
+The clock is the wall's.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from texts import Documents, read_texts, recipe, write_vocabulary
+
+from wholeword.core.data.prepare import prepare
+from wholeword.core.files import sha256_of
+
+TARGET = 500  # MB a process
+NUMBER = re.compile(r"[0-9]+")
+
+
+def write_corpus(path: Path, documents: Documents, size: int) -> None:
+    """At least `size` bytes of text."""
+    generator = random.Random(1)
+
+    def another(number: re.Match[str]) -> str:
+        return str(generator.randrange(10 ** len(number[0])))
+
+    with open(path, "wb") as file:
+        while file.tell() < size:
+            generator.shuffle(documents)
+            for document in documents:
+                kept = [sentence for sentence in document if generator.random() < 0.8]
+                if kept:
+                    file.write(NUMBER.sub(another, "\n".join(kept)).encode() + b"\n\n")
+                if file.tell() >= size:
+                    return
+
+
+def processes(parent: int) -> Iterator[int]:
+    """A process and all that descend from it."""
+    yield parent
+    try:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    except FileNotFoundError:
+        return
+    for child in map(int, children):
+        yield from processes(child)
+
+
+def peak(process: int) -> int | None:
+    """Bytes of memory that it had at most; None if it has ended."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return 1024 * int(found[1]) if found else None
+
+
+def measure(folder: Path, workers: int) -> dict[str, str]:
+    """Print one preparation. Returns: the sha256 of every file of the store."""
+    begin = time.perf_counter()
+    child = subprocess.Popen([sys.executable, __file__, "--prepare", str(folder), "--workers", str(workers)])
+    peaks: dict[int, int] = {}
+    while child.poll() is None:
+        for process in list(processes(child.pid)):
+            peaks[process] = peak(process) or peaks.get(process, 0)
+        time.sleep(0.1)
+    seconds = time.perf_counter() - begin
+    if child.returncode:
+        raise SystemExit(f"the preparation ended with {child.returncode}")
+    store = folder / f"made-{workers}" / "run" / "store"
+    counts = json.loads((store / "manifest.json").read_bytes())["counts"]
+    size, characters = (folder / "text.txt").stat().st_size, counts["num_characters"]
+    print(f"{workers} worker(s): {seconds:.1f} s, {size / seconds / 1e6:.1f} MB/s, {characters / seconds / 1e6:.2f} M characters/s")
+    print(f"  {characters:,} characters, {counts['num_tokens']:,} tokens, {counts['num_documents']:,} documents")
+    parent, *others = (f"{value / 1e6:.0f}" for _, value in sorted(peaks.items()))
+    print(f"  most memory, MB: parent {parent}, others {', '.join(others) or 'none'}; target {TARGET}", end="")
+    print(f": {'held' if max(peaks.values()) <= TARGET * 1e6 else 'MISSED'}")
+    return {path.name: sha256_of(path) for path in sorted(store.iterdir())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gb", type=float, default=1.0)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)  # what the processes that are measured do
+    arguments = parser.parse_args()
+    if arguments.prepare:
+        (workers,) = arguments.workers
+        prepare(recipe(arguments.prepare, f"made-{workers}", workers=workers))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        documents = [document for kind, documents in read_texts().items() if kind != "CMRC contexts" for document in documents]
+        write_vocabulary(folder / "vocab.txt", documents)
+        write_corpus(folder / "text.txt", documents, int(arguments.gb * 1e9))
+        print(f"{(folder / 'text.txt').stat().st_size / 1e6:,.0f} MB of text, {os.cpu_count()} cores")
+        stores = [measure(folder, workers) for workers in arguments.workers]
+        same = all(store == stores[0] for store in stores)
+        print(f"sha256 of all {len(stores[0])} files: {'the same' if same else 'DIFFERENT'}")
+        raise SystemExit(not same)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Corpus to token store, one core: ours beside jieba, a fast tokenizer and the alignment of run_chinese_ref.py, in one process.
+
+    python benchmarks/corpus.py [--rounds 3]
+
+Ours is `prepare` with one worker, all of it: files read and hashed, words, pieces, word starts, a store on the disk with its sha256.
+The peer is what users have: `jieba.lcut`, `tokenizers` as `BertTokenizerFast` sets it up (without transformers around it) and, in Python,
+the algorithm of `run_chinese_ref.py` (transformers, examples/research_projects/mlm_wwm; MiniRBT has the same), at the speed of that
+script. It reads the same file and keeps ids and positions in lists: nothing is written, which favours it.
+Both have their dictionaries in memory before the clock starts. The floor is `rjieba.cut` alone, which is inside of ours. CPU times of this
+process; rounds of both sides alternate.
+
+On every line it is checked that words are those of jieba and ids those of `tokenizers`; and for both sides it is counted how many of the
+borders between two Chinese pieces are not where jieba has them.
+"""
+
+import argparse
+import gc
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jieba
+import numpy as np
+import rjieba
+from texts import Documents, read_texts, recipe, write_documents, write_vocabulary
+from tokenizers import Encoding, Tokenizer
+
+from wholeword.core.config import Recipe
+from wholeword.core.data.align import align, find_words
+from wholeword.core.data.corpus import CorpusReader, expand_files, read_documents
+from wholeword.core.data.prepare import prepare
+from wholeword.core.data.store import TokenStore
+from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.plugins.segmenters.jieba import Jieba
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+BATCH = 1 << 16  # characters, as in `prepare`
+
+
+def is_chinese(text: str) -> bool:
+    """The test of BasicTokenizer for every character, written out as in the script, for its speed is part of the peer's."""
+    for character in text:
+        code = ord(character)
+        if not (
+            0x4E00 <= code <= 0x9FFF
+            or 0x3400 <= code <= 0x4DBF
+            or 0x20000 <= code <= 0x2A6DF
+            or 0x2A700 <= code <= 0x2B73F
+            or 0x2B740 <= code <= 0x2B81F
+            or 0x2B820 <= code <= 0x2CEAF
+            or 0xF900 <= code <= 0xFAFF
+            or 0x2F800 <= code <= 0x2FA1F
+        ):
+            return False
+    return True
+
+
+def chinese_ref(pieces: list[str], words: list[str]) -> list[int]:
+    """The positions of pieces that go on a word: from the left, the longest stretch that spells any Chinese word of the line.
+
+    >>> chinese_ref(["我", "喜", "欢", "你"], ["我", "喜欢", "你"])  # the example of its README: 我 喜 ##欢 你
+    [2]
+    """
+    known = list({word for word in words if len(word) > 1 and is_chinese(word)})  # searched as a list in the script
+    longest = max(map(len, known), default=0)
+    marked = pieces.copy()
+    start = 0
+    while known and start < len(marked):
+        step = 1
+        if is_chinese(marked[start]):
+            for length in range(min(longest, len(marked) - start), 1, -1):
+                if "".join(marked[start : start + length]) in known:
+                    for place in range(start + 1, start + length):
+                        marked[place] = "##" + marked[place]
+                    step = length
+                    break
+        start += step
+    return [place for place, piece in enumerate(marked) if piece[:2] == "##" and len(piece) == 3 and is_chinese(piece[2])]
+
+
+class Peer:
+    """Each step on its own, to be timed."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self.tokenizer = tokenizer
+
+    def words(self, lines: list[str]) -> list[list[str]]:
+        return [jieba.lcut(line) for line in lines]
+
+    def encode(self, lines: list[str]) -> list[Encoding]:
+        return self.tokenizer.encode_batch(lines, add_special_tokens=False)
+
+    def align(self, encodings: list[Encoding], words: list[list[str]]) -> list[list[int]]:
+        token = self.tokenizer.id_to_token
+        return [chinese_ref([token(id) for id in encoding.ids], line) for encoding, line in zip(encodings, words, strict=True)]
+
+    def run(self, path: Path) -> Iterator[tuple[list[int], list[int]]]:
+        """Ids and positions of every line, a hundred lines at a time as in the script."""
+        with open(path, encoding="utf-8", newline="\n") as file:
+            lines = [line.strip() for line in file if not line.isspace()]
+        for first in range(0, len(lines), 100):
+            part = lines[first : first + 100]
+            encodings = self.encode(part)
+            for encoding, positions in zip(encodings, self.align(encodings, self.words(part)), strict=True):
+                yield encoding.ids, positions
+
+
+def cpu_seconds(work: Callable[..., Any], *arguments: Any) -> float:
+    begin = time.process_time()
+    work(*arguments)
+    return time.process_time() - begin
+
+
+def batches(lines: list[str]) -> Iterator[list[str]]:
+    batch, size = [], 0
+    for line in lines:
+        batch.append(line)
+        size += len(line)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
+def read(given: Recipe) -> None:
+    """Sentences, and nothing done with them."""
+    for chunk in CorpusReader(expand_files(given.corpus, given.base_folder), given.corpus).chunks():
+        for _ in read_documents(chunk, given.corpus, Counter()):
+            pass
+
+
+def our_shares(lines: list[str], vocabulary: Vocabulary) -> dict[str, float]:
+    """Seconds of the steps, in batches as `prepare` makes them."""
+    seconds = dict.fromkeys(("rjieba", "words beside it", "tokenizer", "alignment"), 0.0)
+    tokenizer, segmenter = WordPieceTokenizer(vocabulary, lowercase=True), Jieba()  # new ones, as they have to learn
+    for batch in batches(lines):
+        text = "\n".join(batch)
+        cut = cpu_seconds(rjieba.cut, text, True)
+        found = cpu_seconds(find_words, segmenter, batch)
+        encoded = cpu_seconds(tokenizer.encode_batch, batch)
+        aligned = cpu_seconds(align, tokenizer.encode_batch(batch), find_words(segmenter, batch)[1].starts, tokenizer)
+        for name, value in zip(seconds, (cut, found - cut, encoded, aligned), strict=True):
+            seconds[name] += value
+    return seconds
+
+
+class Differences(NamedTuple):
+    words: int  # lines with other words than jieba's
+    ids: int  # lines with other ids than those of `tokenizers`
+    borders: int  # between two Chinese pieces
+    ours: int  # of these that are wrong in our store
+    our_lines: int  # with one at least
+    peers: int
+    peers_lines: int
+
+
+def compare(store: TokenStore, lines: list[str], peer: Peer, segmenter: Jieba) -> Differences:
+    """Everything that is in the store, line by line, against jieba and `tokenizers`."""
+    words, encodings = peer.words(lines), peer.encode(lines)
+    counts = np.zeros(len(Differences._fields), np.int64)
+    counts[0] = sum(ours != theirs for ours, theirs in zip(segmenter.segment(lines), words, strict=True))
+    chinese = np.array([is_chinese(piece) and piece != "" for piece in store.vocabulary.pieces])
+    sentences = read_sentences(store)
+    for line, line_words, encoding, positions in zip(lines, words, encodings, peer.align(encodings, words), strict=True):
+        if not encoding.ids:  # not in a store
+            continue
+        stored, starts = next(sentences)
+        ids, offsets = np.array(encoding.ids), np.array(encoding.offsets)
+        if not np.array_equal(stored, ids):
+            counts[1] += 1
+            continue
+        begins = np.zeros(len(line) + 1, bool)
+        begins[np.cumsum([0, *map(len, line_words)])] = True
+        theirs = np.ones(len(ids), bool)
+        theirs[positions] = False
+        inside = chinese[ids[1:]] & chinese[ids[:-1]] & (offsets[1:, 0] == offsets[:-1, 1])
+        right = begins[offsets[1:, 0]]
+        ours_wrong, theirs_wrong = ((given[1:] != right)[inside].sum() for given in (starts, theirs))
+        counts[2:] += (inside.sum(), ours_wrong, ours_wrong > 0, theirs_wrong, theirs_wrong > 0)
+    assert next(sentences, None) is None, "the store has more sentences than the text has lines"
+    return Differences(*counts.tolist())
+
+
+def read_sentences(store: TokenStore) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Ids and word starts of every sentence of a store."""
+    for shard in store.shards:
+        starts = np.unpackbits(shard.word_start_bits, count=shard.num_tokens, bitorder="little").astype(bool)
+        borders = shard.sentence_ends[:-1].astype(np.int64)
+        yield from zip(np.split(shard.ids, borders), np.split(starts, borders), strict=True)
+
+
+def measure(kind: str, documents: Documents, folder: Path, rounds: int) -> None:
+    """Print one kind of text."""
+    write_documents(folder / "text.txt", documents)
+    given = recipe(folder, "made")
+    lines = [sentence for document in documents for sentence in document]
+    characters = sum(map(len, lines))
+    tokenizer, segmenter = WordPieceTokenizer(Vocabulary.read(folder / "vocab.txt"), lowercase=True), Jieba()
+    peer = Peer(tokenizer.reference)
+
+    differences = compare(TokenStore(prepare(given)), lines, peer, segmenter)
+    times = []
+    for _ in range(rounds):
+        shutil.rmtree(folder / "made")
+        times.append((cpu_seconds(prepare, given), cpu_seconds(list, peer.run(folder / "text.txt"))))
+    ours, theirs = np.median(times, axis=0)
+    parts = [{"reading": cpu_seconds(read, given)} | our_shares(lines, tokenizer.vocabulary) for _ in range(rounds)]
+    shares = {name: float(np.median([part[name] for part in parts])) for name in parts[0]}
+    shares["writing and the rest"] = ours - sum(shares.values())
+    words, encodings = peer.words(lines), peer.encode(lines)
+    steps = {
+        "jieba": cpu_seconds(peer.words, lines),
+        "tokenizer": cpu_seconds(peer.encode, lines),
+        "alignment": cpu_seconds(peer.align, encodings, words),
+    }
+    print(f"{kind}: {len(lines):,} lines, {characters:,} characters")
+    for who, seconds, parts in (("ours", ours, shares), ("the peer", theirs, steps)):
+        split = ", ".join(f"{name} {part / seconds:.0%}" for name, part in parts.items())
+        print(f"  {who:9} {characters / seconds / 1e6:6.3f} M characters/s   ({split})")
+    print(f"  {theirs / ours:.1f} x the peer; rjieba alone would be {theirs / shares['rjieba']:.1f} x")
+    print(f"  lines that differ: {differences.words} in words from jieba, {differences.ids} in ids from tokenizers")
+    for who, wrong, hit in (("ours", differences.ours, differences.our_lines), ("the peer", differences.peers, differences.peers_lines)):
+        share, lines_hit = wrong / differences.borders, hit / len(lines)
+        print(f"  wrong borders, {who:9} {wrong:6,} of {differences.borders:,} ({share:.2%}), in {lines_hit:.1%} of lines")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    jieba.setLogLevel(60)
+    texts = read_texts()
+    everything = [document for kind, documents in texts.items() if kind != "CMRC contexts" for document in documents]
+    gc.freeze()  # else the collector would look through all this text again and again, in the rounds of both
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_vocabulary(folder / "vocab.txt", everything)
+        for kind, documents in (texts | {"together": everything}).items():
+            measure(kind, documents, folder, rounds)
+            shutil.rmtree(folder / "made")
+
+
+if __name__ == "__main__":
+    main()
