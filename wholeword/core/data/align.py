@@ -74,7 +74,7 @@ def find_words(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence
     if word_starts is None or hasattr(segmenter, "split"):
         texts, words = segment(segmenter, sentences)
         return texts, mark_words(texts, words)
-    text = "".join(f"{sentence}\n" for sentence in sentences)
+    text = "\n".join([*sentences, ""])
     with _explaining():
         starts = np.asarray(word_starts(text))
     if starts.shape != (len(text),) or starts.dtype != bool:
