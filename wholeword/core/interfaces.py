@@ -4,7 +4,7 @@ A plugin registers `name -> "module:object"` (see `hookspecs.py`). The object is
 names it: its annotated keyword-only signature is the schema of its section in the recipe.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -148,8 +148,16 @@ class Backend(Protocol):
         optimizer: Optimizer,
         next_sentence: bool,
         clip_norm: float,
+        trainable: Collection[str] | None = None,
     ) -> Trainer:
-        """`config` holds the keys of `bert_config.json`; `weights` are complete for it."""
+        """Put a model on the device.
+
+        Args:
+            config: the keys of `bert_config.json`.
+            weights: complete for it.
+            trainable: names of the tensors to train, all by default; the others stay as they are, to the bit, and have no slots. Given
+                only if a recipe says `model.freeze`.
+        """
         ...
 
 

@@ -115,6 +115,7 @@ class Run:
     def go(self) -> None:
         recipe = self.recipe
         place, config, weights, optimizer_state, origin = self._start()
+        frozen = {"trainable": [name for name in weights if not name.startswith("bert/")]} if recipe.model.freeze else {}
         with registry.explaining("backend", recipe.backend.name):
             trainer: Trainer = registry.create("backend", recipe.backend.name, **recipe.backend.settings).start(
                 config=config,
@@ -122,6 +123,7 @@ class Run:
                 optimizer=registry.create("optimizer", recipe.optimizer.name, **recipe.optimizer.settings),
                 next_sentence=self.next_sentence,
                 clip_norm=recipe.clip_norm,
+                **frozen,
             )
         if optimizer_state is not None:
             trainer.load(weights, optimizer_state)

@@ -94,6 +94,11 @@ def layers_match_the_model(model: models.ModelSection) -> Findings:
         yield path, f"{len(model.layers)} layers to take for a model of {num_hidden_layers}; expected one number for each of its layers"
 
 
+def frozen_weights_are_trained(model: models.ModelSection) -> Findings:
+    if model.freeze is not None and model.init_folder is None:
+        yield ("model", "freeze"), f"{model.freeze} of a random model, which would stay random; expected init: a folder beside it"
+
+
 def next_sentence_has_two_segments(examples: models.ExamplesSection, model: models.ModelSection) -> Findings:
     if examples.name in models.PAIRS and model.type_vocab_size == 1:
         yield ("model", "type_vocab_size"), f"1, but {examples.name} have two segments; expected 2, or examples: full-sentences"
@@ -176,6 +181,7 @@ PROBLEMS: tuple[Callable[..., Findings], ...] = (
     rows_fit_the_positions,
     model_has_a_shape,
     layers_match_the_model,
+    frozen_weights_are_trained,
     next_sentence_has_two_segments,
     compatibility_is_all_or_nothing,
     corpus_settings_fit_the_format,
@@ -199,7 +205,7 @@ def lamb_has_a_large_batch(optimizer: models.PluginSection, phases: list[models.
 
 def trained_weights_have_a_low_rate(model: models.ModelSection, phases: list[models.Phase]) -> Findings:
     for number, phase in enumerate(phases):
-        if model.init_folder is not None and phase.peak_lr >= HIGH_LR:
+        if model.init_folder is not None and model.freeze is None and phase.peak_lr >= HIGH_LR:
             message = f"{phase.peak_lr:g} destroys the weights of {model.init_folder!r}; released models go on at about 1e-5"
             yield ("phases", number, "peak_lr"), message
 

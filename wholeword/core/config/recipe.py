@@ -134,6 +134,9 @@ class ModelSection(Section):
         description="tiny 2x128 (layers x width), mini 4x256, small 4x512, rbt3/4/6 3/4/6x768, rbtl3 3x1024, base 12x768, large 24x1024",
     )
     init: InitSection = Field(default_factory=InitSection, description="random, a model's folder, or {from: folder, layers: [0, 1, 2]}")
+    freeze: Literal["encoder"] | None = Field(
+        default=None, description="encoder: embeddings, layers and pooler stay as they are, and the heads alone are trained"
+    )
     hidden_size: Count | None = Field(default=None, description="width")
     num_hidden_layers: Count | None = Field(default=None, description="layers")
     num_attention_heads: Count | None = Field(default=None, description="attention heads of a layer; hidden_size is a multiple of it")
@@ -159,7 +162,7 @@ class ModelSection(Section):
 
     def sizes(self) -> dict[str, Any]:
         """What the recipe says about the model's shape, for `wholeword.core.model.model_config`."""
-        return self.model_dump(exclude={"init"}, exclude_none=True)
+        return self.model_dump(exclude={"init", "freeze"}, exclude_none=True)
 
 
 class Phase(Section):

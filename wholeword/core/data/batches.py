@@ -21,6 +21,7 @@ from wholeword.core.data.masking import group_lengths_at
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import PluginError, UserError
 from wholeword.core.interfaces import MaskingStrategy
+from wholeword.core.memory import keep_freed_memory
 
 Batch = dict[str, np.ndarray]
 
@@ -91,6 +92,7 @@ class BatchSource:
             fallback=fallback,
             word_lengths=word_lengths,
         )
+        keep_freed_memory()
         self._lock = threading.Lock()
         self._examples: list[Examples] = []
         self._blocks: dict[tuple[int, int], np.ndarray] = {}

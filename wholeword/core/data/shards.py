@@ -32,6 +32,7 @@ from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.data.word_cache import WordCache
 from wholeword.core.errors import PluginError, WholewordError
 from wholeword.core.files import atomic_write, sha256_of, to_json
+from wholeword.core.memory import keep_freed_memory
 from wholeword.core.registry import registry
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class ShardBuilder:
 
     def __init__(self, task: Task, report: Report, stopped: Callable[[], bool]):
         self.task, self.report, self.stopped = task, report, stopped
+        keep_freed_memory()
         self.cleaners = make_cleaners(task.cleaning)
         self.segmenter = registry.create("segmenter", task.segmenter, **task.settings)
         self.vocabulary = Vocabulary.read(task.folder / "store" / VOCABULARY)

@@ -1,0 +1,132 @@
+"""Are a model's heads trained, or are they as some library initialised them? Read off the weights alone.
+
+A step of an optimizer moves every bias and LayerNorm of a head off its first values, which all libraries choose alike: biases 0, LayerNorms
+1 and 0. Kernels support it: Google's code draws them from a normal cut at two deviations, transformers and paddlenlp from one without a
+cut, PyTorch's own layers (their biases too) evenly within 1/sqrt(size_in). Source: google-research/bert `modeling.py`.
+"""
+
+from collections.abc import Mapping
+from math import sqrt
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from wholeword.core.interfaces import ModelFiles
+
+State = Literal["trained", "untouched", "missing", "unclear"]
+CUT_DEVIATION = 0.8796  # of a standard normal cut at two deviations
+EVEN = "an even distribution, as PyTorch's own layers draw it"
+
+
+class Part(NamedTuple):
+    kernel: str
+    vectors: dict[str, float]  # name: first value
+    axis_in: int = 0  # of the kernel
+
+
+# Part of a model for pre-training: its tensors
+PARTS = {
+    "MLM head": Part(
+        "cls/predictions/transform/dense/kernel",
+        {
+            "cls/predictions/transform/dense/bias": 0.0,
+            "cls/predictions/transform/LayerNorm/gamma": 1.0,
+            "cls/predictions/transform/LayerNorm/beta": 0.0,
+            "cls/predictions/output_bias": 0.0,
+        },
+    ),
+    "NSP head": Part("cls/seq_relationship/output_weights", {"cls/seq_relationship/output_bias": 0.0}, axis_in=1),
+    "pooler": Part("bert/pooler/dense/kernel", {"bert/pooler/dense/bias": 0.0}),
+}
+
+
+class Finding(NamedTuple):
+    state: State
+    why: str  # one sentence
+
+
+class Heads(NamedTuple):
+    mlm: Finding
+    nsp: Finding
+    pooler: Finding
+
+    def named(self) -> dict[str, Finding]:
+        return dict(zip(PARTS, self, strict=True))
+
+    def lines(self) -> list[str]:
+        """The findings for people."""
+        return [f"{name}: {state}: {why}" for name, (state, why) in self.named().items()]
+
+    def plain(self) -> dict[str, dict[str, str]]:
+        """The findings for JSON."""
+        return {name: finding._asdict() for name, finding in self.named().items()}
+
+
+def inspect(weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> Heads:
+    """What the weights say of the heads.
+
+    Args:
+        weights: by canonical name; what is missing is found missing.
+        config: the keys of `bert_config.json`; `initializer_range` is what kernels are compared with.
+    """
+    return Heads(*(_finding(part, weights, config["initializer_range"]) for part in PARTS.values()))
+
+
+def inspect_model(model: "ModelFiles") -> Heads:
+    """The same of a model that was read and completed: `provenance["missing"]` names the parts that its files did not have."""
+    absent = {name for part in model.provenance.get("missing", ()) for name in (PARTS[part].kernel, *PARTS[part].vectors)}
+    return inspect({name: array for name, array in model.weights.items() if name not in absent}, model.config)
+
+
+def _finding(part: Part, weights: Mapping[str, np.ndarray], deviation: float) -> Finding:
+    expected = [part.kernel, *part.vectors]
+    if absent := [name for name in expected if name not in weights]:
+        if len(absent) == len(expected):
+            return Finding("missing", f"none of its {len(expected)} tensors is there")
+        return Finding("unclear", f"{len(absent)} of its {len(expected)} tensors are not there, {absent[0]} first")
+    if odd := [name for name in expected if not np.isfinite(weights[name]).all()]:
+        return Finding("unclear", f"{odd[0]} holds values that are no numbers")
+
+    kernel = weights[part.kernel].astype(np.float64)
+    bound = 1 / sqrt(kernel.shape[part.axis_in])
+    initialiser = _initialiser(kernel, deviation, bound)
+    untouched = [name for name, first in part.vectors.items() if (weights[name] == first).all()]
+    moved = [name for name in part.vectors if name not in untouched]
+    spread = f"the weights have deviation {kernel.std():.4f} and reach {np.abs(kernel).max():.4f}"
+    exactly = " and ".join(f"{_short(name)} {part.vectors[name]:g}" for name in untouched)
+    if not moved:
+        if initialiser:
+            return Finding("untouched", f"{exactly} exactly, and {spread}: {initialiser}")
+        if any("LayerNorm" in name for name in untouched):  # no step leaves a gamma of exactly 1, whatever the kernel was drawn from
+            return Finding("untouched", f"{exactly} exactly, though {spread}, which no library's first values do")
+        return Finding("unclear", f"{exactly} exactly, as never trained, but {spread}, which no library's first values do")
+    if initialiser == EVEN and all("LayerNorm" not in name and np.abs(weights[name]).max() <= bound * 1.001 for name in moved):
+        return Finding("untouched", f"{spread}: {EVEN}, within {bound:.4f}, the biases too")
+    if untouched:
+        return Finding("unclear", f"{', '.join(map(_short, moved))} moved off their first values, but {exactly} exactly, as never trained")
+    values = sum(weights[name].size for name in moved)
+    away = sum(int(np.count_nonzero(weights[name] != part.vectors[name])) for name in moved)
+    moves = ", ".join(f"{_short(name)} by {np.abs(weights[name] - part.vectors[name]).max():.2g}" for name in moved)
+    return Finding("trained", f"{away:,} of {values:,} values moved off their first ones (at most {moves}), and {spread}")
+
+
+def _initialiser(kernel: np.ndarray, deviation: float, bound: float) -> str | None:
+    """Which library's first values these look like; None for no library's."""
+    found, largest = kernel.std(), np.abs(kernel).max()
+    tolerance = 5 / sqrt(2 * kernel.size)  # five deviations of the deviation of so many draws
+
+    def is_like(expected: float) -> bool:
+        return bool(abs(found / expected - 1) < tolerance)
+
+    if largest <= 2 * deviation * 1.001 and is_like(CUT_DEVIATION * deviation):  # a thousandth more for 16-bit files
+        return f"a normal of {deviation:g} cut at two deviations, as Google's code draws it"
+    if largest <= bound * 1.001 and is_like(bound / sqrt(3)):
+        return EVEN
+    if is_like(deviation) and largest < 7 * deviation:
+        return f"a normal of {deviation:g} without a cut, as transformers and paddlenlp draw it"
+    return None
+
+
+def _short(name: str) -> str:
+    return "/".join(name.split("/")[2:]).replace("dense/", "")

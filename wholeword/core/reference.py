@@ -1,0 +1,80 @@
+"""The forward pass of BERT in NumPy and float64: what every framework's answer is held to.
+
+Source: google-research/bert `modeling.py` and `run_pretraining.py`. The activation is that of the configuration, in the MLM head too.
+"""
+
+# B batch, L length, D hidden, N heads, H head size
+
+from collections.abc import Callable, Mapping
+from math import erf, pi, sqrt
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def gelu(x: Array) -> Array:
+    return 0.5 * x * (1 + np.vectorize(erf, otypes=[np.float64])(x / sqrt(2)))
+
+
+def gelu_tanh(x: Array) -> Array:
+    return 0.5 * x * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"gelu": gelu, "gelu_tanh": gelu_tanh, "gelu_new": gelu_tanh}
+
+
+def forward(weights: Mapping[str, Array], config: Mapping[str, Any], features: Mapping[str, Array]) -> dict[str, Array]:
+    """All that a model for pre-training computes, without dropout.
+
+    Args:
+        weights: by canonical name, complete.
+        features: `input_ids`, `input_mask`, `segment_ids`, integers [B, L].
+    Returns: float64 `hidden_states` [1 + layers, B, L, D], `pooler_output` [B, D], `mlm_logits` [B, L, vocab_size], `nsp_logits` [B, 2].
+    """
+    ids_BL, mask_BL = features["input_ids"], features["input_mask"] > 0
+    B, L = ids_BL.shape
+    activation = ACTIVATIONS[config["hidden_act"]]
+    epsilon = config.get("layer_norm_eps", 1e-12)
+
+    def tensor(name: str) -> Array:
+        return weights[name].astype(np.float64)
+
+    def dense(x: Array, name: str) -> Array:
+        return x @ tensor(f"{name}/kernel") + tensor(f"{name}/bias")
+
+    def layer_norm(x: Array, name: str) -> Array:
+        centred = x - x.mean(-1, keepdims=True)
+        normal = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + epsilon)
+        return normal * tensor(f"{name}/gamma") + tensor(f"{name}/beta")
+
+    def heads(x_BLD: Array) -> Array:
+        return x_BLD.reshape(B, L, config["num_attention_heads"], -1).transpose(0, 2, 1, 3)
+
+    words_VD = tensor("bert/embeddings/word_embeddings")
+    x_BLD = words_VD[ids_BL] + tensor("bert/embeddings/token_type_embeddings")[features["segment_ids"]]
+    x_BLD = layer_norm(x_BLD + tensor("bert/embeddings/position_embeddings")[:L], "bert/embeddings/LayerNorm")
+    hidden_states = [x_BLD]
+    for number in range(config["num_hidden_layers"]):
+        layer = f"bert/encoder/layer_{number}"
+        query_BNLH, key_BNLH, value_BNLH = (heads(dense(x_BLD, f"{layer}/attention/self/{name}")) for name in ("query", "key", "value"))
+        scores_BNLL = query_BNLH @ key_BNLH.transpose(0, 1, 3, 2) / sqrt(query_BNLH.shape[-1])
+        scores_BNLL = np.where(mask_BL[:, None, None], scores_BNLL, -np.inf)
+        shares_BNLL = np.exp(scores_BNLL - scores_BNLL.max(-1, keepdims=True))
+        shares_BNLL /= shares_BNLL.sum(-1, keepdims=True)
+        context_BLD = (shares_BNLL @ value_BNLH).transpose(0, 2, 1, 3).reshape(x_BLD.shape)
+        attended_BLD = dense(context_BLD, f"{layer}/attention/output/dense")
+        x_BLD = layer_norm(x_BLD + attended_BLD, f"{layer}/attention/output/LayerNorm")
+        wide = activation(dense(x_BLD, f"{layer}/intermediate/dense"))
+        x_BLD = layer_norm(x_BLD + dense(wide, f"{layer}/output/dense"), f"{layer}/output/LayerNorm")
+        hidden_states.append(x_BLD)
+    pooled_BD = np.tanh(dense(x_BLD[:, 0], "bert/pooler/dense"))
+    transformed = activation(dense(x_BLD, "cls/predictions/transform/dense"))
+    transformed = layer_norm(transformed, "cls/predictions/transform/LayerNorm")
+    return {
+        "hidden_states": np.stack(hidden_states),
+        "pooler_output": pooled_BD,
+        "mlm_logits": transformed @ words_VD.T + tensor("cls/predictions/output_bias"),
+        "nsp_logits": pooled_BD @ tensor("cls/seq_relationship/output_weights").T + tensor("cls/seq_relationship/output_bias"),
+    }
