@@ -147,6 +147,15 @@ def test_a_store_of_another_recipe_is_refused_and_kept(built, override, message)
     assert hashes(built / "run/store") == before
 
 
+def test_a_mistake_that_nothing_was_built_with_is_forgotten(tmp_path):
+    write_corpus(tmp_path, 0.1)
+    (tmp_path / "words.dict").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"words\.dict"):
+        prepare(recipe_in(tmp_path, "segmenter={name: jieba, user_dictionary: words.dict}"))
+    assert (tmp_path / "run" / "store.partial").exists()
+    assert prepare(recipe_in(tmp_path)) == tmp_path / "run" / "store"
+
+
 def test_a_changed_corpus_is_told(tmp_path):
     write_corpus(tmp_path, 0.1)
     prepare(recipe_in(tmp_path))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import jieba
@@ -17,7 +18,7 @@ from wholeword.core.data.align import pieces_of
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary
-from wholeword.core.errors import NetworkError, UserError
+from wholeword.core.errors import NetworkError, PluginError, UserError
 from wholeword.core.files import read_manifest
 from wholeword.core.registry import registry
 from wholeword.core.testing import SENTENCES, check_segmenter
@@ -31,6 +32,11 @@ HOSTILE = [
     *("行尾的回车\r", "\u2028分行符\x85", "\u200b开头\x00控制\x01字符\x7f", "增长了3.14%", "他说: 3.14 ", "价格是2019", "２０１９年１２月"),
     *("New York 和 deep learning", "龘龖㐂", "\ufffd坏\ufffd字", "[UNK]", "[CLS]你好[SEP]", "\u0301开头组合a\u0301b", "İstanbul ﬁne café"),
 ]
+
+
+def real_lines() -> list[str]:
+    raw = Path(os.environ["WHOLEWORD_DATA"], "raw")
+    return [line for path in sorted(raw.glob("*/[!S]*.txt")) for line in path.read_text(encoding="utf-8").split("\n")[::60]]
 
 
 @pytest.mark.parametrize("name", ["jieba", "characters", "presegmented"])
@@ -53,8 +59,7 @@ def test_words_are_jiebas_for_any_mixture(text):
 
 @pytest.mark.skipif("WHOLEWORD_DATA" not in os.environ, reason="WHOLEWORD_DATA is unset: no real text")
 def test_words_are_jiebas_in_real_text():
-    raw = Path(os.environ["WHOLEWORD_DATA"], "raw")
-    lines = [line for path in sorted(raw.glob("*/[!S]*.txt")) for line in path.read_text(encoding="utf-8").split("\n")[::60]]
+    lines = real_lines()
     assert registry.create("segmenter", "jieba").segment(lines) == [jieba.lcut(line) for line in lines]
 
 
@@ -104,7 +109,7 @@ def test_ltp_keeps_its_contract(legacy_model):
 
 
 def test_words_are_ltps_and_the_blanks_it_drops_are_given_back(legacy_model, ltps_own):
-    texts = [*TEXT, *SENTENCES, *HOSTILE, "，".join(TEXT)]
+    texts = [*TEXT, *SENTENCES, *HOSTILE, "，".join(TEXT), *(real_lines() if "WHOLEWORD_DATA" in os.environ else [])]
     for text, words in zip(texts, registry.create("segmenter", "ltp", model=str(legacy_model)).segment(texts), strict=True):
         dropped = text[: len(text) - len(text.lstrip())]
         assert words == [*([dropped] if dropped else []), *ltps_own(text)]
@@ -175,6 +180,14 @@ def test_a_folder_that_is_no_ltp_model_is_told_in_a_line(legacy_model, tmp_path,
     if weights is not None:
         (tmp_path / "cws.bin").write_bytes((legacy_model / "cws_model.bin").read_bytes()[weights])
     with pytest.raises(UserError, match=f"^segmenter.model: .* is no LTP model: {told}[^\n]*$"):
+        registry.create("segmenter", "ltp", model=str(tmp_path))
+
+
+@pytest.mark.skipif(find_spec("ltp") is not None, reason="ltp is installed")
+def test_what_a_neural_ltp_model_needs_is_told(tmp_path):
+    pytest.importorskip("ltp_extension", reason="ltp_extension is not installed")
+    (tmp_path / "config.json").write_text('{"nerual": true}')
+    with pytest.raises(PluginError, match=r"^segmenter 'ltp' needs 'ltp': pip install \"wholeword\[ltp\]\"$"):
         registry.create("segmenter", "ltp", model=str(tmp_path))
 
 

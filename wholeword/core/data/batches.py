@@ -269,13 +269,13 @@ def make_batch(
     lengths, starts = examples.lengths[numbers], examples.starts[numbers]
     places = np.arange(max_seq_length, dtype=np.int32)
     middle = lengths[:, 0] + 1  # place of the first [SEP]
-    pieces, word_starts = store.spans(starts[:, 0], lengths[:, 0]).rows(1, max_seq_length)
+    pieces, word_starts = store.rows(starts[:, 0], lengths[:, 0], np.ones_like(middle), max_seq_length)
     candidates = places < middle[:, None]
     if lengths[:, 1].any():
         last = middle + lengths[:, 1] + (lengths[:, 1] > 0)  # place of the last [SEP]
         input_mask, first = places <= last[:, None], candidates
         second = input_mask & (places > middle[:, None])
-        more, more_starts = store.spans(starts[:, 1], lengths[:, 1]).rows(middle + 1, max_seq_length)
+        more, more_starts = store.rows(starts[:, 1], lengths[:, 1], middle + 1, max_seq_length)
         pieces, word_starts = np.where(first, pieces, more), np.where(first, word_starts, more_starts)
         candidates = first | (second & (places < last[:, None]))
         rows = np.flatnonzero(lengths[:, 1])

@@ -30,6 +30,7 @@ from wholeword.core.data.tokenizer import train_vocabulary
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
+from wholeword.core.locations import read_vocabulary
 from wholeword.core.registry import registry
 from wholeword.core.settings import described, found_settings
 
@@ -106,7 +107,7 @@ def _described_cleaner(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _given_vocabulary(recipe: "Recipe") -> Vocabulary:
-    return Vocabulary.read(recipe.base_folder / str(recipe.tokenizer.vocab))
+    return read_vocabulary(str(recipe.tokenizer.vocab), recipe.base_folder)
 
 
 def _reuse(final: Path, inputs: dict[str, Any]) -> None:
@@ -130,8 +131,12 @@ def _remove_leftover(partial: Path, inputs: dict[str, Any]) -> None:
 def _begin(partial: Path, inputs: dict[str, Any]) -> None:
     """Make the folder ready, or find that it holds the beginning of this very store."""
     record = partial / "inputs.json"
-    if record.exists():
-        _refuse_changes(partial, json.loads(record.read_bytes()), inputs)
+    before = json.loads(record.read_bytes()) if record.exists() else None
+    if before is not None and before != inputs and not any(partial.glob("receipts/*")):  # nothing is built of what may be a mistake
+        (partial / "vocabulary.json").unlink(missing_ok=True)
+        atomic_write(record, to_json(inputs))
+    elif before is not None:
+        _refuse_changes(partial, before, inputs)
     elif any(not path.name.endswith(PARTIAL) for path in partial.iterdir()):
         raise UserError(f"{partial}: holds something else, and unfinished stores are kept there; set 'store' to another folder")
     else:

@@ -30,6 +30,7 @@ from wholeword.core.files import atomic_directory, check_manifest, read_manifest
 FORMAT = {"name": "wholeword token store", "version": 2}
 VOCABULARY = "vocab.txt"
 ALIGNMENT = 8  # bytes
+FEW_SHARDS = 6  # so many are quicker looked at one by one than copied span by span
 COUNTS = ("num_tokens", "num_sentences", "num_documents", "num_fallback_sentences")
 
 
@@ -59,13 +60,8 @@ class Spans(NamedTuple):
     id_places: np.ndarray  # int64 [num_spans], where a span begins among the ids,
     bit_places: np.ndarray  # int64 [num_spans], and among the bits
 
-    def rows(self, before: np.ndarray | int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """One row a span, which begins in column `before`; what stands around it is anything.
-
-        Args:
-            before: integers [num_spans].
-        Returns: ids uint16 or uint32 [num_spans, length], word_starts bool [num_spans, length].
-        """
+    def rows(self, before: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `TokenStore.rows`."""
         ids = windows(self.ids, self.id_places - before, length)
         first_bits = self.bit_places - before
         bits = np.unpackbits(windows(self.word_start_bits, first_bits >> 3, (length + 14) >> 3), axis=1, bitorder="little")
@@ -137,26 +133,46 @@ class TokenStore:
     def _shard_of(self, unit: int, number: int) -> Shard:
         return self.shards[int(np.searchsorted(self._offsets[unit], number, side="right")) - 1]
 
-    def spans(self, starts: np.ndarray, lengths: np.ndarray) -> Spans:
-        """Where the tokens of some spans can be read: in place if one shard has them all, and else in a copy.
+    def rows(self, starts: np.ndarray, lengths: np.ndarray, before: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """One row a span, which begins in column `before`; what stands around it is anything.
 
         Args:
             starts: int64 [num_spans], numbers of tokens in the whole store.
             lengths: integers [num_spans]; no span crosses a shard.
+            before: integers [num_spans].
+        Returns: ids uint16 or uint32 [num_spans, length], word_starts bool [num_spans, length].
         """
         numbers = np.searchsorted(self._offsets[0], starts, side="right") - 1
-        if len(numbers) and (numbers == numbers[0]).all():
-            shard = self.shards[numbers[0]]
-            places = starts - shard.token_offset
-            return Spans(shard.ids, shard.word_start_bits, places, places)
-        firsts = starts - self._offsets[0][numbers]
-        bytes_, ends = firsts >> 3, firsts + lengths
-        spans = list(zip(numbers.tolist(), firsts.tolist(), ends.tolist(), bytes_.tolist(), ((ends + 7) >> 3).tolist(), strict=True))
+        places = starts - self._offsets[0][numbers]
+        shards = np.unique(numbers).tolist()
+        if len(shards) == 1:
+            return self._rows_of(shards[0], places, before, length)
+        if len(shards) > FEW_SHARDS:
+            return self._copied(numbers, places, lengths).rows(before, length)
+        ids, word_starts = np.empty((len(starts), length), id_dtype(self.vocabulary)), np.empty((len(starts), length), bool)
+        for shard in shards:
+            spans = np.flatnonzero(numbers == shard)
+            ids[spans], word_starts[spans] = self._rows_of(shard, places[spans], before[spans], length)
+        return ids, word_starts
+
+    def _rows_of(self, number: int, places: np.ndarray, before: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        shard = self.shards[number]
+        return Spans(shard.ids, shard.word_start_bits, places, places).rows(before, length)
+
+    def _copied(self, numbers: np.ndarray, places: np.ndarray, lengths: np.ndarray) -> Spans:
+        """Spans of many shards, one behind the other in memory.
+
+        Args:
+            numbers, places: int64 [num_spans], the shard of each, and where it begins there.
+        """
+        first_bytes, ends = places >> 3, places + lengths
+        columns = numbers, places, ends, first_bytes, (ends + 7) >> 3
+        spans = list(zip(*map(np.ndarray.tolist, columns), strict=True))
         shards = self.shards
-        ids = [np.zeros(0, id_dtype(self.vocabulary)), *(shards[shard].ids[first:end] for shard, first, end, _, _ in spans)]
-        bits = [np.zeros(0, np.uint8), *(shards[shard].word_start_bits[first:end] for shard, _, _, first, end in spans)]
-        sizes = np.fromiter(map(len, bits[1:]), np.int64, len(spans))
-        return Spans(np.concatenate(ids), np.concatenate(bits), np.cumsum(lengths) - lengths, 8 * (np.cumsum(sizes) - sizes) + (firsts & 7))
+        ids = np.concatenate([shards[shard].ids[first:end] for shard, first, end, _, _ in spans])
+        bits = np.concatenate([shards[shard].word_start_bits[first:end] for shard, _, _, first, end in spans])
+        sizes = columns[4] - first_bytes
+        return Spans(ids, bits, np.cumsum(lengths) - lengths, 8 * (np.cumsum(sizes) - sizes) + (places & 7))
 
     def gather(self, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The tokens of spans, one span after the other.
@@ -167,7 +183,10 @@ class TokenStore:
         Returns: ids int32 [sum of lengths], word_starts bool [sum of lengths].
         """
         starts, lengths = np.asarray(starts, np.int64), np.asarray(lengths, np.int64)
-        spans, steps = self.spans(starts, lengths), ragged_range(lengths)
+        if not len(starts):
+            return np.zeros(0, np.int32), np.zeros(0, bool)
+        numbers = np.searchsorted(self._offsets[0], starts, side="right") - 1
+        spans, steps = self._copied(numbers, starts - self._offsets[0][numbers], lengths), ragged_range(lengths)
         bits = np.repeat(spans.bit_places, lengths) + steps
         word_starts = (spans.word_start_bits[bits >> 3] >> (bits & 7).astype(np.uint8)) & 1
         return spans.ids[np.repeat(spans.id_places, lengths) + steps].astype(np.int32), word_starts.view(bool)
