@@ -1,84 +1,166 @@
 """One reversible table of tensor names: what Google's checkpoints call a tensor, and what every other framework calls it.
 
-Canonical names and layouts are Google's (google-research/bert `modeling.py`). A framework is a column of the table; dense kernels are
-[in, out] in some and [out, in] in others, everything else has one layout. Tied tensors (the MLM decoder is the word embeddings) stand once.
+Canonical names and layouts are Google's (google-research/bert `modeling.py`). A framework is a column of the tables; where its arrays
+are laid out differently, LAYOUTS says so. A name is a part's prefix, a module and a parameter. Tied tensors (the MLM decoder is the word
+embeddings) stand once; what a framework may have twice is in TIED.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from wholeword.core.errors import UserError
 
-class Row(NamedTuple):
-    """One tensor, or with `{layer}` one a layer."""
+# "-" is nothing: no prefix, or no such tensor
+MODULES = """
+kind        canonical                    transformers                 paddlenlp                     keras_hub
+part        bert/embeddings/             bert.embeddings.             bert.embeddings.              -
+embedding   word_embeddings              word_embeddings              word_embeddings               token_embedding
+embedding   position_embeddings          position_embeddings          position_embeddings           position_embedding
+embedding   token_type_embeddings        token_type_embeddings        token_type_embeddings         segment_embedding
+layer_norm  LayerNorm                    LayerNorm                    layer_norm                    embeddings_layer_norm
+part        bert/encoder/layer_{layer}/  bert.encoder.layer.{layer}.  bert.encoder.layers.{layer}.  transformer_layer_{layer}/
+dense       attention/self/query         attention.self.query         self_attn.q_proj              self_attention_layer/query
+dense       attention/self/key           attention.self.key           self_attn.k_proj              self_attention_layer/key
+dense       attention/self/value         attention.self.value         self_attn.v_proj              self_attention_layer/value
+dense       attention/output/dense       attention.output.dense       self_attn.out_proj            self_attention_layer/attention_output
+layer_norm  attention/output/LayerNorm   attention.output.LayerNorm   norm1                         self_attention_layer_norm
+dense       intermediate/dense           intermediate.dense           linear1                       feedforward_intermediate_dense
+dense       output/dense                 output.dense                 linear2                       feedforward_output_dense
+layer_norm  output/LayerNorm             output.LayerNorm             norm2                         feedforward_layer_norm
+part        bert/pooler/                 bert.pooler.                 bert.pooler.                  -
+dense       dense                        dense                        dense                         pooled_dense
+part        cls/predictions/             cls.predictions.             cls.predictions.              mlm_head/
+dense       transform/dense              transform.dense              transform                     intermediate_dense
+layer_norm  transform/LayerNorm          transform.LayerNorm          layer_norm                    intermediate_layer_norm
+whole       output_bias                  bias                         decoder_bias                  output_bias
+part        cls/                         cls.                         cls.                          -
+classifier  seq_relationship             seq_relationship             seq_relationship              -
+"""
+PARAMETERS = """
+kind        canonical        transformers  paddlenlp  keras_hub
+embedding   -                .weight       .weight    /embeddings
+dense       /kernel          .weight       .weight    /kernel
+dense       /bias            .bias         .bias      /bias
+layer_norm  /gamma           .weight       .weight    /gamma
+layer_norm  /beta            .bias         .bias      /beta
+classifier  /output_weights  .weight       .weight    -
+classifier  /output_bias     .bias         .bias      -
+whole       -                -             -          -
+"""
 
-    canonical: str
-    transformers: str
+
+class Layout(NamedTuple):
+    """How an array is laid out elsewhere."""
+
+    there: Callable[[np.ndarray, int], np.ndarray]  # from the canonical array and the number of attention heads
+    back: Callable[[np.ndarray], np.ndarray]
 
 
-TABLE = (
-    Row("bert/embeddings/word_embeddings", "bert.embeddings.word_embeddings.weight"),
-    Row("bert/embeddings/position_embeddings", "bert.embeddings.position_embeddings.weight"),
-    Row("bert/embeddings/token_type_embeddings", "bert.embeddings.token_type_embeddings.weight"),
-    Row("bert/embeddings/LayerNorm/gamma", "bert.embeddings.LayerNorm.weight"),
-    Row("bert/embeddings/LayerNorm/beta", "bert.embeddings.LayerNorm.bias"),
-    Row("bert/encoder/layer_{layer}/attention/self/query/kernel", "bert.encoder.layer.{layer}.attention.self.query.weight"),
-    Row("bert/encoder/layer_{layer}/attention/self/query/bias", "bert.encoder.layer.{layer}.attention.self.query.bias"),
-    Row("bert/encoder/layer_{layer}/attention/self/key/kernel", "bert.encoder.layer.{layer}.attention.self.key.weight"),
-    Row("bert/encoder/layer_{layer}/attention/self/key/bias", "bert.encoder.layer.{layer}.attention.self.key.bias"),
-    Row("bert/encoder/layer_{layer}/attention/self/value/kernel", "bert.encoder.layer.{layer}.attention.self.value.weight"),
-    Row("bert/encoder/layer_{layer}/attention/self/value/bias", "bert.encoder.layer.{layer}.attention.self.value.bias"),
-    Row("bert/encoder/layer_{layer}/attention/output/dense/kernel", "bert.encoder.layer.{layer}.attention.output.dense.weight"),
-    Row("bert/encoder/layer_{layer}/attention/output/dense/bias", "bert.encoder.layer.{layer}.attention.output.dense.bias"),
-    Row("bert/encoder/layer_{layer}/attention/output/LayerNorm/gamma", "bert.encoder.layer.{layer}.attention.output.LayerNorm.weight"),
-    Row("bert/encoder/layer_{layer}/attention/output/LayerNorm/beta", "bert.encoder.layer.{layer}.attention.output.LayerNorm.bias"),
-    Row("bert/encoder/layer_{layer}/intermediate/dense/kernel", "bert.encoder.layer.{layer}.intermediate.dense.weight"),
-    Row("bert/encoder/layer_{layer}/intermediate/dense/bias", "bert.encoder.layer.{layer}.intermediate.dense.bias"),
-    Row("bert/encoder/layer_{layer}/output/dense/kernel", "bert.encoder.layer.{layer}.output.dense.weight"),
-    Row("bert/encoder/layer_{layer}/output/dense/bias", "bert.encoder.layer.{layer}.output.dense.bias"),
-    Row("bert/encoder/layer_{layer}/output/LayerNorm/gamma", "bert.encoder.layer.{layer}.output.LayerNorm.weight"),
-    Row("bert/encoder/layer_{layer}/output/LayerNorm/beta", "bert.encoder.layer.{layer}.output.LayerNorm.bias"),
-    Row("bert/pooler/dense/kernel", "bert.pooler.dense.weight"),
-    Row("bert/pooler/dense/bias", "bert.pooler.dense.bias"),
-    Row("cls/predictions/transform/dense/kernel", "cls.predictions.transform.dense.weight"),
-    Row("cls/predictions/transform/dense/bias", "cls.predictions.transform.dense.bias"),
-    Row("cls/predictions/transform/LayerNorm/gamma", "cls.predictions.transform.LayerNorm.weight"),
-    Row("cls/predictions/transform/LayerNorm/beta", "cls.predictions.transform.LayerNorm.bias"),
-    Row("cls/predictions/output_bias", "cls.predictions.bias"),
-    Row("cls/seq_relationship/output_weights", "cls.seq_relationship.weight"),
-    Row("cls/seq_relationship/output_bias", "cls.seq_relationship.bias"),
+AS_IT_IS = Layout(lambda array, heads: array, lambda array: array)
+TRANSPOSED = Layout(lambda array, heads: array.T, lambda array: array.T)
+HEADS_OUT = Layout(  # [in, hidden] is [in, heads, head size], and [hidden] is [heads, head size]
+    lambda array, heads: array.reshape(*array.shape[:-1], heads, array.shape[-1] // heads),
+    lambda array: array.reshape(*array.shape[:-2], array.shape[-2] * array.shape[-1]),
 )
-KERNELS_ARE_OUT_IN = {"transformers"}  # frameworks whose dense kernels are the transposes of Google's
+HEADS_IN = Layout(  # [hidden, out] is [heads, head size, out]
+    lambda array, heads: array.reshape(heads, array.shape[0] // heads, array.shape[1]),
+    lambda array: array.reshape(array.shape[0] * array.shape[1], array.shape[2]),
+)
+LAYOUTS: dict[str, dict[tuple[str, ...], Layout]] = {  # by ends of canonical names; all else is as it is
+    "canonical": {},
+    "transformers": {("/kernel",): TRANSPOSED},
+    "paddlenlp": {("/seq_relationship/output_weights",): TRANSPOSED},
+    "keras_hub": {
+        tuple(f"/self/{name}/{parameter}" for name in ("query", "key", "value") for parameter in ("kernel", "bias")): HEADS_OUT,
+        ("/attention/output/dense/kernel",): HEADS_IN,
+    },
+}
+TIED: dict[str, dict[str, str]] = {  # what a saved model may hold beside the tensors of the table, and the tensor that it has to equal
+    "canonical": {},
+    "transformers": {
+        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    },
+    "paddlenlp": {
+        "cls.predictions.decoder_weight": "bert.embeddings.word_embeddings.weight",  # of older models
+        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.decoder_bias",
+    },
+    "keras_hub": {},
+}
+
+# last part of the name of what optimizers keep in a checkpoint: BERT's and HFL's own, then those of tf.train
+SLOTS = {"adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_1"}
+COUNTERS = {"global_step", "beta1_power", "beta2_power"}
 
 # `hidden_act` of bert_config.json -> transformers' word for it; gelu_tanh and gelu_new are one function
 TRANSFORMERS_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "gelu_new": "gelu_pytorch_tanh"}
 
 
+def _table(text: str) -> list[dict[str, str]]:
+    header, *rows = (line.split() for line in text.strip().splitlines())
+    return [dict(zip(header, ("" if cell == "-" else cell for cell in row), strict=True)) for row in rows]
+
+
+def _tensors() -> list[dict[str, str]]:
+    """Both tables as one: framework -> name, or "" where it has no such tensor; with `{layer}` for one tensor a layer."""
+    tensors, prefix, parameters = [], {}, _table(PARAMETERS)
+    for module in _table(MODULES):
+        if (kind := module.pop("kind")) == "part":
+            prefix = module
+            continue
+        for parameter in parameters:
+            if parameter["kind"] == kind:
+                tensors.append({key: prefix[key] + name + parameter[key] if name else "" for key, name in module.items()})
+    return tensors
+
+
+TABLE = _tensors()
+
+
 def names(framework: str, *, num_hidden_layers: int) -> dict[str, str]:
-    """canonical name -> the framework's name, of every tensor of a model for pre-training."""
+    """canonical name -> the framework's name, of every tensor of a model for pre-training that the framework has a place for.
+
+    KerasHub has none for the NSP head.
+    """
     return {
-        row.canonical.format(layer=layer): getattr(row, framework).format(layer=layer)
+        row["canonical"].format(layer=layer): row[framework].format(layer=layer)
         for row in TABLE
-        for layer in (range(num_hidden_layers) if "{layer}" in row.canonical else [0])
+        for layer in (range(num_hidden_layers) if "{layer}" in row["canonical"] else [0])
+        if row[framework]
     }
 
 
 def is_transposed(canonical: str, framework: str) -> bool:
     """Whether the framework's array is the transpose of the canonical one."""
-    return canonical.endswith("/kernel") and framework in KERNELS_ARE_OUT_IN
+    return _layout(canonical, framework) is TRANSPOSED
 
 
-def to_framework(weights: Mapping[str, np.ndarray], framework: str) -> dict[str, np.ndarray]:
-    """Rename and transpose (without copying). Raises: KeyError for a name the table does not have."""
-    renamed = names(framework, num_hidden_layers=num_layers(weights))
-    return {renamed[name]: _layout(array, name, framework) for name, array in weights.items()}
+def is_slot(name: str) -> bool:
+    """Whether a tensor of a checkpoint by Google's names belongs to the optimizer, not to the model."""
+    return name in COUNTERS or name.rpartition("/")[2] in SLOTS
+
+
+def to_framework(weights: Mapping[str, np.ndarray], framework: str, *, num_attention_heads: int = 1) -> dict[str, np.ndarray]:
+    """Rename and lay out (without copying); what the framework has no place for is left out.
+
+    Args:
+        num_attention_heads: counts for KerasHub alone, whose kernels have an axis for them.
+    Raises: UserError naming the tensors that the table does not have.
+    """
+    num_hidden_layers = num_layers(weights)
+    _refuse_unknown(weights, "canonical", num_hidden_layers)
+    renamed = names(framework, num_hidden_layers=num_hidden_layers)
+    return {renamed[name]: _layout(name, framework).there(array, num_attention_heads) for name, array in weights.items() if name in renamed}
 
 
 def from_framework(tensors: Mapping[str, np.ndarray], framework: str, *, num_hidden_layers: int) -> dict[str, np.ndarray]:
-    """The inverse of `to_framework`. Raises: KeyError for a name the table does not have."""
+    """The inverse of `to_framework`. Raises: UserError naming the tensors that the table does not have."""
+    _refuse_unknown(tensors, framework, num_hidden_layers)
     canonical = {other: name for name, other in names(framework, num_hidden_layers=num_hidden_layers).items()}
-    return {canonical[name]: _layout(array, canonical[name], framework) for name, array in tensors.items()}
+    return {canonical[name]: _layout(canonical[name], framework).back(array) for name, array in tensors.items()}
 
 
 def num_layers(canonical_names: Iterable[str]) -> int:
@@ -87,5 +169,20 @@ def num_layers(canonical_names: Iterable[str]) -> int:
     return 1 + max((int(name[len(prefix) :].split("/")[0]) for name in canonical_names if name.startswith(prefix)), default=-1)
 
 
-def _layout(array: np.ndarray, canonical: str, framework: str) -> np.ndarray:
-    return array.T if is_transposed(canonical, framework) else array
+def unknown_tensors(tensor_names: Iterable[str], framework: str, *, num_hidden_layers: int) -> list[str]:
+    """The names that are no tensor of such a model in the framework's words, sorted."""
+    return sorted(set(tensor_names) - set(names(framework, num_hidden_layers=num_hidden_layers).values()))
+
+
+def some(items: list[str]) -> str:
+    """The first five of what an error has to name, and how many more there are."""
+    return "; ".join(items[:5]) + (f"; and {len(items) - 5} more" if len(items) > 5 else "")
+
+
+def _refuse_unknown(tensor_names: Iterable[str], framework: str, num_hidden_layers: int) -> None:
+    if unknown := unknown_tensors(tensor_names, framework, num_hidden_layers=num_hidden_layers):
+        raise UserError(f"unknown tensors for a BERT of {num_hidden_layers} layers: {some(unknown)}")
+
+
+def _layout(canonical: str, framework: str) -> Layout:
+    return next((layout for ends, layout in LAYOUTS[framework].items() if canonical.endswith(ends)), AS_IT_IS)

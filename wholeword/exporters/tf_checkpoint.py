@@ -1,0 +1,109 @@
+"""Models as google-research/bert reads them: `bert_model.ckpt`, `bert_config.json` and `vocab.txt`, plain or zipped as HFL publishes them.
+
+Written without TensorFlow. With it there is `bert_model.ckpt.meta` too, the graph that tf.train.import_meta_graph would restore; nothing
+that builds its own graph reads it.
+"""
+
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from wholeword.core.files import disk_errors, to_json, write_file
+from wholeword.core.interfaces import ModelFiles
+from wholeword.core.tensor_bundle import write_bundle
+from wholeword.exporters.model_card import head_lines
+
+CHECKPOINT = "bert_model.ckpt"
+ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "gelu_new": "gelu_new"}  # "gelu" is the erf form to all but Google, since 2019
+NOTICE = """\
+# {name}
+
+A checkpoint by the names and layouts of google-research/bert, without optimizer slots. {meta}
+
+    run_pretraining.py --init_checkpoint={checkpoint} --bert_config_file=bert_config.json --do_lower_case={lowercase} ...
+    tf.train.load_checkpoint("{checkpoint}")
+
+{heads}{activation}"""
+ACTIVATION = """
+The activation is the tanh form of gelu, `gelu_new` in bert_config.json. google-research/bert has another word for it: what it calls
+`gelu` is that form since 2019, and was the other one before.
+"""
+META = {
+    True: f"`{CHECKPOINT}.meta` holds the variables' graph for tf.train.import_meta_graph.",
+    False: f"`{CHECKPOINT}.meta` (the graph) is left out, TensorFlow was not installed; no reader of the weights needs it.",
+}
+
+
+class TFCheckpoint:
+    """The files in the folder, and a README.md that says what they are."""
+
+    def export(self, model: ModelFiles, folder: Path) -> None:
+        """An NSP head that was not trained is left out. Raises: DiskError."""
+        _write_checkpoint(model, folder)
+        notice = NOTICE.format(
+            name=model.provenance.get("name", "bert"),
+            meta=META[_has_tensorflow()],
+            checkpoint=CHECKPOINT,
+            lowercase=model.lowercase,
+            heads="".join(head_lines(model)),
+            activation="" if model.config["hidden_act"] == "gelu" else ACTIVATION,
+        )
+        write_file(folder / "README.md", notice.encode())
+
+
+class TFCheckpointZip:
+    """One archive with the files alone, `chinese_wwm_L-12_H-768_A-12.zip` for a model called bert-wwm."""
+
+    def export(self, model: ModelFiles, folder: Path) -> None:
+        """An NSP head that was not trained is left out. Raises: DiskError."""
+        files, archive = folder / "files", folder / zip_name(model)
+        files.mkdir()
+        _write_checkpoint(model, files)
+        with disk_errors(archive, needed=sum(path.stat().st_size for path in files.iterdir())), zipfile.ZipFile(archive, "w") as target:
+            for path in sorted(files.iterdir()):
+                info = zipfile.ZipInfo(path.name)  # stored, since weights hardly become smaller; no time, so that the bytes stay the same
+                info.external_attr = 0o644 << 16
+                with open(path, "rb") as source, target.open(info, "w", force_zip64=True) as member:
+                    shutil.copyfileobj(source, member, 1 << 20)
+        shutil.rmtree(files)
+
+
+def zip_name(model: ModelFiles) -> str:
+    """As HFL calls its archives."""
+    name = re.sub(r"\W+", "_", model.provenance.get("name", "bert").removeprefix("chinese-").removeprefix("bert-")).strip("_") or "bert"
+    config = model.config
+    return f"chinese_{name}_L-{config['num_hidden_layers']}_H-{config['hidden_size']}_A-{config['num_attention_heads']}.zip"
+
+
+def _write_checkpoint(model: ModelFiles, folder: Path) -> None:
+    left_out = () if model.next_sentence else ("cls/seq_relationship/",)
+    weights = {name: array for name, array in model.weights.items() if not name.startswith(left_out)}
+    write_bundle(folder / CHECKPOINT, weights)
+    if _has_tensorflow():
+        write_file(folder / f"{CHECKPOINT}.meta", _meta(weights))
+    write_file(folder / "bert_config.json", to_json(model.config | {"hidden_act": ACTIVATIONS[model.config["hidden_act"]]}))
+    write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
+    if not model.lowercase:  # Google's files have no place for it, and everybody's default is the other
+        write_file(folder / "tokenizer_config.json", to_json({"do_lower_case": False}))
+
+
+def _has_tensorflow() -> bool:
+    return find_spec("tensorflow") is not None
+
+
+def _meta(weights: Mapping[str, np.ndarray]) -> bytes:
+    """A graph of these variables and of the operations that save and restore them."""
+    import tensorflow.compat.v1 as tf
+
+    graph = tf.Graph()
+    with graph.as_default():
+        for name, array in weights.items():
+            tf.get_variable(name, array.shape, tf.float32, use_resource=False)
+        saver = tf.train.Saver()
+        meta = tf.train.export_meta_graph(graph=graph, saver_def=saver.as_saver_def())
+    return meta.SerializeToString(deterministic=True)
