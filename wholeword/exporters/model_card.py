@@ -1,16 +1,17 @@
 """The model card: what a model is and how it came about, in English and Chinese."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wholeword.core.heads import inspect
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.model import count_parameters
 
 CARD = """\
 ---
 language: zh
-library_name: transformers
+library_name: {library}
 pipeline_tag: fill-mask
 tags: [bert, whole-word-masking]
 ---
@@ -23,16 +24,29 @@ A Chinese BERT: {layers} layers, {hidden_size} wide, {parameters:,} parameters, 
 **Load it with the Bert classes, never with Roberta classes. 请使用 Bert 系列类加载，切勿使用 Roberta 系列类。**
 
 ```python
-from transformers import BertForMaskedLM, BertTokenizer
-tokenizer = BertTokenizer.from_pretrained("{name}")  # this folder
-model = BertForMaskedLM.from_pretrained("{name}")
-```
+{usage}```
 
 ## Heads 任务头
 
-- MLM head: in this file. 含 MLM 头，可直接用于完形填空或继续预训练。
-- NSP head: {nsp}
-{notes}{sections}"""
+{heads}{notes}{sections}"""
+USAGE = {  # library: how to load what is in the folder
+    "transformers": """\
+from transformers import BertForMaskedLM, BertTokenizer
+tokenizer = BertTokenizer.from_pretrained("{name}")  # this folder
+model = BertForMaskedLM.from_pretrained("{name}")
+""",
+    "paddlenlp": """\
+from paddlenlp.transformers import BertForMaskedLM, BertTokenizer
+tokenizer = BertTokenizer.from_pretrained("{name}")  # this folder
+model = BertForMaskedLM.from_pretrained("{name}").eval()
+""",
+    "paddlehub": """\
+import paddlehub as hub  # 2.x; the folder {module} in this folder, whose name has to stay a Python identifier
+bert = hub.Module(directory="{module}")
+pooled, tokens = bert.get_embedding([["使用语言模型"]])[0]
+classifier = hub.Module(directory="{module}", task="seq-cls", label_map={{0: "差", 1: "好"}})  # to fine-tune; "token-cls" too
+""",
+}
 SECTIONS = {  # key of the provenance: title
     "held_out": "Held-out figures 留出集结果",
     "origin": "Initial weights 初始权重",
@@ -40,10 +54,24 @@ SECTIONS = {  # key of the provenance: title
     "recipe": "Recipe 训练配置",
 }
 
+HEADS = {"MLM head": "MLM 头", "NSP head": "NSP 头", "pooler": "pooler 层"}
+STATES = {  # of a head, by `wholeword.core.heads`
+    "trained": "已训练",
+    "untouched": "未训练，仅为初始值；使用前须先训练",
+    "missing": "缺失",
+    "unclear": "无法判断",
+}
 
-def model_card(model: ModelFiles) -> str:
-    """Markdown from the configuration and the provenance; what the provenance lacks is left out."""
+
+def model_card(model: ModelFiles, library: str = "transformers", **names: str) -> str:
+    """Markdown from the configuration and the provenance; what the provenance lacks is left out.
+
+    Args:
+        library: a key of USAGE.
+        names: what USAGE speaks of beside the model's name.
+    """
     provenance: Mapping[str, Any] = model.provenance
+    name = provenance.get("name", "bert")
     sections = [
         f"\n## {title}\n\n```json\n{json.dumps(provenance[key], ensure_ascii=False, indent=1)}\n```\n"
         for key, title in SECTIONS.items()
@@ -51,13 +79,24 @@ def model_card(model: ModelFiles) -> str:
     ]
     notes = [f"- {note}\n" for note in provenance.get("notes", [])]
     return CARD.format(
-        name=provenance.get("name", "bert"),
+        name=name,
+        library=library,
+        usage=USAGE[library].format(name=name, **names),
         layers=model.config["num_hidden_layers"],
         hidden_size=model.config["hidden_size"],
         vocab_size=len(model.vocabulary),
         parameters=count_parameters(model.config),
         made=f"Pre-trained with wholeword {provenance['wholeword']}." if "wholeword" in provenance else "",
-        nsp="in this file. 含 NSP 头。" if model.next_sentence else "none, the model was trained without NSP. 无：训练时未使用 NSP。",
+        heads="".join(head_lines(model)),
         notes="".join(notes),
         sections="".join(sections),
     )
+
+
+def head_lines(model: ModelFiles) -> Iterator[str]:
+    """Markdown, a line for each of the heads and the pooler: what the weights say of it."""
+    for name, (state, why) in inspect(model.weights, model.config).named().items():
+        if name == "NSP head" and not model.next_sentence:
+            yield "- NSP head: none, the model was trained without NSP. 无 NSP 头：训练时未使用 NSP。\n"
+        else:
+            yield f"- {name}: {state}: {why}. {HEADS[name]}：{STATES[state]}。\n"

@@ -1,0 +1,56 @@
+"""Models as paddlenlp reads them: `model_state.pdparams`, configuration, tokenizer and a model card. Written without Paddle."""
+
+from pathlib import Path
+from typing import Any
+
+from wholeword.core.errors import UserError
+from wholeword.core.files import to_json, write_file
+from wholeword.core.interfaces import ModelFiles
+from wholeword.core.pdparams import write_pdparams
+from wholeword.exporters.model_card import model_card
+from wholeword.exporters.names import to_framework
+
+
+class PaddleNLP:
+    """Every file that the classes BertModel, BertForMaskedLM, BertForPretraining and BertTokenizer look for."""
+
+    def export(self, model: ModelFiles, folder: Path) -> None:
+        """An NSP head that was not trained is left out. Raises: UserError for an activation that paddlenlp lacks; DiskError."""
+        write_model(model, folder)
+        write_file(folder / "README.md", model_card(model, "paddlenlp").encode())
+
+
+def write_model(model: ModelFiles, folder: Path) -> None:
+    """All but the card. Raises: as `PaddleNLP.export`."""
+    if (activation := model.config["hidden_act"]) != "gelu":
+        raise UserError(f"hidden_act is {activation!r}, and paddlenlp's BERT knows 'gelu' alone; export to pytorch-bin or tf-checkpoint")
+    left_out = () if model.next_sentence else ("cls/seq_relationship/",)
+    weights = {name: array for name, array in model.weights.items() if not name.startswith(left_out)}
+    write_pdparams(folder / "model_state.pdparams", to_framework(weights, "paddlenlp"))
+    write_file(folder / "config.json", to_json(_config(model)))
+    write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
+    write_file(folder / "tokenizer_config.json", to_json(_tokenizer_config(model)))
+
+
+def _config(model: ModelFiles) -> dict[str, Any]:
+    return {
+        "layer_norm_eps": 1e-12,  # of google-research/bert, where it is not a setting
+        **model.config,
+        "architectures": ["BertForPretraining" if model.next_sentence else "BertForMaskedLM"],
+        "model_type": "bert",
+        "pad_token_id": model.vocabulary.pad_id,
+        "pool_act": "tanh",
+    }
+
+
+def _tokenizer_config(model: ModelFiles) -> dict[str, Any]:
+    return {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": model.lowercase,
+        "model_max_length": model.config["max_position_embeddings"],
+        "cls_token": "[CLS]",
+        "mask_token": "[MASK]",
+        "pad_token": "[PAD]",
+        "sep_token": "[SEP]",
+        "unk_token": "[UNK]",
+    }

@@ -1,0 +1,62 @@
+"""A model as paddlenlp's own class, ready to use: what `from_pretrained` gives, without first values drawn and thrown away."""
+
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wholeword.core.errors import UserError
+from wholeword.exporters.names import TIED, to_framework
+
+if TYPE_CHECKING:
+    from wholeword.core.data.vocabulary import Vocabulary
+    from wholeword.core.interfaces import ModelFiles
+
+CLASSES = {None: "BertModel", "mlm": "BertForMaskedLM", "nsp": "BertForPretraining"}
+LEFT_OUT: dict[str | None, tuple[str, ...]] = {None: ("cls/",), "mlm": ("cls/seq_relationship/",), "nsp": ()}  # what a class does not have
+
+
+def to_paddle(model: "ModelFiles", head: str | None = None) -> Any:
+    """BertModel, BertForMaskedLM (head "mlm") or BertForPretraining ("nsp"), in eval mode.
+
+    Raises: UserError if TensorFlow was imported before Paddle, which would end the process.
+    """
+    _refuse_after_tensorflow()
+    import paddle
+    from paddlenlp import transformers
+    from paddlenlp.transformers.model_utils import no_init_weights
+
+    settings = {"layer_norm_eps": 1e-12} | model.config
+    config = transformers.BertConfig(**settings | {"hidden_act": "gelu"}, pad_token_id=model.vocabulary.pad_id)
+    with paddle.LazyGuard(), no_init_weights():
+        bert = getattr(transformers, CLASSES[head])(config)
+    tensors = to_framework({name: array for name, array in model.weights.items() if not name.startswith(LEFT_OUT[head])}, "paddlenlp")
+    state = {name if head else name.removeprefix("bert."): np.ascontiguousarray(array) for name, array in tensors.items()}
+    state |= {copy: state[original] for copy, original in TIED["paddlenlp"].items() if head and copy in bert.state_dict()}
+    missing, unexpected = bert.set_state_dict(state)
+    assert not unexpected and not missing, (unexpected, missing)
+    for layer in bert.sublayers():
+        if isinstance(layer, paddle.nn.LayerNorm):
+            layer._epsilon = settings["layer_norm_eps"]  # paddlenlp sets it where it draws first values
+        if hasattr(layer, "activation") and settings["hidden_act"] != "gelu" and layer.activation is paddle.nn.functional.gelu:
+            layer.activation = partial(paddle.nn.functional.gelu, approximate=True)  # paddlenlp has no word for it
+    return bert.eval()
+
+
+def paddle_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
+    """paddlenlp's BertTokenizer."""
+    _refuse_after_tensorflow()
+    from paddlenlp.transformers import BertTokenizer
+
+    with tempfile.TemporaryDirectory() as folder:  # it reads files only
+        path = Path(folder, "vocab.txt")
+        path.write_bytes(vocabulary.to_bytes())
+        return BertTokenizer(str(path), do_lower_case=lowercase, model_max_length=512)  # positions of every released model
+
+
+def _refuse_after_tensorflow() -> None:
+    if "tensorflow" in sys.modules and "paddle" not in sys.modules:
+        raise UserError("Paddle crashes if it is imported after TensorFlow; import paddle first, or use a process of its own for each")
