@@ -92,7 +92,7 @@ BROKEN = [
     (5, "tokenizer: {vocab: vocab.txt, train: ▸8000}", "tokenizer.train: both vocab and train; expected one"),
     (5, "tokenizer: ▸{lowercase: true}", "tokenizer: neither vocab nor train"),
     (5, "tokenizer: {train: ▸017}", "tokenizer.train: '017' is text; expected a whole number of at least 64"),
-    (5, "tokenizer: {vocab: ▸zoo:bert-base-chinese}", "'zoo:bert-base-chinese' is not available yet; expected the path of a vocab.txt"),
+    (5, "tokenizer: {vocab: ▸zoo:bert-base-chinise}", "bert-base-chinise: no model of that name; did you mean 'bert-base-chinese'?"),
     (5, "tokenizer: {vocab: v.txt, lowercase: ▸no}", "tokenizer.lowercase: 'no' is text; expected true or false"),
     (5, "tokenizer: {▸vocabulary: v.txt}", "tokenizer.vocabulary: unknown setting; did you mean 'vocab'?"),
     (8, "model: {▸sise: base}", "model.sise: unknown setting; did you mean 'size'?"),
@@ -120,6 +120,7 @@ BROKEN = [
     (8, "model: {size: base, max_position_embeddings: 64}\n\n\nphases:\n  - {max_seq_length: ▸99, batch_size: 2, steps: 9, peak_lr: 1}",
      "99 tokens for a model of 64 positions"),
     (8, "model: {size: rbt3, init: {from: roberta, layers: ▸[0, 1]}}", "2 layers to take for a model of 3; expected one number"),
+    (8, "model: {size: rbt3, freeze: ▸encoder}", "encoder of a random model, which would stay random; expected init: a folder"),
     (8, "model: {size: rbt3, init: {layers: ▸[0, 1, 2]}}", "layers of a random model; expected from: a folder"),
     (8, "model: {size: base, hidden_dropout_prob: ▸10}", "10 is not a share; expected a number of at least 0 and under 1 (0.1 by default)"),
     (9, "optimizer: {name: adamw, ▸learning_rate: 1e-4}", "optimizer.learning_rate: unknown setting; did you mean 'phases.0.peak_lr'?"),
@@ -230,6 +231,7 @@ compat: null
 model:
   size: base
   init: {from: folder, layers: [0]}
+  freeze: encoder
   hidden_size: 8
   num_hidden_layers: 1
   num_attention_heads: 1
@@ -515,6 +517,11 @@ def test_what_seldom_ends_well_is_a_warning(load):
     ]
     assert "8 is a small batch for lamb, made for 256 and more" in warnings[1]
     assert "released models go on at about 1e-5" in warnings[2]
+    frozen = {
+        8: "model: {init: bert-base-chinese, freeze: encoder}",
+        12: "  - {max_seq_length: 64, batch_size: 8, steps: 9, peak_lr: 1e-3}",
+    }
+    assert not load(frozen).warnings  # no rate destroys what stays as it is
 
 
 @pytest.mark.parametrize("output", ["wiki", "wiki/../wiki"])

@@ -90,3 +90,5 @@ def test_flops_are_six_a_parameter_and_the_attention() -> None:
     head = 768 * 768 + 768 * 21128
     expected = 6 * (128 * kernels + 20 * head) + 12 * (12 * 128 * 128 * 768)  # of a row of 128 with 20 predictions
     assert 128 * flops_per_token(config, 128, 20) == pytest.approx(expected)
+    frozen = 2 * 128 * kernels + 4 * (12 * 128 * 128 * 768) + 20 * (6 * 768 * 768 + 4 * 768 * 21128)  # forward, and back to the embeddings
+    assert 128 * flops_per_token(config, 128, 20, frozen_encoder=True) == pytest.approx(frozen)

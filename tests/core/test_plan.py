@@ -72,6 +72,14 @@ def test_sizes_are_those_of_the_released_model(recipe, tmp_path):
     assert result.checkpoint_bytes == 4 * 12 * result.num_parameters  # three are kept, one is being written
 
 
+def test_a_frozen_encoder_has_weights_alone(recipe, tmp_path):
+    store_of(tmp_path / "store", 1)
+    whole, result = (plan(recipe(*more), tmp_path / "store") for more in ((), ("model={init: bert-base-chinese, freeze: encoder}",)))
+    assert result.state_bytes == 4 * result.num_parameters + 12 * (613_256 + 1_538)
+    assert result.checkpoint_bytes == 4 * (4 * result.num_parameters + 8 * (613_256 + 1_538))
+    assert 0.3 < result.flops / whole.flops < 0.45 and result.row_bytes < whole.row_bytes
+
+
 def test_flops_are_about_six_a_parameter_and_position(recipe, tmp_path):
     """Most of a step is 6 FLOPs a parameter of the layers; attention and the MLM head, on a seventh of the positions, add a little."""
     store_of(tmp_path / "store", 1)

@@ -14,7 +14,7 @@ from wholeword.core.config.yaml import read_yaml
 from wholeword.core.errors import UserError
 
 FOLDER = files("wholeword") / "recipes"
-NAMES = ["bert-wwm", "quickstart", "rbt3", "roberta-wwm-ext"]
+NAMES = ["bert-wwm", "quickstart", "rbt3", "repair-head", "roberta-wwm-ext"]
 SCHEMA = json.loads((FOLDER / "schema.json").read_text(encoding="utf-8"))
 
 
@@ -94,5 +94,7 @@ def test_a_copy_is_the_same_and_nothing_is_overwritten(tmp_path):
 
 @pytest.mark.parametrize("name", ["quikstart", "../quickstart", "schema", "", "quickstart.yaml"])
 def test_only_recipes_are_read(name):
-    with pytest.raises(UserError, match=r"no recipe of that name;.* expected one of bert-wwm, quickstart, rbt3, roberta-wwm-ext"):
+    with pytest.raises(
+        UserError, match=r"no recipe of that name;.* expected one of bert-wwm, quickstart, rbt3, repair-head, roberta-wwm-ext"
+    ):
         read_recipe(name)

@@ -38,7 +38,14 @@ def toy_batch(seed: int, *, rows: int = 8, length: int = 24, slots: int = 6, pad
 
 
 def toy_trainer(
-    config: dict[str, Any], *, seed: int = 1, optimizer: Any = None, next_sentence: bool = True, clip_norm: float = 1.0, **backend: Any
+    config: dict[str, Any],
+    *,
+    seed: int = 1,
+    optimizer: Any = None,
+    next_sentence: bool = True,
+    clip_norm: float = 1.0,
+    trainable: list[str] | None = None,
+    **backend: Any,
 ) -> PyTorchTrainer:
     return PyTorch(**{"precision": "fp32", "device": "cpu", "threads": 1} | backend).start(
         config=config,
@@ -46,4 +53,5 @@ def toy_trainer(
         optimizer=optimizer or AdamW(),
         next_sentence=next_sentence,
         clip_norm=clip_norm,
+        trainable=trainable,
     )

@@ -94,7 +94,7 @@ def _finding(part: Part, weights: Mapping[str, np.ndarray], deviation: float) ->
     untouched = [name for name, first in part.vectors.items() if (weights[name] == first).all()]
     moved = [name for name in part.vectors if name not in untouched]
     spread = f"the weights have deviation {kernel.std():.4f} and reach {np.abs(kernel).max():.4f}"
-    exactly = " and ".join(f"{_short(name)} {part.vectors[name]:g}" for name in untouched)
+    exactly = ", ".join(f"{_short(name)} {part.vectors[name]:g}" for name in untouched)
     if not moved:
         if initialiser:
             return Finding("untouched", f"{exactly} exactly, and {spread}: {initialiser}")

@@ -169,7 +169,7 @@ class ModelFiles(NamedTuple):
     vocabulary: "Vocabulary"
     lowercase: bool
     next_sentence: bool  # whether the NSP head was trained
-    provenance: dict[str, Any]  # recipe, versions, figures; for the model card
+    provenance: dict[str, Any]  # recipe, versions, figures; for the model card; `missing` and `slots` are of the files read
 
 
 class Exporter(Protocol):
@@ -179,4 +179,8 @@ class Exporter(Protocol):
 
 
 class ZooSource(Protocol):
+    """A place that models are read from. The one called `zoo` is what `zoo:NAME` in recipes asks; it also has `vocabulary(location)` and,
+    without network, `config(location)`.
+    """
+
     def read(self, location: str) -> ModelFiles: ...

@@ -148,14 +148,16 @@ def count_parameters(config: Mapping[str, Any], *, num_labels: int | None = None
     return sum(prod(shape) for name, shape in shapes.items() if name.startswith("bert/")) + num_labels * (config["hidden_size"] + 1)
 
 
-def flops_per_token(config: Mapping[str, Any], max_seq_length: int, predictions_per_row: float) -> float:
+def flops_per_token(config: Mapping[str, Any], max_seq_length: int, predictions_per_row: float, *, frozen_encoder: bool = False) -> float:
     """Floating-point operations of one training step, forward and backward, for each token of a row.
 
     6 a parameter of a matrix product, 12 L H a layer for the attention products, and the MLM head on the predictions alone; what is
-    recomputed or wasted on padding does not count. The pooler and the NSP head, one position a row, are left out.
+    recomputed or wasted on padding does not count. The pooler and the NSP head, one position a row, are left out. A frozen encoder has no
+    backward pass, two thirds of its work, and the word embeddings of the MLM head no gradient.
     Source: Chowdhery et al. 2022 (arXiv:2204.02311), appendix B.
     """
     hidden_size, intermediate_size = config["hidden_size"], config["intermediate_size"]
     layer = 6 * (4 * hidden_size**2 + 2 * hidden_size * intermediate_size) + 12 * max_seq_length * hidden_size
-    head = 6 * (hidden_size**2 + hidden_size * config["vocab_size"])
+    head = 6 * hidden_size**2 + (4 if frozen_encoder else 6) * hidden_size * config["vocab_size"]
+    layer /= 3 if frozen_encoder else 1
     return config["num_hidden_layers"] * layer + head * predictions_per_row / max_seq_length

@@ -6,16 +6,16 @@ Tokens are counted in the token store where there is one, and else estimated fro
     FLOPs       `wholeword.core.model.flops_per_token` for every position
     memory      float32 weights, gradients and two moments: 16 bytes a parameter; for each row that is computed at once 34 bytes (16-bit;
                 68 in float32) a position, layer and unit of width (Korthikanti et al. 2022, arXiv:2205.05198, without attention scores)
-                and 12 bytes a logit of the MLM head
+                and 12 bytes a logit of the MLM head. Frozen weights take 4 bytes, and their layers keep no activations but one's
     disk        store: 2.2 bytes a token (ids, start bits, sentence and document ends); a checkpoint: weights and two moments, and one more
                 than are kept while it is written; an export: the weights twice (.bin and .safetensors)
 """
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +23,9 @@ from wholeword.core.config.recipe import PAIRS, Recipe
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks, read_documents
 from wholeword.core.data.vocabulary import Vocabulary
-from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, read_manifest
-from wholeword.core.model import count_parameters, flops_per_token, model_config
+from wholeword.core.locations import read_config, vocabulary_size
+from wholeword.core.model import count_parameters, flops_per_token, model_config, tensor_shapes
 
 SAMPLE_BYTES = 4 << 20  # of each of three files
 LETTERS_PER_PIECE = 2.3  # of Latin words and numbers, measured with Google's Chinese vocabulary on manuals and Wikipedia; Chinese: 1
@@ -101,6 +101,8 @@ def plan(recipe: Recipe, store: Path | str | None = None) -> Plan:
     num_special = 3 if recipe.examples.name in PAIRS else 2
     num_trained = corpus.num_tokens * (1 - recipe.evaluation.held_out_rate)
     unit_bytes = 34 if recipe.backend.settings.get("precision") == "bf16" else 68
+    frozen = recipe.model.freeze is not None
+    num_layers = 1 if frozen else config["num_hidden_layers"]
     phases, row_bytes = [], []
     for phase in recipe.phases:
         length, predictions, rows = phase.max_seq_length, phase.max_predictions, phase.batch_size * phase.steps
@@ -112,11 +114,12 @@ def plan(recipe: Recipe, store: Path | str | None = None) -> Plan:
                 max_predictions=predictions,
                 token_positions=rows * length,
                 epochs=rows * (length - num_special) / max(num_trained, 1),
-                flops=rows * length * flops_per_token(config, length, predictions),
+                flops=rows * length * flops_per_token(config, length, predictions, frozen_encoder=frozen),
             )
         )
-        row_bytes.append(unit_bytes * length * config["num_hidden_layers"] * config["hidden_size"] + 12 * predictions * corpus.vocab_size)
+        row_bytes.append(unit_bytes * length * num_layers * config["hidden_size"] + 12 * predictions * corpus.vocab_size)
     weights = 4 * num_parameters
+    trained = 4 * sum(prod(shape) for name, shape in tensor_shapes(config).items() if not (frozen and name.startswith("bert/")))
     return Plan(
         name=recipe.name,
         **corpus._asdict(),
@@ -124,9 +127,9 @@ def plan(recipe: Recipe, store: Path | str | None = None) -> Plan:
         phases=phases,
         token_positions=sum(phase.token_positions for phase in phases),
         flops=sum(phase.flops for phase in phases),
-        state_bytes=4 * weights,
+        state_bytes=weights + 3 * trained,
         row_bytes=max(row_bytes),
-        checkpoint_bytes=(recipe.checkpoint.keep + 1) * 3 * weights,
+        checkpoint_bytes=(recipe.checkpoint.keep + 1) * (weights + 2 * trained),
         export_bytes=2 * weights * len(recipe.export),
     )
 
@@ -152,7 +155,7 @@ def _counted(store: Path) -> Corpus:
 def _estimated(recipe: Recipe) -> Corpus:
     """Counts of three samples, scaled to the size of all files."""
     corpus, tokenizer = recipe.corpus, recipe.tokenizer
-    vocab_size = tokenizer.train or len(Vocabulary.read(recipe.base_folder / str(tokenizer.vocab)))
+    vocab_size = tokenizer.train or vocabulary_size(str(tokenizer.vocab), recipe.base_folder)
     files = expand_files(corpus, recipe.base_folder)
     cleaners = make_cleaners(cleaning_of(recipe))
     documents: list[tuple[str, ...]] = []
@@ -204,20 +207,11 @@ def _model(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
     section = recipe.model
     told = section.sizes()
     if section.init_folder is not None:
-        folder = recipe.base_folder / section.init_folder
-        path = next((folder / name for name in ("config.json", "bert_config.json") if (folder / name).is_file()), None)
-        if path is not None:
-            told = _json(path) | {key: value for key, value in told.items() if key != "size"}
+        if config := read_config(section.init_folder, recipe.base_folder):
+            told = config | {key: value for key, value in told.items() if key != "size"}
     if section.layers is not None:
         told["num_hidden_layers"] = len(section.layers)
     return model_config(told | {"vocab_size": vocab_size}, vocab_size)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError):
-        raise UserError(f"{path}: no JSON; expected the configuration of a BERT") from None
 
 
 def _count(number: float) -> str:

@@ -29,7 +29,7 @@ def forward(weights: Mapping[str, Array], config: Mapping[str, Any], features: M
     """All that a model for pre-training computes, without dropout.
 
     Args:
-        weights: by canonical name, complete.
+        weights: by canonical name; pooler and heads may be missing, and so are then their results.
         features: `input_ids`, `input_mask`, `segment_ids`, integers [B, L].
     Returns: float64 `hidden_states` [1 + layers, B, L, D], `pooler_output` [B, D], `mlm_logits` [B, L, vocab_size], `nsp_logits` [B, 2].
     """
@@ -69,12 +69,13 @@ def forward(weights: Mapping[str, Array], config: Mapping[str, Any], features: M
         wide = activation(dense(x_BLD, f"{layer}/intermediate/dense"))
         x_BLD = layer_norm(x_BLD + dense(wide, f"{layer}/output/dense"), f"{layer}/output/LayerNorm")
         hidden_states.append(x_BLD)
-    pooled_BD = np.tanh(dense(x_BLD[:, 0], "bert/pooler/dense"))
-    transformed = activation(dense(x_BLD, "cls/predictions/transform/dense"))
-    transformed = layer_norm(transformed, "cls/predictions/transform/LayerNorm")
-    return {
-        "hidden_states": np.stack(hidden_states),
-        "pooler_output": pooled_BD,
-        "mlm_logits": transformed @ words_VD.T + tensor("cls/predictions/output_bias"),
-        "nsp_logits": pooled_BD @ tensor("cls/seq_relationship/output_weights").T + tensor("cls/seq_relationship/output_bias"),
-    }
+    results = {"hidden_states": np.stack(hidden_states)}
+    if "bert/pooler/dense/kernel" in weights:
+        results["pooler_output"] = pooled_BD = np.tanh(dense(x_BLD[:, 0], "bert/pooler/dense"))
+        if (output_weights := "cls/seq_relationship/output_weights") in weights:
+            results["nsp_logits"] = pooled_BD @ tensor(output_weights).T + tensor("cls/seq_relationship/output_bias")
+    if "cls/predictions/output_bias" in weights:
+        transformed_BLD = activation(dense(x_BLD, "cls/predictions/transform/dense"))
+        transformed_BLD = layer_norm(transformed_BLD, "cls/predictions/transform/LayerNorm")
+        results["mlm_logits"] = transformed_BLD @ words_VD.T + tensor("cls/predictions/output_bias")
+    return results

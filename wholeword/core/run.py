@@ -26,15 +26,17 @@ from wholeword.core.data.google import GoogleSource
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.errors import DivergedError, UserError
+from wholeword.core.errors import DivergedError, IntegrityError, UserError
 from wholeword.core.evaluation import evaluate, fill_mask, report, unigram_baseline
 from wholeword.core.files import atomic_directory, atomic_write, differences, locked_folder, to_json, write_manifest
 from wholeword.core.interfaces import MaskingStrategy, ModelFiles, Trainer
 from wholeword.core.journal import Journal
+from wholeword.core.locations import read_model, zoo_name
 from wholeword.core.model import SIZES, initial_weights, model_config, take_layers
 from wholeword.core.registry import registry
 from wholeword.core.schedules import bert_linear
 from wholeword.core.sources import MODEL_KEYS, held_out_batches, make_strategy, phase_source, recipe_strategy, rows_identity
+from wholeword.core.tensors import checksum
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +117,7 @@ class Run:
     def go(self) -> None:
         recipe = self.recipe
         place, config, weights, optimizer_state, origin = self._start()
-        frozen = {"trainable": [name for name in weights if not name.startswith("bert/")]} if recipe.model.freeze else {}
+        frozen: dict[str, Any] = {"trainable": [name for name in weights if not name.startswith("bert/")]} if recipe.model.freeze else {}
         with registry.explaining("backend", recipe.backend.name):
             trainer: Trainer = registry.create("backend", recipe.backend.name, **recipe.backend.settings).start(
                 config=config,
@@ -150,13 +152,13 @@ class Run:
         if location is None:
             config = model_config(section.sizes(), vocab_size=len(vocabulary))
             return config, initial_weights(config, self.recipe.seed), {"init": "random"}
-        model: ModelFiles = registry.create("zoo_source", "folder").read(str(self.recipe.base_folder / location))
+        model = read_model(location, self.recipe.base_folder)
         if section.layers is not None:
             model = take_layers(model, section.layers)
         if len(model.vocabulary) != len(vocabulary) or model.vocabulary.sha256 != vocabulary.sha256:
             raise UserError(
                 f"model.init: {location} has {len(model.vocabulary)} pieces that are not the {len(vocabulary)} of the token store; "
-                f"set tokenizer.vocab to {location}/vocab.txt"
+                f"set tokenizer.vocab to {location if zoo_name(location) else f'{location}/vocab.txt'}"
             )
         said = section.sizes()
         asked = {key: value for key, value in model_config(said, vocab_size=len(vocabulary)).items() if key in said}
@@ -165,7 +167,8 @@ class Run:
         for key in asked.keys() - CHANGEABLE:
             if asked[key] != model.config[key]:
                 raise UserError(f"model: {location} has {key} {model.config[key]}, the recipe asks for {asked[key]}; leave it out")
-        return model.config | asked, model.weights, {"init": location, "layers": section.layers, **model.provenance}
+        origin = {"init": location, "layers": section.layers, "next_sentence": model.next_sentence}
+        return model.config | asked, model.weights, origin | model.provenance
 
     def _start(self) -> tuple[Place, dict[str, Any], "Tensors", "Tensors | None", dict[str, Any]]:
         """Place, config, weights, optimizer state (None at the very beginning) and where the weights came from."""
@@ -190,7 +193,7 @@ class Run:
         path = self.checkpoints / f"step-{self._total(place):08d}"
         if not path.exists():  # saved a moment ago when interrupted at a multiple of checkpoint.every
             state = {"identity": self.identity, "place": vars(place), **model, "provenance": self._provenance({}, model["origin"])}
-            state |= {"lowercase": self.store.lowercase, "next_sentence": self.next_sentence}  # what an exporter asks for
+            state |= {"lowercase": self.store.lowercase, "next_sentence": self._has_next_sentence(model["origin"])}  # for an exporter
             files = {"vocab.txt": self.store.vocabulary.to_bytes()}
             save_checkpoint(path, trainer.weights(), trainer.optimizer_state(), state, files=files)
             prune(self.checkpoints, self.recipe.checkpoint.keep)
@@ -305,7 +308,7 @@ class Run:
             weights=trainer.weights(),
             vocabulary=self.store.vocabulary,
             lowercase=self.store.lowercase,
-            next_sentence=self.next_sentence,
+            next_sentence=self._has_next_sentence(origin),
             provenance=self._provenance(figures, origin),
         )
         for name in recipe.export:
@@ -313,6 +316,10 @@ class Run:
             if not (target / "manifest.json").exists():
                 export(model, name, target)
             self.observer.say(f"{name}: {target}")
+
+    def _has_next_sentence(self, origin: Mapping[str, Any]) -> bool:
+        """Whether the NSP head is trained: in this run, or before it over an encoder that stayed as it was."""
+        return self.next_sentence or (self.recipe.model.freeze is not None and bool(origin.get("next_sentence")))
 
     def _provenance(self, figures: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -350,7 +357,22 @@ def export(model: ModelFiles, name: str, target: Path) -> None:
     exporter = registry.create("exporter", name)
     with registry.explaining("exporter", name), atomic_directory(target) as folder:
         exporter.export(model, folder)
-        write_manifest(folder, {"exporter": name, "provenance": model.provenance})
+        provenance = {key: value for key, value in model.provenance.items() if key not in ("missing", "slots")}  # not true of these files
+        write_manifest(folder, {"exporter": name, "provenance": provenance})
+
+
+def read_back(model: ModelFiles, written: ModelFiles) -> Iterator[str]:
+    """What an export kept and what it left out, a line each. Raises: IntegrityError naming a tensor that is another one."""
+    kept = [name for name in model.weights if model.next_sentence or not name.startswith("cls/seq_relationship/")]
+    before, after = ({name: files.weights[name] for name in kept} for files in (model, written))
+    for name in kept:
+        if checksum({name: before[name]}) != checksum({name: after[name]}):
+            raise IntegrityError(f"{name}: what was read back is not what was written")
+    yield f"read back {len(kept)} tensors, largest difference 0.0"
+    if slots := model.provenance.get("slots"):
+        size = sum(array.nbytes for array in before.values())
+        left_out = f"{slots['tensors']:,} optimizer slots left out, {size + slots['bytes']:,} -> {size:,} bytes"
+        yield f"{left_out}; the other tensors have sha256 {checksum(before)[:16]}... before and {checksum(after)[:16]}... after"
 
 
 def _step_seed(seed: int, phase: int, step: int) -> int:

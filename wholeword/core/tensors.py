@@ -1,5 +1,6 @@
 """Named arrays in a file: safetensors, written through our own file object so that a full disk is an error with a number."""
 
+import hashlib
 import json
 import struct
 from collections.abc import Mapping
@@ -36,6 +37,16 @@ def write_tensors(path: Path | str, tensors: Mapping[str, np.ndarray], metadata:
         file.write(struct.pack("<Q", len(text)) + text)
         for name in order:
             file.write(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)
+
+
+def checksum(tensors: Mapping[str, np.ndarray]) -> str:
+    """One sha256 of names, types, shapes and values, whatever the order and the file."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def read_tensors(path: Path | str) -> "Tensors":

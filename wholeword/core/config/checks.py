@@ -11,7 +11,8 @@ from pathlib import Path
 
 from wholeword.core.config import recipe as models
 from wholeword.core.config.yaml import Path as Address
-from wholeword.core.errors import UserError
+from wholeword.core.errors import UserError, WholewordError
+from wholeword.core.locations import zoo_config, zoo_name
 from wholeword.core.model import model_config
 from wholeword.core.registry import registry
 
@@ -137,11 +138,13 @@ def one_vocabulary(tokenizer: models.TokenizerSection) -> Findings:
         yield ("tokenizer", "min_frequency"), "only for a vocabulary to train; expected train: a size beside it, or no min_frequency"
 
 
-def nothing_comes_from_the_zoo_yet(tokenizer: models.TokenizerSection, model: models.ModelSection) -> Findings:
-    if tokenizer.vocab is not None and tokenizer.vocab.startswith("zoo:"):
-        yield ("tokenizer", "vocab"), f"{tokenizer.vocab!r} is not available yet; expected the path of a vocab.txt"
-    if model.init_folder is not None and model.init_folder.startswith("zoo:"):
-        yield ("model", "init"), f"{model.init_folder!r} is not available yet; expected the folder of a model"
+def the_zoo_has_it(tokenizer: models.TokenizerSection, model: models.ModelSection) -> Findings:
+    for path, location in ((("tokenizer", "vocab"), tokenizer.vocab), (("model", "init"), model.init_folder)):
+        if location is not None and (name := zoo_name(location)) is not None:
+            try:
+                zoo_config(name)
+            except WholewordError as error:
+                yield path, str(error)
 
 
 def evaluation_has_documents(evaluation: models.EvaluationSection) -> Findings:
@@ -186,7 +189,7 @@ PROBLEMS: tuple[Callable[..., Findings], ...] = (
     compatibility_is_all_or_nothing,
     corpus_settings_fit_the_format,
     one_vocabulary,
-    nothing_comes_from_the_zoo_yet,
+    the_zoo_has_it,
     evaluation_has_documents,
     sentences_have_a_mask,
     exporters_are_named_once,

@@ -92,7 +92,7 @@ class CorpusSection(Section):
 
 
 class TokenizerSection(Section):
-    vocab: str | None = Field(default=None, description="a vocab.txt, from the recipe's folder")
+    vocab: str | None = Field(default=None, description="a vocab.txt, from the recipe's folder, or zoo:NAME")
     train: Annotated[int, Field(ge=64)] | None = Field(default=None, description="pieces of a vocabulary to train from the corpus")
     min_frequency: Count = Field(default=2, description="with train only: how often a piece must occur")
     lowercase: bool = Field(default=True, description="lower-case and strip accents, as BERT's uncased models do")
@@ -116,7 +116,7 @@ class InitSection(Shorthand):
 
     main = "from"
 
-    source: str = Field(default="random", alias="from", description="random, or the folder of a model")
+    source: str = Field(default="random", alias="from", description="random, the folder of a model, or zoo:NAME")
     layers: Annotated[list[CountOrZero], Field(min_length=1)] | None = Field(
         default=None, description="the layers to take from it, counted from 0; all by default"
     )
@@ -133,7 +133,7 @@ class ModelSection(Section):
         default=None,
         description="tiny 2x128 (layers x width), mini 4x256, small 4x512, rbt3/4/6 3/4/6x768, rbtl3 3x1024, base 12x768, large 24x1024",
     )
-    init: InitSection = Field(default_factory=InitSection, description="random, a model's folder, or {from: folder, layers: [0, 1, 2]}")
+    init: InitSection = Field(default_factory=InitSection, description="random, a folder, zoo:NAME, or {from: ..., layers: [0, 1, 2]}")
     freeze: Literal["encoder"] | None = Field(
         default=None, description="encoder: embeddings, layers and pooler stay as they are, and the heads alone are trained"
     )
@@ -152,7 +152,7 @@ class ModelSection(Section):
 
     @property
     def init_folder(self) -> str | None:
-        """The folder of the model to start from; None for random weights."""
+        """The folder of the model to start from, or zoo:NAME; None for random weights."""
         return None if self.init.source == "random" else self.init.source
 
     @property

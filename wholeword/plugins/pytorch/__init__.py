@@ -1,7 +1,7 @@
 """Training on PyTorch. This module is light: PyTorch itself is imported by `start`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -36,7 +36,14 @@ class PyTorch:
         return f"{device}; precision auto is {'bf16' if has_bf16(device) else 'fp32'}"
 
     def start(
-        self, *, config: Mapping[str, Any], weights: "Tensors", optimizer: "Optimizer", next_sentence: bool, clip_norm: float
+        self,
+        *,
+        config: Mapping[str, Any],
+        weights: "Tensors",
+        optimizer: "Optimizer",
+        next_sentence: bool,
+        clip_norm: float,
+        trainable: Collection[str] | None = None,
     ) -> "Trainer":
         """Raises: UserError if the device is not there."""
         # subtle: PyTorch reads it at its first large allocation. With huge pages a CPU step is a twelfth shorter: fewer page faults.
@@ -53,4 +60,5 @@ class PyTorch:
             device=device,
             bf16=has_bf16(device) if self.precision == "auto" else self.precision == "bf16",
             micro_batch_size=self.micro_batch_size,
+            trainable=trainable,
         )

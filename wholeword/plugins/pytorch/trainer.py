@@ -4,7 +4,7 @@ What makes a step cheap: the MLM head sees only the positions that are predicted
 to its longest row, and has no attention mask when nothing is padded; clipping happens inside the optimizer's kernel.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -92,25 +92,32 @@ class PyTorchTrainer:
         device: torch.device,
         bf16: bool,
         micro_batch_size: int | None,
+        trainable: Collection[str] | None = None,
     ):
+        """What is not `trainable` keeps its values, has no gradient and no dropout (see `wholeword.core.interfaces.Backend`)."""
         self.config, self.next_sentence, self.clip_norm = config, next_sentence, clip_norm
         self.device, self.bf16, self.micro_batch_size = device, bf16, micro_batch_size
         self.model = build_model(config, device)
         transformers_names = names("transformers", num_hidden_layers=config["num_hidden_layers"])
         self.parameters = {name: self.model.get_parameter(other) for name, other in transformers_names.items()}
         _fill(self.parameters, weights, what="weights")
-        self.optimizer = optimizer.build("pytorch", self.parameters.items())
+        for name, parameter in self.parameters.items():
+            parameter.requires_grad_(trainable is None or name in trainable)
+        self.trained = {name: parameter for name, parameter in self.parameters.items() if parameter.requires_grad}
+        self.trains_encoder = any(name.startswith("bert/") for name in self.trained)
+        self.optimizer = optimizer.build("pytorch", self.trained.items())
 
     def train_steps(self, batches: Iterable[Batch], *, learning_rates: Sequence[float], seeds: Sequence[int]) -> list[dict[str, float]]:
         """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
         self.model.train()
+        self.model.bert.train(self.trains_encoder)
         skip = torch.zeros((), device=self.device)  # 1 from the first step on whose gradient is not finite
         counts, measured = [], []  # counts are known here, what is measured stays on the device until the end
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
                 torch.manual_seed(seed)
                 sums = self._backward(batch)
-                norm = norms([parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]).norm()
+                norm = norms([parameter.grad for parameter in self.trained.values() if parameter.grad is not None]).norm()
                 skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
                 self.optimizer.step(learning_rate, divisor=(norm / self.clip_norm).clamp(min=1.0), skip=skip)
                 weights = batch["masked_lm_weights"]
@@ -143,14 +150,15 @@ class PyTorchTrainer:
             loss.backward()
             # subtle: the lookup stands outside of autograd, which would fill and add a whole [vocab_size, hidden_size] for these few rows
             words = self.parameters["bert/embeddings/word_embeddings"]
-            words.grad.index_add_(0, micro.ids.flatten(), embedded.grad.flatten(0, 1))
+            if words.requires_grad:
+                words.grad.index_add_(0, micro.ids.flatten(), embedded.grad.flatten(0, 1))
             sums[: len(parts)] += torch.stack(parts).detach()
         return sums
 
     def _forward(self, micro: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:
         """The looked-up embeddings [B, L, hidden], the MLM logits [N, vocab_size] and the NSP logits [B, 2], the logits in float32."""
         words = self.parameters["bert/embeddings/word_embeddings"]
-        embedded = F.embedding(micro.ids, words.detach()).requires_grad_(torch.is_grad_enabled())
+        embedded = F.embedding(micro.ids, words.detach()).requires_grad_(torch.is_grad_enabled() and words.requires_grad)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             output = self.model.bert(inputs_embeds=embedded, attention_mask=micro.mask, token_type_ids=micro.segments)
             mlm_logits = self.model.cls.predictions(output.last_hidden_state.flatten(0, 1).index_select(0, micro.positions))

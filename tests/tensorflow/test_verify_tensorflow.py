@@ -1,0 +1,44 @@
+"""`wholeword export --to tf-checkpoint --verify`: TensorFlow reads it and KerasHub computes with it, in a process of its own."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.errors import IntegrityError
+from wholeword.core.interfaces import ModelFiles
+from wholeword.core.model import model_config, tensor_shapes
+from wholeword.core.run import export
+from wholeword.zoo.verify import verify
+
+VOCABULARY = Vocabulary([*SPECIAL_PIECES, *dict.fromkeys("使用语言模型来预测下一个词的。，图书馆新系统将于年月日上线")])
+
+
+def model(**section: object) -> ModelFiles:
+    """Every tensor has values of its own."""
+    config = model_config({"size": "tiny", "num_hidden_layers": 3, "initializer_range": 0.1, **section}, vocab_size=len(VOCABULARY))
+    generator = np.random.default_rng(3)
+    weights = {name: generator.normal(0, 0.1, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
+    return ModelFiles(config, weights, VOCABULARY, True, True, {"name": "mine"})
+
+
+@pytest.mark.parametrize("exporter, act", [("tf-checkpoint", "gelu"), ("tf-checkpoint-zip", "gelu_tanh")])
+def test_a_checkpoint_is_verified_by_tensorflow_and_keras_hub(exporter: str, act: str, tmp_path: Path) -> None:
+    pytest.importorskip("keras_hub")
+    source = model(hidden_act=act)
+    export(source, exporter, tmp_path / "out")
+    line = verify(source, exporter, tmp_path / "out")
+    figures = dict(re.findall(r"((?:hidden states|pooler|MLM logits|NSP logits)(?: of KerasHub)?) (\d\.\de[+-]\d+)", line))
+    assert len(figures) == 6, line
+    for name, figure in figures.items():
+        assert (0 < float(figure) < 1e-5) if "KerasHub" in name else float(figure) == 0, line  # the same bytes, in float64
+
+
+def test_one_wrong_number_is_found(tmp_path: Path) -> None:
+    source = model()
+    other = source.weights | {"cls/predictions/output_bias": source.weights["cls/predictions/output_bias"] + np.float32(0.01)}
+    export(source._replace(weights=other), "tf-checkpoint", tmp_path / "out")
+    with pytest.raises(IntegrityError, match="tensorflow computes other MLM logits than the model"):
+        verify(source, "tf-checkpoint", tmp_path / "out")

@@ -1,0 +1,232 @@
+"""An exported model as the tool it is meant for computes it, in a process of its own, beside the reference in NumPy.
+
+    python -m wholeword.zoo.verify EXPORTER FOLDER FEATURES OUTPUTS
+
+is that process: it reads the folder with the tool alone and writes what comes out; `verify` starts it and compares. FEATURES and OUTPUTS
+are safetensors files, their arrays named as in `wholeword.core.reference.forward`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.errors import IntegrityError, PluginError
+from wholeword.core.interfaces import ModelFiles
+from wholeword.core.reference import forward
+from wholeword.core.tensors import read_tensors, write_tensors
+
+Arrays = Mapping[str, np.ndarray]
+
+TOLERANCE = 1e-4  # of the largest number that should come out, or of 1
+ENVIRONMENT = {  # the processor alone, whose float32 is float32; no network, and few words
+    **{"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+    **{"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"},
+}
+PAIRS = (
+    ("使用语言模型来预测下一个词的probability。", ""),
+    ("图书馆的新系统将于2027年3月1日上线，", "届时可以用手机查阅三百万册图书。"),
+    ("“真的吗？”她笑着问——没有人回答……", "ＡＢＣ１２３是全角字符，价格涨了将近30%。"),
+    ("臺灣的繁體中文，𠮷野家的第一個字在擴展區。", "😀"),
+)
+OUTPUTS = {"hidden_states": "hidden states", "pooler_output": "pooler", "mlm_logits": "MLM logits", "nsp_logits": "NSP logits"}
+
+
+class Tool(NamedTuple):
+    distribution: str  # and package
+    extra: str | None  # of wholeword, that installs it
+    compute: Callable[[Path, Arrays], Arrays]
+
+
+def verify(model: ModelFiles, exporter: str, folder: Path) -> str:
+    """What the tool of an exporter computes with the model in `folder`, against `model`: one line with the largest differences.
+
+    Raises: PluginError if the tool is not installed here, or none is known; IntegrityError if it refuses the folder or computes otherwise.
+    """
+    name = exporter.rpartition(":")[2]
+    if name not in TOOLS:
+        raise PluginError(f"{exporter}: not verified: no tool is known that reads it; expected one of {', '.join(TOOLS)}")
+    tool = TOOLS[name]
+    with tempfile.TemporaryDirectory() as scratch:
+        given, results = Path(scratch, "features"), Path(scratch, "outputs")
+        features = _features(model)
+        write_tensors(given, features)
+        command = [sys.executable, "-P", "-m", __name__, name, str(folder.absolute()), str(given), str(results)]
+        finished = subprocess.run(command, capture_output=True, text=True, errors="replace", env=os.environ | ENVIRONMENT)
+        if finished.returncode == PluginError.exit_code:
+            how = f'"wholeword[{tool.extra}]"' if tool.extra else tool.distribution
+            raise PluginError(f"{exporter}: not verified: {finished.stdout.splitlines()[-1]} is not installed here: pip install {how}")
+        if finished.returncode:
+            said = (finished.stderr.strip() or f"it ended with code {finished.returncode}").splitlines()[-1]
+            raise IntegrityError(f"{exporter}: {tool.distribution} does not read {folder}: {said}")
+        computed = read_tensors(results)
+    differences = _differences(computed, forward(model.weights, model.config, features), features["input_mask"] > 0)
+    figures = ", ".join(f"{name} {difference:.1e}" for name, (difference, _) in differences.items())
+    line = f"{exporter}: {finished.stdout.splitlines()[-1]} computes the same; largest differences: {figures}"
+    if wrong := [name for name, (difference, allowed) in differences.items() if not difference <= allowed]:
+        raise IntegrityError(f"{exporter}: {folder}: {tool.distribution} computes other {wrong[0]} than the model: {figures}")
+    return line
+
+
+def place_of(folder: Path) -> Path:
+    """What of an exporter's folder is the model: an archive or a PaddleHub module in it, or all of it."""
+    inside = [*folder.glob("*.zip"), *(code.parent for code in folder.glob("*/module.py"))]
+    return next(iter(inside), folder).absolute()
+
+
+def _features(model: ModelFiles) -> dict[str, np.ndarray]:
+    """The sentences as rows of one batch, cut to the model's positions."""
+    tokenizer, vocabulary = WordPieceTokenizer(model.vocabulary, model.lowercase), model.vocabulary
+    rows = []
+    for first, second in PAIRS:
+        parts = [[vocabulary.cls_id, *map(int, tokenizer.encode(first)[0]), vocabulary.sep_id]]
+        if second and model.config["type_vocab_size"] > 1:
+            parts.append([*map(int, tokenizer.encode(second)[0]), vocabulary.sep_id])
+        rows.append([(piece, segment) for segment, part in enumerate(parts) for piece in part][: model.config["max_position_embeddings"]])
+    width = max(map(len, rows))
+    padded = np.array([row + [(vocabulary.pad_id, 0)] * (width - len(row)) for row in rows])
+    mask = np.array([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    return {"input_ids": padded[:, :, 0], "input_mask": mask, "segment_ids": padded[:, :, 1]}
+
+
+def _differences(computed: Arrays, expected: Arrays, real: np.ndarray) -> dict[str, tuple[float, float]]:
+    """By name of an output that was computed, the largest difference and what is allowed; what stands at padding is nobody's business."""
+    found = {}
+    for key, by in sorted((key.partition("@")[::2] for key in computed), key=lambda pair: (pair[1], list(OUTPUTS).index(pair[0]))):
+        ours, theirs = expected[key], computed[f"{key}@{by}" if by else key].astype(np.float64)
+        if key == "hidden_states":
+            ours = ours[-len(theirs) :]  # of a tool that shows the last one alone
+        if key in ("hidden_states", "mlm_logits"):
+            ours, theirs = ours[..., real, :], theirs[..., real, :]
+        name, largest = f"{OUTPUTS[key]} of {by}" if by else OUTPUTS[key], float(np.abs(ours).max())
+        found[name] = (float(np.abs(ours - theirs).max()), TOLERANCE * max(1.0, largest))
+    return found
+
+
+# --- in the other process
+
+
+def _transformers(folder: Path, features: Arrays) -> Arrays:
+    import torch
+    import transformers
+
+    inputs = {
+        "input_ids": torch.from_numpy(features["input_ids"]),
+        "attention_mask": torch.from_numpy(features["input_mask"]),
+        "token_type_ids": torch.from_numpy(features["segment_ids"]),
+    }
+    with torch.no_grad():
+        encoder = transformers.BertModel.from_pretrained(folder).eval()(**inputs, output_hidden_states=True)
+        results = {"hidden_states": torch.stack(encoder.hidden_states), "pooler_output": encoder.pooler_output}
+        if transformers.AutoConfig.from_pretrained(folder).architectures == ["BertForPreTraining"]:
+            heads = transformers.BertForPreTraining.from_pretrained(folder).eval()(**inputs)
+            results |= {"mlm_logits": heads.prediction_logits, "nsp_logits": heads.seq_relationship_logits}
+        else:
+            results["mlm_logits"] = transformers.BertForMaskedLM.from_pretrained(folder).eval()(**inputs).logits
+    return {name: tensor.numpy() for name, tensor in results.items()}
+
+
+def _tensorflow(folder: Path, features: Arrays) -> Arrays:
+    """TensorFlow reads, for our forward pass, since Google's code runs on TensorFlow 1 alone; KerasHub computes, if it is here."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(folder / "bert_model.ckpt"))
+    weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    config = json.loads((folder / "bert_config.json").read_bytes())
+    results = forward(weights, config, features)
+    if find_spec("keras_hub"):
+        from wholeword.zoo.to_tensorflow import to_tensorflow
+
+        model = ModelFiles(config, weights, Vocabulary.read(folder / "vocab.txt"), lowercase=True, next_sentence=True, provenance={})
+        names = {"token_ids": "input_ids", "padding_mask": "input_mask", "segment_ids": "segment_ids"}
+        outputs = to_tensorflow(model)({theirs: features[ours] for theirs, ours in names.items()})
+        results["hidden_states@KerasHub"] = outputs["sequence_output"].numpy()[None]
+        results["pooler_output@KerasHub"] = outputs["pooled_output"].numpy()
+    return results
+
+
+def _tensorflow_zip(folder: Path, features: Arrays) -> Arrays:
+    with tempfile.TemporaryDirectory() as scratch:
+        zipfile.ZipFile(place_of(folder)).extractall(scratch)
+        return _tensorflow(Path(scratch), features)
+
+
+def _paddlenlp(folder: Path, features: Arrays) -> Arrays:
+    import paddle
+    from paddlenlp.transformers import BertForMaskedLM, BertForPretraining, BertModel
+
+    inputs = _paddle_inputs(features)
+    with paddle.no_grad():
+        encoder = BertModel.from_pretrained(str(folder))
+        encoder.eval()
+        hidden, pooled = encoder(**inputs)[:2]
+        results = {"hidden_states": hidden.unsqueeze(0), "pooler_output": pooled}
+        if json.loads((folder / "config.json").read_bytes()).get("architectures") == ["BertForPretraining"]:
+            heads = BertForPretraining.from_pretrained(str(folder))
+            heads.eval()
+            results["mlm_logits"], results["nsp_logits"] = heads(**inputs)[:2]
+        else:
+            heads = BertForMaskedLM.from_pretrained(str(folder))
+            heads.eval()
+            logits = heads(**inputs)
+            results["mlm_logits"] = logits[0] if isinstance(logits, tuple) else logits
+    return {name: tensor.numpy() for name, tensor in results.items()}
+
+
+def _paddlehub(folder: Path, features: Arrays) -> Arrays:
+    import paddle
+    import paddlehub
+
+    module = paddlehub.Module(directory=str(place_of(folder)))
+    module.eval()
+    with paddle.no_grad():
+        hidden, pooled = module(**_paddle_inputs(features))[:2]
+    return {"hidden_states": hidden.unsqueeze(0).numpy(), "pooler_output": pooled.numpy()}
+
+
+def _paddle_inputs(features: Arrays) -> dict[str, Any]:
+    import paddle
+
+    names = {"input_ids": "input_ids", "token_type_ids": "segment_ids", "attention_mask": "input_mask"}
+    return {theirs: paddle.to_tensor(features[ours]) for theirs, ours in names.items()}
+
+
+TOOLS = {
+    "pytorch-bin": Tool("transformers", "torch", _transformers),
+    "tf-checkpoint": Tool("tensorflow", "tensorflow", _tensorflow),
+    "tf-checkpoint-zip": Tool("tensorflow", "tensorflow", _tensorflow_zip),
+    "paddlenlp": Tool("paddlenlp", "paddle", _paddlenlp),
+    "paddlehub-module": Tool("paddlehub", None, _paddlehub),
+}
+
+PACKAGES = {"torch", "tensorflow", "paddle", *(tool.distribution for tool in TOOLS.values())}  # whose absence is no fault of the folder
+
+
+def main(arguments: list[str]) -> Any:
+    name, folder, given, results = arguments
+    tool = TOOLS[name]
+    features = read_tensors(given)
+    try:
+        computed = tool.compute(Path(folder), features)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in PACKAGES:
+            raise
+        print(error.name)
+        return PluginError.exit_code
+    write_tensors(results, computed)
+    print(tool.distribution, getattr(sys.modules[tool.distribution], "__version__", ""))  # tensorflow-cpu is a distribution as good
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
