@@ -37,7 +37,7 @@ from wholeword.core.interfaces import Masked
 from wholeword.core.model import initial_weights, model_config
 from wholeword.plugins.masking.whole_word import WholeWord
 
-TURN = 4  # batches that each one makes before it is the next one's turn
+TURN = 16  # batches that each one makes before it is the next one's turn: a loader does nothing else
 PEERS = {f"transformers, {name}": name for name in ("BertTokenizerFast", "BertTokenizer")}  # the first is what AutoTokenizer gives
 HOW_TO_GET_A_PEER = """transformers' collator is left out; for it:
     python3 -m venv peer && peer/bin/pip install transformers==4.57.6 torch==2.13.0

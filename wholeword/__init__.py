@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wholeword import zoo
     from wholeword.core.hookspecs import hookimpl
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "hookimpl"]
+__all__ = ["__version__", "hookimpl", "zoo"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +15,8 @@ def __getattr__(name: str) -> Any:
         from wholeword.core.hookspecs import hookimpl
 
         return hookimpl
+    if name == "zoo":
+        from importlib import import_module  # `from wholeword import zoo` would ask here again
+
+        return import_module("wholeword.zoo")
     raise AttributeError(f"module 'wholeword' has no attribute {name!r}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from wholeword.core.errors import UserError, WholewordError
+from wholeword.core.errors import PluginError, UserError, WholewordError
 
 recipe_argument = click.argument("recipe", metavar="RECIPE")
 set_option = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: phases.0.steps=100.")
@@ -222,6 +222,70 @@ def recipes_cp(name: str, target: Path) -> None:
     click.echo(str(copy_recipe(name, target)))
 
 
+@app.group(cls=Commands)
+def zoo() -> None:
+    """List, describe, fetch and check models by name."""
+
+
+@zoo.command("ls")
+@json_option
+def zoo_ls(as_json: bool) -> None:
+    """List the models: layers x width, parameters and their share of RoBERTa-wwm-ext, the state of the MLM head, licence."""
+    from wholeword.zoo import info, list_models
+
+    cards = [info(name) for name in list_models()]
+    if as_json:
+        click.echo(json.dumps(cards, ensure_ascii=False, indent=1))
+        return
+    for card in cards:
+        head = f"MLM head {card['heads']['mlm']}"
+        click.echo(f"{card['name']:37} {card['size']:>9}  {card['parameters']:13} {head:18} {card['license']}")
+
+
+@zoo.command("info")
+@click.argument("model", metavar="NAME|PATH")
+@click.option("--weights", is_flag=True, help="Fetch or read the weights, and say whether the heads in them are trained.")
+@json_option
+def zoo_info(model: str, weights: bool, as_json: bool) -> None:
+    """Say what is known of a model, or what a folder holds."""
+    from wholeword.zoo.describe import describe, lines
+
+    facts = describe(model, weights=weights)
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=1))
+    else:
+        for line in lines(facts):
+            click.echo(line)
+
+
+@zoo.command("get")
+@click.argument("name")
+@click.option("-o", "--output", type=path_type, metavar="DIR", help="Copy it there, with checksums; by default it stays in the cache.")
+@click.option("--revision", metavar="REVISION", help="Branch, tag or commit of the hub.")
+def zoo_get(name: str, output: Path | None, revision: str | None) -> None:
+    """Fetch a model, check it and print where it is."""
+    from wholeword.zoo.describe import copy
+    from wholeword.zoo.find import find
+
+    path = find(name, revision=revision)
+    click.echo(str(copy(path, output, name=name) if output else path))
+
+
+@zoo.command("verify")
+@click.argument("model", metavar="NAME|PATH")
+@json_option
+def zoo_verify(model: str, as_json: bool) -> None:
+    """Compare every byte of a model, fetched or in a folder, with its checksums."""
+    from wholeword.zoo.describe import verify
+
+    checksums = verify(model)
+    if as_json:
+        click.echo(json.dumps(checksums, indent=1))
+    else:
+        for file, checksum in checksums.items():
+            click.echo(f"{checksum}  {file}")
+
+
 @app.command()
 @json_option
 def plugins(as_json: bool) -> None:
@@ -257,30 +321,67 @@ def doctor(as_json: bool) -> None:
 
 
 @app.command()
-@click.argument("source", metavar="RUN_OR_MODEL")
+@click.argument("source", metavar="MODEL")
 @click.option("--to", required=True, metavar="A,B", help="Exporters; see wholeword plugins.")
 @click.option(
     "-o", "--output", required=True, type=path_type, metavar="DIR", help="Where to; with several exporters a folder each below it."
 )
-@click.option("--verify", is_flag=True, help="Read each result back and compare every tensor.")
+@click.option("--verify", is_flag=True, help="Read each result back, and compare what the tool it is meant for computes with it.")
 def export(source: str, to: str, output: Path, verify: bool) -> None:
-    """Write a model for other tools. RUN_OR_MODEL is the folder of a run, a checkpoint or a model."""
+    """Write a model for other tools. MODEL is a name of the zoo, or the folder of a run, checkpoint or model."""
     from wholeword.core.registry import registry
     from wholeword.core.run import export as export_model
+    from wholeword.core.run import read_back
+    from wholeword.zoo.find import read
+    from wholeword.zoo.verify import place_of
+    from wholeword.zoo.verify import verify as verify_export
 
     names = [name.strip() for name in to.split(",")]
     for name in names:
         registry.find("exporter", name)
-    model = registry.create("zoo_source", "folder").read(source)
+    model = read(source)
+    unverified = []
     for name in names:
         target = output / name if len(names) > 1 else output
         export_model(model, name, target)
         click.echo(f"{name}: {target}")
+        if verify or "slots" in model.provenance:
+            for line in read_back(model, read(str(place_of(target)))):
+                click.echo(f"{name}: {line}")
         if verify:
-            written = registry.create("zoo_source", "folder").read(str(target)).weights
-            kept = [tensor for tensor in model.weights if model.next_sentence or "seq_relationship" not in tensor]
-            largest = max(float(abs(model.weights[tensor] - written[tensor]).max()) for tensor in kept)
-            click.echo(f"{name}: read back {len(kept)} tensors, largest difference {largest}")
+            try:
+                click.echo(verify_export(model, name, target))
+            except PluginError as error:
+                unverified.append(str(error))
+    if unverified:
+        raise PluginError("\n".join(unverified))
+
+
+@app.command("repair-head")
+@click.argument("source", metavar="MODEL")
+@click.argument("recipe", metavar="[RECIPE]", required=False)
+@click.option("--corpus", multiple=True, metavar="FILES", help="Text, one document a line; may come several times.")
+@click.option("-o", "--output", required=True, type=path_type, metavar="DIR", help="Folder of the run.")
+@set_option
+def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output: Path, overrides: tuple[str, ...]) -> None:
+    """Fit the MLM head of a model over its frozen encoder, on the corpus of a recipe or on files."""
+    from wholeword.core.console import observer
+    from wholeword.core.heads import inspect, inspect_model
+    from wholeword.core.repair import repair_recipe
+    from wholeword.core.run import train as train_run
+    from wholeword.zoo.find import find, read
+
+    if recipe is None and not corpus:
+        raise click.UsageError("a RECIPE or --corpus says on what text")
+    model = read(source)
+    click.echo(f"before: MLM head {': '.join(inspect_model(model).mlm)}")
+    loaded = repair_recipe(str(find(source)), model, output, recipe=recipe, corpus=corpus, overrides=overrides)
+    with observer() as console:
+        folder = train_run(loaded, observer=console)
+    after = read(str(folder.absolute()))
+    click.echo(f"after: MLM head {': '.join(inspect(after.weights, after.config).mlm)}")
+    for line in _next_commands(folder):
+        click.echo(line)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -61,5 +61,5 @@ def test_every_command_exists(readme):
     from wholeword.cli import app
 
     for block in blocks(readme, "sh"):
-        for command in re.findall(r"wholeword ([a-z]+)", block):
+        for command in re.findall(r"wholeword ([a-z-]+)", block):
             assert command in app.commands

@@ -262,7 +262,7 @@ BROKEN = {
         lambda folder: change_config(folder, type_vocab_size=None, hidden_size="32"),
         "hidden_size, type_vocab_size: missing",
     ),
-    "another model": (lambda folder: change_config(folder, model_type="roberta"), "model_type is 'roberta'; only BERT"),
+    "another model": (lambda folder: change_config(folder, model_type="electra"), "model_type is 'electra'; only BERT"),
     "relative positions": (lambda folder: change_config(folder, position_embedding_type="relative_key"), "position_embedding_type is"),
     "another activation": (lambda folder: change_config(folder, hidden_act="relu"), "hidden_act is 'relu'; expected one of"),
     "another width": (

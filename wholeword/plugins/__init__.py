@@ -45,8 +45,13 @@ def register_optimizers(register: Register) -> None:
 @hookimpl
 def register_exporters(register: Register) -> None:
     register("pytorch-bin", "wholeword.exporters.pytorch_bin:PyTorchBin", extra="torch")
+    register("paddlenlp", "wholeword.exporters.paddlenlp:PaddleNLP")
+    register("paddlehub-module", "wholeword.exporters.paddlehub_module:PaddleHubModule")
+    register("tf-checkpoint", "wholeword.exporters.tf_checkpoint:TFCheckpoint")
+    register("tf-checkpoint-zip", "wholeword.exporters.tf_checkpoint:TFCheckpointZip")
 
 
 @hookimpl
 def register_zoo_sources(register: Register) -> None:
     register("folder", "wholeword.zoo.folder:Folder")
+    register("zoo", "wholeword.zoo.find:Zoo")

@@ -1,7 +1,5 @@
-"""Models from a folder: in Hugging Face's layout (old or new), or a run or checkpoint of ours."""
+"""Models from a folder or a file: Hugging Face's layout, Google's and HFL's checkpoints, Paddle's, archives of them, runs of ours."""
 
-import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,59 +8,64 @@ import numpy as np
 
 from wholeword.core.checkpoints import latest_checkpoint, read_checkpoint
 from wholeword.core.data.vocabulary import Vocabulary
-from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, check_manifest
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.model import initial_weights, tensor_shapes
-from wholeword.core.tensors import read_tensors
-from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, from_framework, to_framework
+from wholeword.exporters.names import TIED, TRANSFORMERS_ACTIVATIONS, from_framework, is_transposed, names, some
+from wholeword.zoo.formats import EXPECTED, Stored, read_json, stored_tensors
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Tensors
 
-SHAPE_KEYS = (
-    "hidden_size",
-    "intermediate_size",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "type_vocab_size",  # Google's code takes 16 when it is missing, transformers 2: it has to be written
-    "vocab_size",
-)
+SHAPE_KEYS = {  # and the most that is believed of a configuration, before memory is taken for what it says
+    "hidden_size": 1 << 16,
+    "intermediate_size": 1 << 18,
+    "max_position_embeddings": 1 << 20,
+    "num_attention_heads": 1 << 10,
+    "num_hidden_layers": 1000,
+    "type_vocab_size": 1 << 10,  # Google's code takes 16 when it is missing, transformers 2; the tensor knows
+    "vocab_size": 10_000_000,
+}
 OTHER_KEYS = {"attention_probs_dropout_prob": 0.1, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "initializer_range": 0.02}
 ACTIVATIONS = {other: name for name, other in reversed(TRANSFORMERS_ACTIVATIONS.items())} | {"gelu_new": "gelu_tanh"}
 PARTS = {"bert/pooler/": "pooler", "cls/predictions/": "MLM head", "cls/seq_relationship/": "NSP head"}  # what a checkpoint may lack
-# of older or other saved models: names for what we have by another one, and a buffer
+MOST_VOCABULARY_BYTES = 1 << 28
+# of older or other saved models: names for what we have by another one, and buffers
 SYNONYMS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-DUPLICATES = {
-    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
-    "cls.predictions.decoder.bias": "cls.predictions.bias",
-}
 BUFFERS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
+TOKEN_TYPES = "bert/embeddings/token_type_embeddings"
+SAYS_ROBERTA = "the configuration says RoBERTa, the tensors are a BERT's: read as BERT, which is what RoBERTa-wwm models are"
 
 
 class Folder:
-    """Reads a model from a folder; see `read`."""
+    """Reads a model; see `read`."""
 
     def read(self, location: str) -> ModelFiles:
         """A model with every tensor of its configuration.
 
         Args:
-            location: a folder with `config.json` (or `bert_config.json`), `vocab.txt` and `model.safetensors` (one or in shards) or
-                `pytorch_model.bin`; or a run or checkpoint of ours.
-        Returns: with `provenance["notes"]` naming what was not there and had to be initialised.
-        Raises: UserError naming files, keys or tensors that are missing, unknown or of a wrong shape; IntegrityError if a file is not
-            what the folder's manifest says.
+            location: a folder with `config.json` (or `bert_config.json`), `vocab.txt` and weights: `model.safetensors`,
+                `pytorch_model.bin` (both in shards too), a TF checkpoint or `model_state.pdparams`; a PaddleHub module, which has these
+                in `assets`; the prefix of a TF checkpoint; a .zip of a folder; or a run or checkpoint of ours.
+        Returns: with `provenance["notes"]` naming what was not there and had to be initialised; `provenance["missing"]` lists the parts
+            among it, and `provenance["slots"]` counts what an optimizer had there, `tensors` and `bytes`.
+        Raises: UserError naming files, keys or tensors that are missing, unknown or of a wrong shape; IntegrityError if a file is damaged,
+            made to do harm, or not what the folder's manifest says.
         """
-        folder = Path(location)
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; expected one with config.json, vocab.txt and model.safetensors")
-        checkpoint = folder if (folder / "state.json").exists() else latest_checkpoint(folder / "checkpoints")
-        return _read_saved_model(folder) if checkpoint is None else _read_run(checkpoint)
+        path = Path(location)
+        if path.suffix == ".zip" and path.is_file():
+            from wholeword.zoo.archive import unpack
+
+            path = unpack(path)
+        if not path.is_dir() and not path.with_name(f"{path.name}.index").is_file():
+            raise UserError(f"{path}: no such folder; expected config.json, vocab.txt and weights in it: {EXPECTED}")
+        checkpoint = path if (path / "state.json").exists() else latest_checkpoint(path / "checkpoints")
+        return _read_saved_model(path) if checkpoint is None else _read_run(checkpoint)
 
 
 def _read_run(path: Path) -> ModelFiles:
-    weights, _, state = read_checkpoint(path)
+    weights, slots, state = read_checkpoint(path)
     if not (path / "vocab.txt").exists():
         raise UserError(f"{path}: a checkpoint without vocab.txt")
     return ModelFiles(
@@ -71,127 +74,140 @@ def _read_run(path: Path) -> ModelFiles:
         vocabulary=Vocabulary.read(path / "vocab.txt"),
         lowercase=state["lowercase"],
         next_sentence=state["next_sentence"],
-        provenance=state.get("provenance", {}),
+        provenance=state.get("provenance", {}) | counted_slots(slots),
     )
 
 
-def _read_saved_model(folder: Path) -> ModelFiles:
+def counted_slots(slots: "Tensors") -> dict[str, Any]:
+    """What `provenance` says of an optimizer's tensors; nothing of none."""
+    return {"slots": {"tensors": len(slots), "bytes": sum(array.nbytes for array in slots.values())}} if slots else {}
+
+
+def _read_saved_model(location: Path) -> ModelFiles:
+    folder = location if location.is_dir() else location.parent
     manifest = check_manifest(folder) if (folder / MANIFEST).exists() else {}
+    if (folder / "assets" / "vocab.txt").exists():  # a PaddleHub module
+        folder = location = folder / "assets"
     provenance, notes = dict(manifest.get("provenance", {})), []
     config_path = folder / "config.json" if (folder / "config.json").exists() else folder / "bert_config.json"
-    raw = _read_json(config_path)
-    config = _bert_config(raw, config_path)
-    vocabulary = Vocabulary.read(folder / "vocab.txt")
+    raw = read_json(config_path)
+    stored = stored_tensors(location)
+    found = _table_names(stored, folder)
+    token_types = stored.shapes.get(found.get(names(stored.framework, num_hidden_layers=0)[TOKEN_TYPES], ""), (0,))[0]
+    if _says_roberta(raw):
+        if token_types < 2 or any(name.startswith(("roberta.", "lm_head.")) for name in stored.shapes):
+            raise UserError(f"{folder}: these are the weights of a real RoBERTa, not of a BERT that is called so; only BERT can be read")
+        raw |= {"model_type": "bert"}
+        notes.append(SAYS_ROBERTA)
+    config = _bert_config(raw, config_path, token_types)
+    vocabulary = _read_vocabulary(folder / "vocab.txt")
     if len(vocabulary) != config["vocab_size"]:
-        found, said = len(vocabulary), config["vocab_size"]
-        raise UserError(f"{folder / 'vocab.txt'} has {found} entries but {config_path.name} says vocab_size {said}")
-    lowercase = _read_json(folder / "tokenizer_config.json").get("do_lower_case") if (folder / "tokenizer_config.json").exists() else None
+        entries, said = len(vocabulary), config["vocab_size"]
+        raise UserError(f"{folder / 'vocab.txt'} has {entries} entries but {config_path.name} says vocab_size {said}")
+    lowercase = read_json(folder / "tokenizer_config.json").get("do_lower_case") if (folder / "tokenizer_config.json").exists() else None
     if lowercase is None:
         notes.append("lowercase: true, since no tokenizer_config.json says do_lower_case")
-    weights, missing = _checked(_canonical(_read_weights(folder), config, folder), config, folder)
+    weights, missing = _completed(_read_weights(stored, found, config, folder), config, folder)
     for part in missing:
         notes.append(f"the {part} was not in {folder.name} and is freshly initialised")
+    if stored.num_slots:
+        provenance["slots"] = {"tensors": stored.num_slots, "bytes": stored.slot_bytes}
     return ModelFiles(
         config=config,
         weights=weights,
         vocabulary=vocabulary,
         lowercase=lowercase is not False,
         next_sentence="NSP head" not in missing and raw.get("architectures") != ["BertForMaskedLM"],
-        provenance=provenance | {"notes": notes},
+        provenance=provenance | {"notes": notes} | ({"missing": missing} if missing else {}),
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: not a JSON object")
-    return content
+def _read_vocabulary(path: Path) -> Vocabulary:
+    if path.exists() and path.stat().st_size > MOST_VOCABULARY_BYTES:
+        raise UserError(f"{path}: {path.stat().st_size:,} bytes; refused, no vocabulary has more than {MOST_VOCABULARY_BYTES:,}")
+    return Vocabulary.read(path)
 
 
-def _bert_config(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Our keys of a config.json. Raises: UserError for what is missing, and for models that are no plain BERT."""
-    if problems := [key for key in SHAPE_KEYS if not (isinstance(raw.get(key), int) and raw[key] > 0)]:
+def _says_roberta(raw: Mapping[str, Any]) -> bool:
+    return raw.get("model_type") == "roberta" or "roberta" in str(raw.get("architectures")).lower()
+
+
+def _bert_config(raw: Mapping[str, Any], path: Path, token_types: int) -> dict[str, Any]:
+    """Our keys of a config.json.
+
+    Args:
+        token_types: how many the weights have, for configurations that do not say so.
+    Raises: UserError for what is missing or absurd, and for models that are no plain BERT.
+    """
+    problems = [key for key in SHAPE_KEYS if not (type(raw.get(key)) is int and raw[key] > 0)]
+    if problems == ["type_vocab_size"] and raw.get("type_vocab_size") is None and token_types:
+        raw = {**raw, "type_vocab_size": token_types}
+    elif problems:
         raise UserError(f"{path}: {', '.join(problems)}: missing, or not a positive whole number")
+    if problems := [f"{key} is {raw[key]:,}, at most {most:,} is believed" for key, most in SHAPE_KEYS.items() if raw[key] > most]:
+        raise UserError(f"{path}: {'; '.join(problems)}")
     wanted = {"model_type": "bert", "position_embedding_type": "absolute", "tie_word_embeddings": True, "is_decoder": False}
     for key, value in wanted.items():
         if raw.get(key, value) != value:
             raise UserError(f"{path}: {key} is {raw[key]!r}; only BERT with {key} {value!r} can be read")
     config = {key: raw[key] for key in SHAPE_KEYS} | {key: raw.get(key, default) for key, default in OTHER_KEYS.items()}
-    if config["hidden_act"] not in ACTIVATIONS:
+    if not isinstance(config["hidden_act"], str) or config["hidden_act"] not in ACTIVATIONS:
         raise UserError(f"{path}: hidden_act is {config['hidden_act']!r}; expected one of {', '.join(ACTIVATIONS)}")
     config["hidden_act"] = ACTIVATIONS[config["hidden_act"]]
     if "layer_norm_eps" in raw:
         config["layer_norm_eps"] = raw["layer_norm_eps"]
+    for key in {*OTHER_KEYS, "layer_norm_eps"} & config.keys() - {"hidden_act"}:
+        if not (isinstance(config[key], int | float) and 0 <= config[key] <= 1):
+            raise UserError(f"{path}: {key} is {config[key]!r}; expected a number from 0 to 1")
     return dict(sorted(config.items()))
 
 
-def _read_weights(folder: Path) -> "Tensors":
-    """All tensors under the names they have in the file."""
-    if (folder / "model.safetensors").exists():
-        return read_tensors(folder / "model.safetensors")
-    if (index := folder / "model.safetensors.index.json").exists():
-        shards = sorted(set(_read_json(index)["weight_map"].values()))
-        if strange := [shard for shard in shards if Path(shard).name != shard]:
-            raise IntegrityError(f"{index}: names {strange[0]!r}, which is not a file of the folder")
-        return {name: array for shard in shards for name, array in read_tensors(folder / shard).items()}
-    if (path := folder / "pytorch_model.bin").exists():
-        return _read_bin(path)
-    raise UserError(f"{folder}: no model.safetensors and no pytorch_model.bin")
+def _table_names(stored: Stored, folder: Path) -> dict[str, str]:
+    """What the table of names calls a tensor -> what the file calls it."""
+    found: dict[str, str] = {}
+    bare = stored.framework != "canonical" and not any(name.startswith("bert.") for name in stored.shapes)  # saved from a BertModel
+    for name in stored.shapes:
+        new = f"bert.{name}" if bare and not name.startswith("cls.") else name
+        for old, modern in SYNONYMS.items():
+            new = new.replace(old, modern)
+        if new in found:
+            raise UserError(f"{folder}: {found[new]} and {name} are one tensor under two names")
+        found[new] = name
+    return found
 
 
-def _read_bin(path: Path) -> "Tensors":
-    """The state dict in a `pytorch_model.bin`; nothing in it is executed."""
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise UserError(f'{path} needs torch: pip install "wholeword[torch]"') from None
-    if zipfile.is_zipfile(path) and any(entry.compress_type != zipfile.ZIP_STORED for entry in zipfile.ZipFile(path).infolist()):
-        raise IntegrityError(f"{path}: refused: it is compressed, which PyTorch never does; it may be a bomb")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # its own message tells how to load the file with code execution allowed
-        raise IntegrityError(f"{path}: refused: damaged, or it holds something else than tensors") from None
-    if not isinstance(content, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in content.values()):
-        raise IntegrityError(f"{path}: refused: not a dictionary of tensors")
-    return {name: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy() for name, tensor in content.items()}
-
-
-def _canonical(tensors: "Tensors", config: Mapping[str, Any], folder: Path) -> "Tensors":
-    """Rename to canonical names; drop buffers and copies of tied tensors."""
-    if not any(name.startswith("bert.") for name in tensors):  # saved from a BertModel
-        tensors = {name if name.startswith("cls.") else f"bert.{name}": array for name, array in tensors.items()}
-    for old, new in SYNONYMS.items():
-        tensors = {name.replace(old, new): array for name, array in tensors.items()}
-    for copy, original in DUPLICATES.items():
+def _read_weights(stored: Stored, found: Mapping[str, str], config: Mapping[str, Any], folder: Path) -> "Tensors":
+    """By canonical names, what there is of the configuration's tensors; shapes are compared before anything is read."""
+    framework, num_hidden_layers = stored.framework, config["num_hidden_layers"]
+    canonical = {other: name for name, other in names(framework, num_hidden_layers=num_hidden_layers).items()}
+    tied, shapes = TIED[framework], tensor_shapes(config)
+    if unknown := sorted(found.keys() - canonical.keys() - tied.keys() - set(BUFFERS)):
+        raise UserError(f"{folder}: unknown tensors for a BERT of {num_hidden_layers} layers: {some(unknown)}")
+    wrong = []
+    for name in sorted((found.keys() & canonical.keys()) | (found.keys() & tied.keys())):
+        ours, shape = canonical[tied.get(name, name)], stored.shapes[found[name]]
+        shape = shape[::-1] if is_transposed(ours, framework) else shape
+        if shape != shapes[ours]:
+            wrong.append(f"{ours} is {list(shape)}, expected {list(shapes[ours])}")
+    if wrong:
+        raise UserError(f"{folder}: shapes that do not fit its configuration: {some(wrong)}")
+    arrays = stored.read([found[name] for name in sorted(found.keys() - set(BUFFERS))])
+    tensors = {name: arrays[other] for name, other in found.items() if other in arrays}
+    if strange := [f"{name} ({array.dtype.name})" for name, array in tensors.items() if array.dtype.kind != "f"]:
+        raise UserError(f"{folder}: tensors that are no floating-point numbers: {some(strange)}")
+    for copy, original in tied.items():
         if copy in tensors and not np.array_equal(tensors[copy], tensors.setdefault(original, tensors[copy])):
             raise UserError(f"{folder}: {copy} is not {original}; only models whose MLM decoder is tied to the embeddings can be read")
-    known = to_framework(dict.fromkeys(tensor_shapes(config), np.zeros(0)), "transformers")
-    unknown = sorted(tensors.keys() - known.keys() - DUPLICATES.keys() - set(BUFFERS))
-    if unknown:
-        raise UserError(f"{folder}: unknown tensors for a BERT of {config['num_hidden_layers']} layers: {_some(unknown)}")
-    kept = {name: array.astype(np.float32, copy=False) for name, array in tensors.items() if name in known}
-    return from_framework(kept, "transformers", num_hidden_layers=config["num_hidden_layers"])
+    kept = {name: array.astype(np.float32, copy=False) for name, array in tensors.items() if name in canonical}
+    return from_framework(kept, framework, num_hidden_layers=num_hidden_layers)
 
 
-def _checked(weights: "Tensors", config: Mapping[str, Any], folder: Path) -> tuple["Tensors", list[str]]:
+def _completed(weights: "Tensors", config: Mapping[str, Any], folder: Path) -> tuple["Tensors", list[str]]:
     """The complete weights, and the parts that were not there and had to be initialised."""
     shapes = tensor_shapes(config)
-    if wrong := [name for name, array in weights.items() if array.shape != shapes[name]]:
-        lines = [f"{name} is {list(weights[name].shape)}, expected {list(shapes[name])}" for name in wrong]
-        raise UserError(f"{folder}: shapes that do not fit its configuration: {_some(lines)}")
     absent = {part: [name for name in shapes if name.startswith(prefix)] for prefix, part in PARTS.items()}
     absent = {part: expected for part, expected in absent.items() if not any(name in weights for name in expected)}
+    if missing := [name for name in shapes if name not in weights and not any(name in expected for expected in absent.values())]:
+        raise UserError(f"{folder}: missing tensors: {some(missing)}")
     fresh = initial_weights(config, 0, [name for expected in absent.values() for name in expected]) if absent else {}
-    complete = {**weights, **fresh}
-    if missing := [name for name in shapes if name not in complete]:
-        raise UserError(f"{folder}: missing tensors: {_some(missing)}")
-    return {name: complete[name] for name in shapes}, list(absent)
-
-
-def _some(items: list[str]) -> str:
-    return "; ".join(items[:5]) + (f"; and {len(items) - 5} more" if len(items) > 5 else "")
+    return {name: weights[name] if name in weights else fresh[name] for name in shapes}, list(absent)

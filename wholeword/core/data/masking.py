@@ -252,16 +252,17 @@ def take_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:
     can be skipped at once, for less will be left later. Then the sum is taken anew: a few rounds, since what is left shrinks.
     """
     taken = lengths.copy()
-    rows = np.arange(len(lengths))
+    rows, part, budget = np.arange(len(lengths)), taken, budgets[:, None]
     while len(rows):
-        part, budget = taken[rows], budgets[rows, None]
         total = part.cumsum(axis=1, dtype=np.int32)
         over = total > budget
         first = np.arange(len(rows)), over.argmax(axis=1)
         left = budget - (total[first] - part[first])[:, None]
         np.putmask(part, over & (part > left), 0)
-        taken[rows] = part
-        rows = rows[over[:, -1] & (left > 0)[:, 0]]
+        if part is not taken:
+            taken[rows] = part
+        again = np.flatnonzero(over[:, -1] & (left > 0)[:, 0])
+        rows, part, budget = rows[again], taken[rows[again]], budget[again]
     return taken
 
 

@@ -15,6 +15,7 @@ from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import MANIFEST
+from wholeword.core.locations import read_vocabulary
 from wholeword.core.preview import display_vocabulary
 from wholeword.core.registry import registry
 from wholeword.core.report.masks import Masking
@@ -69,7 +70,7 @@ def tokenizer_of(recipe: Recipe | None, path: Path) -> WordPieceTokenizer:
         return WordPieceTokenizer(display_vocabulary(), lowercase=True)
     trained = store_of(recipe, path) / VOCABULARY
     if recipe.tokenizer.vocab is not None:
-        vocabulary = Vocabulary.read(recipe.base_folder / recipe.tokenizer.vocab)
+        vocabulary = read_vocabulary(recipe.tokenizer.vocab, recipe.base_folder)
     else:
         vocabulary = Vocabulary.read(trained) if trained.exists() else display_vocabulary()
     return WordPieceTokenizer(vocabulary, recipe.tokenizer.lowercase)

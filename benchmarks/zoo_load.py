@@ -1,0 +1,98 @@
+"""How long `zoo.load` takes beside transformers' `from_pretrained`, on the same files, and beside reading their bytes.
+
+    python benchmarks/zoo_load.py [--size rbt3] [--rounds 30]
+
+One warm process, the file in the page cache, one load of each after the other in every round, in changing order; then the same with a
+sum over every weight, because both map the file and read its pages when they are first touched. What is printed is the best and the
+median of each, and the ratios; what is read is checked to be equal.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import torch
+import transformers
+
+from wholeword import zoo
+from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.interfaces import ModelFiles
+from wholeword.core.model import initial_weights, model_config
+from wholeword.exporters.pytorch_bin import PyTorchBin
+
+VOCAB_SIZE = 21128
+
+
+def write_model(folder: Path, size: str) -> None:
+    """As the hub has it, every tensor moved off its first values, and without a manifest, so that both only read."""
+    config = model_config({"size": size}, vocab_size=VOCAB_SIZE)
+    weights = {name: array + np.float32(0.01) for name, array in initial_weights(config, 1).items()}
+    vocabulary = Vocabulary([*SPECIAL_PIECES, *(f"[unused{number}]" for number in range(VOCAB_SIZE - len(SPECIAL_PIECES)))])
+    PyTorchBin().export(ModelFiles(config, weights, vocabulary, True, True, {}), folder)
+    (folder / "pytorch_model.bin").unlink()
+
+
+@torch.no_grad()
+def touched(model: Any) -> float:
+    return sum(float(parameter.sum()) for parameter in model.parameters())
+
+
+def measure(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each way, by round."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 3):
+        for name in sorted(ways, reverse=number % 2 == 1):
+            start = time.perf_counter()
+            result = ways[name]()
+            if number >= 3:
+                times[name].append(1000 * (time.perf_counter() - start))
+            del result
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", default="rbt3")
+    parser.add_argument("--rounds", type=int, default=30)
+    arguments = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as scratch:
+        write_model(Path(scratch), arguments.size)
+        file = Path(scratch, "model.safetensors")
+        buffer = bytearray(file.stat().st_size)
+
+        def read() -> None:
+            with open(file, "rb", buffering=0) as source:
+                source.readinto(buffer)
+
+        print(f"{arguments.size}: {len(buffer) / 2**20:.0f} MiB, {arguments.rounds} rounds, {torch.get_num_threads()} threads")
+        for head, kind in ((None, transformers.BertModel), ("mlm", transformers.BertForMaskedLM), ("nsp", transformers.BertForPreTraining)):
+
+            def ours(head: str | None = head) -> Any:
+                return zoo.load(scratch, "torch", head=head)
+
+            def theirs(kind: Any = kind) -> Any:
+                return kind.from_pretrained(scratch).eval()
+
+            assert touched(ours()) == touched(theirs())
+            for what, ways in (
+                ("load", {"zoo.load": ours, "from_pretrained": theirs}),
+                ("load and sum", {"zoo.load": lambda: touched(ours()), "from_pretrained": lambda: touched(theirs()), "reading": read}),
+            ):
+                times = measure(ways, arguments.rounds)
+                figures = ", ".join(f"{name} {min(t):.1f} ({statistics.median(t):.1f}) ms" for name, t in times.items())
+                best, median = (f(times["from_pretrained"]) / f(times["zoo.load"]) for f in (min, statistics.median))
+                print(f"{kind.__name__:18} {what:12} {figures}; from_pretrained / zoo.load: {best:.2f} ({median:.2f})")
+
+
+if __name__ == "__main__":
+    main()

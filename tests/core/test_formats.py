@@ -1,0 +1,293 @@
+"""Every format that needs no framework, read back to the arrays that were written."""
+
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.files import write_manifest
+from wholeword.core.interfaces import ModelFiles
+from wholeword.core.model import model_config, tensor_shapes
+from wholeword.core.pdparams import write_pdparams
+from wholeword.core.tensor_bundle import write_bundle
+from wholeword.core.tensors import write_tensors
+from wholeword.exporters.names import to_framework
+from wholeword.zoo.folder import Folder
+
+VOCABULARY = Vocabulary([*SPECIAL_PIECES, *dict.fromkeys("使用语言模型来预测下一个词的"), "。"])
+SECTION = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 24}
+
+
+def make_model(**section: Any) -> ModelFiles:
+    config = model_config(SECTION | section, vocab_size=len(VOCABULARY))
+    generator = np.random.default_rng(3)
+    weights = {name: generator.normal(0, 0.3, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
+    return ModelFiles(config, weights, VOCABULARY, True, True, {})
+
+
+MODEL = make_model()
+
+
+def write_shards(folder: Path, tensors: dict[str, np.ndarray]) -> None:
+    shards: dict[str, dict[str, np.ndarray]] = {}
+    for number, name in enumerate(tensors):
+        shards.setdefault(f"model-{1 + number % 3:05d}-of-00003.safetensors", {})[name] = tensors[name]
+    for shard, part in shards.items():
+        write_tensors(folder / shard, part)
+    weight_map = {name: shard for shard, part in shards.items() for name in part}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
+def write_google(folder: Path, tensors: dict[str, np.ndarray]) -> None:
+    """With the slots of Adam, as `run_pretraining.py` saves them."""
+    slots = {f"{name}/{slot}": array for name, array in tensors.items() for slot in ("adam_m", "adam_v")}
+    write_bundle(folder / "bert_model.ckpt", tensors | slots | {"global_step": np.array(7, np.int64)})
+
+
+FORMATS: dict[str, tuple[str, str, Callable[[Path, dict[str, np.ndarray]], None]]] = {
+    "safetensors": ("config.json", "transformers", lambda folder, tensors: write_tensors(folder / "model.safetensors", tensors)),
+    "shards of safetensors": ("config.json", "transformers", write_shards),
+    "TF checkpoint": ("bert_config.json", "canonical", write_google),
+    "Paddle": ("config.json", "paddlenlp", lambda folder, tensors: write_pdparams(folder / "model_state.pdparams", tensors)),
+}
+
+
+def write_model(folder: Path, form: str, model: ModelFiles = MODEL, *, without: tuple[str, ...] = (), **config: Any) -> Path:
+    """A folder in that format; `config` are keys to change, None to leave out."""
+    name, framework, write = FORMATS[form]
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = {key: value for key, value in (model.config | config).items() if value is not None}
+    (folder / name).write_text(json.dumps(keys))
+    (folder / "vocab.txt").write_bytes(model.vocabulary.to_bytes())
+    write(folder, to_framework({name: array for name, array in model.weights.items() if not name.startswith(without or "-")}, framework))
+    return folder
+
+
+def assert_same(found: ModelFiles, expected: ModelFiles) -> None:
+    assert found.weights.keys() == expected.weights.keys() and found.config == expected.config
+    assert all(np.array_equal(found.weights[name], array) for name, array in expected.weights.items())
+    assert found.vocabulary.pieces == expected.vocabulary.pieces
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_was_written_is_read(tmp_path: Path, form: str) -> None:
+    found = Folder().read(str(write_model(tmp_path, form)))
+    assert_same(found, MODEL)
+    assert found.next_sentence and "missing" not in found.provenance
+    write_manifest(tmp_path, {"provenance": {"name": "mine"}})
+    assert Folder().read(str(tmp_path)).provenance["name"] == "mine"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_heads_that_are_not_there_are_named(tmp_path: Path, form: str) -> None:
+    found = Folder().read(str(write_model(tmp_path, form, without=("cls/", "bert/pooler/"))))
+    assert found.provenance["missing"] == ["pooler", "MLM head", "NSP head"] and not found.next_sentence
+    assert np.array_equal(found.weights["bert/embeddings/word_embeddings"], MODEL.weights["bert/embeddings/word_embeddings"])
+
+
+@pytest.mark.parametrize("form", ["safetensors", "Paddle"])
+def test_a_model_saved_without_its_prefix_is_read(tmp_path: Path, form: str) -> None:
+    """As BertModel's own state dict has it."""
+    write_model(tmp_path, form)
+    tensors = to_framework({name: array for name, array in MODEL.weights.items() if name.startswith("bert/")}, FORMATS[form][1])
+    FORMATS[form][2](tmp_path, {name.removeprefix("bert."): array for name, array in tensors.items()})
+    found = Folder().read(str(tmp_path))
+    assert all(np.array_equal(found.weights[name], array) for name, array in MODEL.weights.items() if name.startswith("bert/"))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("token_types", [2, 16])
+def test_a_configuration_without_token_types_asks_the_tensor(tmp_path: Path, form: str, token_types: int) -> None:
+    model = make_model(type_vocab_size=token_types)
+    assert_same(Folder().read(str(write_model(tmp_path, form, model, type_vocab_size=None))), model)
+
+
+def test_slots_are_counted_and_left_out(tmp_path: Path) -> None:
+    slots = Folder().read(str(write_model(tmp_path, "TF checkpoint"))).provenance["slots"]
+    assert slots == {"tensors": 2 * len(MODEL.weights) + 1, "bytes": 8 + 2 * sum(array.nbytes for array in MODEL.weights.values())}
+
+
+def test_a_tf_checkpoint_is_found_under_any_name(tmp_path: Path) -> None:
+    write_model(tmp_path, "TF checkpoint")
+    assert_same(Folder().read(str(tmp_path / "bert_model.ckpt")), MODEL)
+    for path in tmp_path.glob("bert_model.ckpt.*"):
+        path.rename(tmp_path / path.name.replace("bert_model.ckpt", "model.ckpt-1000"))
+    assert_same(Folder().read(str(tmp_path)), MODEL)
+    write_bundle(tmp_path / "model.ckpt-2000", MODEL.weights)
+    with pytest.raises(UserError, match=r"several TF checkpoints \(model.ckpt-1000, model.ckpt-2000\); name the one you want"):
+        Folder().read(str(tmp_path))
+    assert_same(Folder().read(str(tmp_path / "model.ckpt-1000")), MODEL)
+
+
+def test_a_paddlehub_module_is_read_from_its_assets(tmp_path: Path) -> None:
+    write_model(tmp_path / "assets", "Paddle")
+    (tmp_path / "module.py").write_text("raise SystemExit")
+    assert_same(Folder().read(str(tmp_path)), MODEL)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_archive_is_read(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "home"))
+    folder = write_model(tmp_path / "chinese_wwm_L-2_H-32_A-4", form)
+    with zipfile.ZipFile(tmp_path / "model.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for path in folder.iterdir():
+            file.write(path, f"{folder.name}/{path.name}")
+    assert_same(Folder().read(str(tmp_path / "model.zip")), MODEL)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("keys", [{"model_type": "roberta"}, {"architectures": ["RobertaForMaskedLM"]}])
+def test_a_bert_called_roberta_is_read_with_a_note(tmp_path: Path, form: str, keys: dict[str, Any]) -> None:
+    found = Folder().read(str(write_model(tmp_path, form, **keys)))
+    assert_same(found, MODEL)
+    assert "the configuration says RoBERTa, the tensors are a BERT's" in found.provenance["notes"][0]
+
+
+def test_a_real_roberta_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    write_model(tmp_path, "safetensors", model_type="roberta")
+    roberta = {name.replace("bert.", "roberta."): array for name, array in to_framework(MODEL.weights, "transformers").items()}
+    bare = to_framework(make_model(type_vocab_size=1).weights, "transformers")
+    for tensors in (roberta, {name.removeprefix("bert."): array for name, array in bare.items()}):
+        write_tensors(tmp_path / "model.safetensors", tensors)
+        with pytest.raises(UserError, match=r"these are the weights of a real RoBERTa, .*; only BERT can be read$"):
+            Folder().read(str(tmp_path))
+
+
+ABSURD = {
+    "num_hidden_layers": 10**9,
+    "hidden_size": 10**12,
+    "vocab_size": 10**15,
+    "max_position_embeddings": -1,
+    "type_vocab_size": True,
+    "hidden_act": ["gelu"],
+    "hidden_dropout_prob": "0.1",
+    "initializer_range": float("nan"),
+}
+
+
+@pytest.mark.parametrize("key", ABSURD)
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_absurd_configuration_takes_no_memory(tmp_path: Path, form: str, key: str) -> None:
+    with pytest.raises(UserError, match=key):
+        Folder().read(str(write_model(tmp_path, form, **{key: ABSURD[key]})))
+
+
+# --- malicious or malformed weights, of formats that need no framework; those of .bin are in tests/torch
+
+
+def safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def one(shape: list[int], start: int, end: int, dtype: str = "F32") -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+A, B = "bert.pooler.dense.bias", "cls.predictions.bias"
+SAFETENSORS = {
+    "overlapping": safetensors({A: one([4], 0, 16), B: one([4], 8, 24)}, bytes(24)),
+    "one behind the other": safetensors({A: one([4], 0, 16), B: one([4], 0, 16)}, bytes(16)),
+    "a hole": safetensors({A: one([4], 0, 16), B: one([4], 20, 36)}, bytes(36)),
+    "more behind": safetensors({A: one([4], 0, 16)}, bytes(400)),
+    "beyond the end": safetensors({A: one([4], 0, 16)}, bytes(8)),
+    "shape bomb": safetensors({A: one([2**40, 2**20], 0, 16)}, bytes(16)),
+    "shape that overflows": safetensors({A: one([2**32, 2**32, 4], 0, 0)}),
+    "negative shape": safetensors({A: one([-4], 0, 16)}, bytes(16)),
+    "end before start": safetensors({A: one([4], 16, 0)}, bytes(16)),
+    "twice": safetensors(f'{{"{A}":{json.dumps(one([4], 0, 16))},"{A}":{json.dumps(one([4], 0, 16))}}}'.encode(), bytes(16)),
+    "unknown type": safetensors({A: one([4], 0, 16, "F31")}, bytes(16)),
+    "header too large": safetensors({}, b"", 1 << 40),
+    "header of 200 MB": safetensors({}, bytes(100), 200_000_000),
+    "header no JSON": safetensors(b"{" * 5000),
+    "header no object": safetensors([]),
+    "empty": b"",
+    "a pickle": b"\x80\x02cos\nsystem\nX\x05\x00\x00\x00touch\x85R.",
+    "another shape": safetensors({A: one([4], 0, 16)}, bytes(16)),
+    "whole numbers": safetensors({A: one([32], 0, 128, "I32")}, bytes(128)),
+}
+INDEXES = {
+    "leads outside": {"weight_map": {A: "../model.safetensors"}},
+    "absolute": {"weight_map": {A: "/etc/passwd"}},
+    "missing shard": {"weight_map": {A: "model-00001-of-00001.safetensors"}},
+    "no map": {"weight_map": 3},
+    "no names": {"weight_map": {A: 7}},
+    "nothing": {},
+}
+
+
+def assert_refused(folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.parent.rglob("*")}
+    with pytest.raises((IntegrityError, UserError)) as caught:
+        Folder().read(str(folder))
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+    assert {path: path.stat().st_mtime_ns for path in folder.parent.rglob("*")} == before
+
+
+@pytest.mark.parametrize("what", SAFETENSORS)
+def test_hostile_safetensors_are_refused(tmp_path: Path, what: str) -> None:
+    folder = write_model(tmp_path / "model", "safetensors")
+    (folder / "model.safetensors").write_bytes(SAFETENSORS[what])
+    assert_refused(folder)
+
+
+@pytest.mark.parametrize("what", INDEXES)
+def test_hostile_indexes_of_shards_are_refused(tmp_path: Path, what: str) -> None:
+    folder = write_model(tmp_path / "model", "shards of safetensors")
+    for path in folder.glob("model-*"):
+        path.unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps(INDEXES[what]))
+    assert_refused(folder)
+
+
+def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", "shards of safetensors")
+    shard, other = sorted(folder.glob("model-*"))[:2]
+    other.write_bytes(shard.read_bytes())
+    assert_refused(folder)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("damage", ["cut", "empty", "zeros"])
+def test_damaged_weights_are_refused(tmp_path: Path, form: str, damage: str) -> None:
+    folder = write_model(tmp_path / "model", form)
+    path = max(folder.iterdir(), key=lambda path: path.stat().st_size)
+    size = path.stat().st_size
+    path.write_bytes({"cut": path.read_bytes()[: size // 2], "empty": b"", "zeros": bytes(size)}[damage])
+    assert_refused(folder)
+
+
+def test_tf_checkpoints_that_promise_too_much_are_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", "TF checkpoint")
+    wide = {**MODEL.weights, "bert/pooler/dense/kernel": np.zeros((32, 64), np.float32)}
+    for tensors in (wide, {**MODEL.weights, "evil": np.zeros(3, np.float32)}, {"bert/pooler/dense/bias": np.zeros(32, np.int64)}):
+        write_bundle(folder / "bert_model.ckpt", tensors)
+        assert_refused(folder)
+    write_bundle(folder / "bert_model.ckpt", MODEL.weights)
+    (folder / "bert_model.ckpt.data-00000-of-00001").write_bytes(bytes(100))
+    assert_refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", b"[" * 100_000),
+        ("config.json", b'{"a":' * 100_000),
+        ("config.json", b" " * (17 << 20)),
+        ("config.json", b"\xff\xfe"),
+        ("config.json", b"[]"),
+        ("vocab.txt", b"\xff\xfe"),
+        ("tokenizer_config.json", b"7"),
+    ],
+)
+def test_hostile_small_files_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    folder = write_model(tmp_path / "model", "safetensors")
+    (folder / name).write_bytes(content)
+    assert_refused(folder)

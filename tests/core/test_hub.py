@@ -1,0 +1,253 @@
+"""The hub's own client against a hub that misbehaves: nothing wrong is taken, every answer comes soon and says what to do.
+
+The client reads its environment when it is imported, so every test runs it in a process of its own.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub_server import COMMIT, FILES, TOLD, WEIGHTS, Hub, repository
+
+PATIENCE_SECONDS = 2.5
+CLIENT = """
+import json, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from wholeword.core.errors import WholewordError
+from wholeword.zoo.hub import fetch, verify
+
+def work(call):
+    started = time.monotonic()
+    try:
+        if call.pop("verify", False):
+            result = {"told": "verified", "files": verify(call["repo_id"])}
+        else:
+            folder = fetch(**call)
+            result = {"told": "fetched", "folder": str(folder), "files": {path.name: path.read_bytes().hex() for path in folder.iterdir()}}
+    except WholewordError as error:
+        result = {"told": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+    return result | {"seconds": time.monotonic() - started}
+
+calls = json.loads(sys.stdin.read())
+with ThreadPoolExecutor(len(calls)) as threads:
+    print(json.dumps(list(threads.map(work, calls))))
+"""
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with Hub() as hub:
+        yield hub
+        hub.hold.set()
+        hub.shutdown()
+
+
+def environment(hub: Hub | str, home: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING", "TRANSFORMERS_", "XDG_"))}
+    address = hub if isinstance(hub, str) else hub.address
+    return kept | {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+
+
+def client(hub: Hub | str, home: Path, calls: list[dict[str, Any]], **variables: str) -> list[dict[str, Any]]:
+    """What came of the calls, all at once in one process."""
+    calls = [{"patience_seconds": PATIENCE_SECONDS} | call if "verify" not in call else call for call in calls]
+    program = [sys.executable, "-c", CLIENT]
+    result = subprocess.run(
+        program, input=json.dumps(calls), env=environment(hub, home) | variables, capture_output=True, text=True, timeout=100
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def asked(names: dict[str, bytes]) -> dict[str, str]:
+    return {name: content.hex() for name, content in names.items() if name != "README.md"}
+
+
+def blob(home: Path, repo: str) -> Path:
+    """The weights as the cache has them."""
+    return home / "hub" / f"models--{repo.replace('/', '--')}" / "snapshots" / COMMIT / "model.safetensors"
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[777] ^= 1
+    path.write_bytes(content)
+
+
+def leftovers(home: Path) -> list[Path]:
+    return [path for path in home.rglob("*") if path.name.endswith((".incomplete", ".wholeword-partial"))]
+
+
+def refused(results: list[dict[str, Any]], told: dict[str, str]) -> None:
+    """Each result is the one that was to come, within 10 s, and whole if it is a model."""
+    for (fault, expected), result in zip(told.items(), results, strict=True):
+        assert result["told"] == expected, (fault, result)
+        assert result["seconds"] < 10, (fault, result)
+        if expected == "fetched":
+            assert result["files"] == asked(FILES), fault
+        else:
+            line, code = result["message"], result["exit_code"]
+            assert line.startswith(f"{repository(fault)}@") and "\n" not in line and len(line) < 500, line
+            assert code == {"UserError": 2, "IntegrityError": 3, "NetworkError": 5}[expected]
+
+
+def test_no_wrong_byte_is_taken_into_an_empty_cache(hub: Hub, tmp_path: Path) -> None:
+    results = client(hub, tmp_path, [{"repo_id": repository(fault)} for fault in TOLD])
+    refused(results, TOLD)
+    assert not leftovers(tmp_path) and {path.name for path in tmp_path.iterdir()} == {"hub", "wholeword"}
+    for fault, told in TOLD.items():  # what was refused is gone, so that the next try fetches it anew
+        assert blob(tmp_path, repository(fault)).exists() == (told == "fetched"), fault
+    assert not [path for _, path, _ in hub.requests if "README" in path]
+    hub.whole = True
+    again = client(hub, tmp_path, [{"repo_id": repository(fault)} for fault in TOLD if "outside" not in fault])
+    assert all(result["files"] == asked(FILES) for result in again)
+
+
+def test_a_full_cache_serves_whatever_the_hub_does(hub: Hub, tmp_path: Path) -> None:
+    hub.whole = True
+    calls = [{"repo_id": repository(fault)} for fault in TOLD]
+    assert {result["told"] for result in client(hub, tmp_path, calls)} == {"fetched"}
+    hub.whole = False
+    before = len(hub.requests)
+    own = {"no repository", "no revision", "gated", "unauthorised", "no weights"}  # answers, not failures
+    told = {fault: "UserError" if fault in own else "fetched" for fault in TOLD}
+    refused(client(hub, tmp_path, calls), told)
+    assert not [path for _, path, _ in hub.requests[before:] if "resolve" in path]
+
+
+def test_a_damaged_cache_is_mended_or_refused(hub: Hub, tmp_path: Path) -> None:
+    """The same size, one bit flipped: with a whole hub it is fetched anew, with a faulty one the fault decides."""
+    hub.whole = True
+    calls = [{"repo_id": repository(fault)} for fault in TOLD]
+    client(hub, tmp_path, calls)
+    for fault in TOLD:
+        flip(blob(tmp_path, repository(fault)))
+    hub.whole = False
+    told = TOLD | dict.fromkeys(["small file changed"], "fetched")  # that one is still in the cache
+    told |= {fault: "IntegrityError" for fault in TOLD if fault.startswith("api") and fault != "api 503 once"}
+    told |= {"no checksum": "fetched"}  # its sha256 is in the lock file
+    refused(client(hub, tmp_path, calls), told)
+    hub.whole = True
+    assert {result["told"] for result in client(hub, tmp_path, calls)} == {"fetched"}
+
+
+def test_a_killed_download_is_made_good(hub: Hub, tmp_path: Path) -> None:
+    call = {"repo_id": "toys/wait-for-me"}
+    for _ in range(2):
+        hub.waiting.clear()
+        program = [sys.executable, "-c", CLIENT]
+        with subprocess.Popen(program, stdin=subprocess.PIPE, env=environment(hub, tmp_path), text=True) as victim:
+            assert victim.stdin
+            victim.stdin.write(json.dumps([call]))
+            victim.stdin.close()
+            assert hub.waiting.wait(30)
+            os.kill(victim.pid, signal.SIGKILL)
+    assert len(leftovers(tmp_path)) == 1  # the second one removed what the first one left
+    assert not blob(tmp_path, "toys/wait-for-me").exists()
+    hub.hold.set()
+    (result,) = client(hub, tmp_path, [call])
+    assert result["files"] == asked(FILES) and not leftovers(tmp_path)
+
+
+def test_what_another_process_is_fetching_is_left_alone(hub: Hub, tmp_path: Path) -> None:
+    call = {"repo_id": "toys/wait-for-me"}
+    with subprocess.Popen(
+        [sys.executable, "-c", CLIENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(hub, tmp_path), text=True
+    ) as first:
+        assert first.stdin and first.stdout
+        first.stdin.write(json.dumps([call]))
+        first.stdin.close()
+        assert hub.waiting.wait(30)
+        (small,) = client(hub, tmp_path, [call | {"files": ["config.json", "README.md"]}])
+        assert small["told"] == "fetched" and small["files"]["README.md"] == FILES["README.md"].hex()
+        assert leftovers(tmp_path)
+        hub.hold.set()
+        assert json.loads(first.stdout.read().splitlines()[-1])[0]["files"]["model.safetensors"] == WEIGHTS.hex()
+
+
+def test_a_second_load_needs_no_network(hub: Hub, tmp_path: Path) -> None:
+    call = {"repo_id": "toys/well"}
+    (cold,) = client(hub, tmp_path, [call])
+    got = [path for method, path, _ in hub.requests if method == "GET" and "toys" in path]
+    assert len(got) == 4 and "api" in got[0]  # the list, three files
+    hub.requests.clear()
+    for more, variables in (({"local_files_only": True}, {}), ({}, {"HF_HUB_OFFLINE": "1"}), ({"revision": COMMIT}, {})):
+        (warm,) = client(hub, tmp_path, [call | more], **variables)
+        assert warm["told"] == "fetched" and warm["folder"] == cold["folder"]
+    assert not hub.requests
+    (absent,) = client(hub, tmp_path, [call | {"files": ["README.md"]}], HF_HUB_OFFLINE="1")
+    assert absent["told"] == "NetworkError" and "HF_HUB_OFFLINE is set" in absent["message"]
+    flip(blob(tmp_path, "toys/well"))
+    results = [client(hub, tmp_path, [call | {"local_files_only": True}])[0] for _ in range(2)]
+    assert [result["told"] for result in results] == ["IntegrityError", "NetworkError"] and not hub.requests
+
+
+def test_what_others_fetched_is_used_and_checked(hub: Hub, tmp_path: Path) -> None:
+    """A cache filled by the client alone, as transformers does: its file names are the checksums that the hub announced."""
+    repos = ["toys/well", "toys/bit-flipped"]
+    names = ["config.json", "vocab.txt", "model.safetensors"]
+    program = f"from huggingface_hub import hf_hub_download as get\n[get(repo, name) for repo in {repos} for name in {names}]"
+    subprocess.run([sys.executable, "-c", program], env=environment(hub, tmp_path), check=True)
+    hub.requests.clear()
+    calls = [{"repo_id": repo, "local_files_only": True} for repo in repos]
+    assert [result["told"] for result in client(hub, tmp_path, calls)] == ["fetched", "IntegrityError"]
+    assert not hub.requests
+
+
+def test_the_lock_file_remembers_the_first_use(hub: Hub, tmp_path: Path) -> None:
+    client(hub, tmp_path, [{"repo_id": "toys/well"}])
+    lock = tmp_path / "wholeword" / "hub.lock.json"
+    content = json.loads(lock.read_text())
+    assert content["revisions"] == {"toys/well@main": COMMIT}
+    (verified,) = client(hub, tmp_path, [{"repo_id": "toys/well", "verify": True}])
+    entries = content["models"][f"toys/well@{COMMIT}"]["files"]
+    assert verified["files"] == {name: entry["sha256"] for name, entry in entries.items()} and len(entries) == 3
+    for expected, told in ((entries["vocab.txt"]["sha256"], "fetched"), ("0" * 64, "IntegrityError")):  # known from elsewhere
+        assert client(hub, tmp_path, [{"repo_id": "toys/well", "sha256": {"vocab.txt": expected}}])[0]["told"] == told
+    entries["config.json"] |= {"sha256": "1" * 64, "stat": []}
+    lock.write_text(json.dumps(content))
+    (changed,) = client(hub, tmp_path, [{"repo_id": "toys/well"}])
+    assert changed["told"] == "IntegrityError" and "first use" in changed["message"] and str(lock) in changed["message"]
+    lock.write_text("{")
+    assert "hub.lock.json: damaged; delete it" in client(hub, tmp_path, [{"repo_id": "toys/well"}])[0]["message"]
+
+
+def test_a_file_touched_at_the_same_size_is_hashed_again(hub: Hub, tmp_path: Path) -> None:
+    client(hub, tmp_path, [{"repo_id": "toys/well"}])
+    path = blob(tmp_path, "toys/well")
+    status = path.stat()
+    flip(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as bits rot: a load trusts the time, `verify` does not
+    assert client(hub, tmp_path, [{"repo_id": "toys/well", "local_files_only": True}])[0]["told"] == "fetched"
+    assert client(hub, tmp_path, [{"repo_id": "toys/well", "verify": True}])[0]["told"] == "IntegrityError"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ({"repo_id": "../evil"}, "not the name of a repository"),
+        ({"repo_id": "a/b/c"}, "not the name of a repository"),
+        ({"repo_id": "toys/well", "revision": "../../x"}, "not a revision"),
+        ({"repo_id": "toys/well", "files": ["tf_model.h5"]}, "no file tf_model.h5; it has README.md, config.json"),
+        ({"repo_id": "toys/well", "files": ["../../evil"]}, "no file ../../evil"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_explained(hub: Hub, tmp_path: Path, call: dict[str, Any], said: str) -> None:
+    (result,) = client(hub, tmp_path, [call])
+    assert result["told"] == "UserError" and said in result["message"]
+
+
+def test_nobody_listening_is_told_soon(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        (result,) = client(address, tmp_path, [{"repo_id": "toys/well"}])
+    assert result["told"] == "NetworkError" and result["seconds"] < 10
+    assert address in result["message"] and "HF_ENDPOINT" in result["message"]

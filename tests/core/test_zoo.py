@@ -1,0 +1,341 @@
+"""The zoo without a framework: cards, names, what the command line says of them, `zoo:` in recipes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import hub_server
+import numpy as np
+import pytest
+
+import wholeword
+from wholeword import zoo
+from wholeword.cli import main
+from wholeword.core.config import load_recipe
+from wholeword.core.config.recipes import shipped_recipes
+from wholeword.core.data.prepare import prepare
+from wholeword.core.data.store import TokenStore
+from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.errors import RecipeError, UserError
+from wholeword.core.model import count_parameters, initial_weights, model_config, tensor_shapes
+from wholeword.core.plan import plan
+from wholeword.core.tensors import write_tensors
+from wholeword.exporters.names import to_framework
+from wholeword.zoo.cards import Card, card_names, find_card, read_card
+from wholeword.zoo.find import find
+
+# the project's README: what each model is called there, on the hub and on PaddleHub
+README_NAMES = {
+    "RoBERTa-wwm-ext-large": ["hfl/chinese-roberta-wwm-ext-large", "chinese-roberta-wwm-ext-large"],
+    "RoBERTa-wwm-ext": ["hfl/chinese-roberta-wwm-ext", "chinese-roberta-wwm-ext"],
+    "BERT-wwm-ext": ["hfl/chinese-bert-wwm-ext", "chinese-bert-wwm-ext"],
+    "BERT-wwm": ["hfl/chinese-bert-wwm", "chinese-bert-wwm"],
+    "RBT3": ["hfl/rbt3", "rbt3"],
+    "RBTL3": ["hfl/rbtl3", "rbtl3"],
+}
+# its table of small models, and what follows from the same rule for their siblings
+PARAMETERS = {
+    "bert-base-chinese": "102M (100.0%)",
+    "bert-wwm": "102M (100.0%)",
+    "bert-wwm-ext": "102M (100.0%)",
+    "roberta-wwm-ext": "102M (100.0%)",
+    "roberta-wwm-ext-large": "325M (318.6%)",
+    "rbt3": "38M (37.3%)",
+    "rbt4": "45M (44.1%)",
+    "rbt6": "59M (57.8%)",
+    "rbtl3": "61M (59.8%)",
+}
+ENCODERS = {"lert-base": 102_267_648, "lert-large": 325_522_432, "lert-small": 15_083_776}  # LERT's README: the Transformer part alone
+MILLIONS = {
+    "minirbt-h256": 10.4,
+    "minirbt-h288": 12.3,
+    "rbt3": 38.5,
+    "roberta-wwm-ext": 102.3,
+}  # MiniRBT's README; what fits is BertForMaskedLM
+
+
+# --- cards
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_a_card_is_complete(name: str) -> None:
+    """Reading it checks keys, types and sources; here is what that cannot see."""
+    card = read_card(name)
+    assert card.hub in card.aliases and len(set(card.aliases)) == len(card.aliases) and name not in card.aliases
+    assert set(card.config) == set(model_config({}, vocab_size=card.config["vocab_size"]))
+    assert any("一" <= character <= "鿿" for character in card.summary.zh) and card.summary.en.isascii()
+    assert card.recipe is None or card.recipe in shipped_recipes()
+    assert card.lowercase != ("cased" in name and "uncased" not in name)
+    assert any("Bert classes" in note for note in card.notes)
+    heads = "repair-head" in " ".join(card.notes)
+    assert heads == (card.heads.mlm == "untrained")
+
+
+def test_names_and_aliases_lead_to_one_model_each() -> None:
+    spellings = [spelling.lower() for name in card_names() for spelling in (name, *read_card(name).aliases)]
+    assert len(spellings) == len(set(spellings))
+    for published, names in README_NAMES.items():
+        card = find_card(published)
+        assert card and all(find_card(name) is card for name in names)
+    chinese = [read_card(name) for name in card_names() if "multilingual" not in name and "large-" not in name]
+    assert {card.config["vocab_size"] for card in chinese} == {21128}
+
+
+def test_parameters_are_counted_as_published() -> None:
+    for name, parameters in PARAMETERS.items():
+        assert zoo.info(name)["parameters"] == parameters, name
+    for name, count in ENCODERS.items():
+        shapes = tensor_shapes(zoo.info(name)["config"])
+        assert sum(int(np.prod(shape)) for tensor, shape in shapes.items() if tensor.startswith("bert/")) == count, name
+    for name, millions in MILLIONS.items():
+        shapes = tensor_shapes(zoo.info(name)["config"])
+        count = sum(
+            int(np.prod(shape)) for tensor, shape in shapes.items() if not tensor.startswith(("bert/pooler/", "cls/seq_relationship/"))
+        )
+        assert round(count / 1e6, 1) == millions, name
+
+
+def test_a_card_with_anything_missing_or_more_is_refused() -> None:
+    from pydantic import ValidationError
+
+    data = read_card("rbt3").model_dump(by_alias=True)
+    assert Card.model_validate(data) == read_card("rbt3")
+    for key in data:
+        with pytest.raises(ValidationError):
+            Card.model_validate({other: value for other, value in data.items() if other != key})
+    for change in (
+        {"size": 3},
+        {"lowercase": "yes"},
+        {"heads": {"mlm": "good", "nsp": "trained"}},
+        {"summary": {"en": "x"}},
+        {"hub": "rbt3"},
+    ):
+        with pytest.raises(ValidationError):
+            Card.model_validate(data | change)
+
+
+# --- what the library says
+
+
+def test_the_zoo_is_there_when_it_is_asked_for() -> None:
+    program = (
+        "import sys, wholeword; before = set(sys.modules); wholeword.zoo.load; print('wholeword.zoo' in before, 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split() == ["False", "False"]
+    assert wholeword.zoo is zoo and zoo.list_models() == card_names()
+
+
+def test_a_misspelt_name_is_understood() -> None:
+    for wrong, meant in (
+        ("rbt33", "rbt3"),
+        ("roberta-wwm-extlarge", "roberta-wwm-ext-large"),
+        ("hfl/chinese-bert-wmm", "hfl/chinese-bert-wwm"),
+    ):
+        for call in (zoo.info, find):
+            with pytest.raises(UserError, match=f"{wrong}: .* did you mean '{meant}'"):
+                call(wrong)
+    with pytest.raises(UserError, match="bert-wwm/: neither a model's name nor a folder"):
+        find("bert-wwm/")
+    with pytest.raises(UserError, match="revision 'v1' of a local model; only models of the hub have revisions"):
+        find(".", revision="v1")
+    with pytest.raises(UserError, match="hub:rbt3: no model of the hub; expected hub:owner/name"):
+        find("hub:rbt3")
+
+
+def test_framework_and_head_are_checked_before_anything_is_read() -> None:
+    with pytest.raises(UserError, match="framework 'jax'; expected one of torch, tensorflow, paddle"):
+        zoo.load("rbt3", framework="jax")
+    with pytest.raises(UserError, match="head 'xnli'; expected None, 'mlm' or 'nsp'"):
+        zoo.load("rbt3", head="xnli")
+    for framework in ("torch", "tensorflow", "paddle"):
+        if not find_spec(framework):
+            with pytest.raises(UserError, match=rf"'{framework}' needs '{framework}': pip install \"wholeword\[{framework}\]\""):
+                zoo.load("rbt3", framework)
+
+
+@pytest.mark.parametrize(
+    ("installed", "imported", "expected"),
+    [
+        ("torch", "", "torch"),
+        ("torch paddle", "paddle", "paddle"),
+        ("torch tensorflow paddle", "", "torch, tensorflow, paddle are installed; say which: framework='torch' or"),
+        ("torch tensorflow", "torch tensorflow", "torch, tensorflow are imported; say which: framework='torch' or framework='tensorflow'"),
+        ("", "", 'no framework is installed: pip install "wholeword[torch]"'),
+    ],
+)
+def test_the_framework_is_the_one_at_hand(tmp_path: Path, installed: str, imported: str, expected: str) -> None:
+    """Empty modules by the frameworks' names, in a process that sees no others."""
+    for name in installed.split():
+        (tmp_path / f"{name}.py").touch()
+    program = f"""
+import sys
+hidden = {{"torch", "tensorflow", "paddle"}} - set({installed.split()})
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name in hidden:
+            raise ModuleNotFoundError(name)
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name in hidden else find_spec(name)
+for name in {imported.split()}:
+    __import__(name)
+from wholeword.zoo import choose_framework
+try:
+    print(choose_framework(None))
+except Exception as error:
+    print(error)
+"""
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout.startswith(expected)
+
+
+# --- the command line
+
+
+def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    try:
+        main(arguments)
+        code = 0
+    except SystemExit as error:
+        code = int(error.code or 0)
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+def test_ls_prints_what_the_readme_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(["zoo", "ls"], capsys)
+    rows = {line.split()[0]: " ".join(line.split()) for line in out.splitlines()}
+    assert code == 0 and list(rows) == card_names()
+    assert rows["rbt3"] == "rbt3 3 x 768 38M (37.3%) MLM head untrained Apache-2.0"
+    assert rows["roberta-wwm-ext-large"] == "roberta-wwm-ext-large 24 x 1024 325M (318.6%) MLM head untrained Apache-2.0"
+    listed = json.loads(run(["zoo", "ls", "--json"], capsys)[1])
+    assert [card["name"] for card in listed] == card_names() and listed == [zoo.info(name) for name in card_names()]
+
+
+def test_info_marks_what_is_assumed(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(["zoo", "info", "minirbt-h288"], capsys)
+    assert "(assumed: README of iflytek/MiniRBT; its training configuration says 12 heads)" in out
+    assert json.loads(run(["zoo", "info", "hfl/rbt3", "--json"], capsys)[1]) == zoo.info("rbt3")
+    code, out, err = run(["zoo", "info", "rbt33"], capsys)
+    assert (code, out) == (2, "") and err == "rbt33: neither a model's name nor a folder, .zip or TF checkpoint; did you mean 'rbt3'?\n"
+
+
+def model_folder(folder: Path, **section: int) -> Path:
+    """A model for pre-training with a head that was never trained, and no NSP head."""
+    pieces = [*SPECIAL_PIECES, *"使用语言模型来预测下一个词的概率。，"]
+    config = model_config({"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2} | section, vocab_size=len(pieces))
+    weights = initial_weights(config, 1)
+    folder.mkdir(parents=True)
+    kept = {name: array for name, array in weights.items() if "seq_relationship" not in name}
+    write_tensors(folder / "model.safetensors", to_framework(kept, "transformers"))
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+    (folder / "vocab.txt").write_bytes(Vocabulary(pieces).to_bytes())
+    return folder
+
+
+def test_info_of_a_folder_says_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(model_folder(tmp_path / "roberta-mine"))
+    facts = json.loads(run(["zoo", "info", path, "--weights", "--json"], capsys)[1])
+    assert facts["name"] == "roberta-mine" and facts["config"]["num_hidden_layers"] == 2
+    assert facts["total_parameters"] == count_parameters(facts["config"])
+    assert {part: found["state"] for part, found in facts["weights"].items()} | {"pooler": ""} == {
+        "MLM head": "untouched",
+        "NSP head": "missing",
+        "pooler": "",
+    }
+    code, out, _ = run(["zoo", "info", path, "--weights"], capsys)
+    assert code == 0 and "MLM head          untouched: " in out
+
+
+def test_get_copies_with_checksums_and_verify_holds_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_folder(tmp_path / "mirror" / "rbt3")
+    monkeypatch.setenv("WHOLEWORD_ZOO", str(tmp_path / "mirror"))
+    copy = tmp_path / "copy"
+    assert run(["zoo", "get", "hfl/rbt3", "-o", str(copy)], capsys) == (0, f"{copy}\n", "")
+    for name in ("config.json", "vocab.txt", "model.safetensors"):
+        assert (copy / name).read_bytes() == (tmp_path / "mirror" / "rbt3" / name).read_bytes()
+    code, _, err = run(["zoo", "get", "rbt3", "-o", str(copy)], capsys)
+    assert code == 2 and "already exists" in err
+    checksums = json.loads(run(["zoo", "verify", str(copy), "--json"], capsys)[1])
+    assert set(checksums) == {"config.json", "vocab.txt", "model.safetensors"}
+    content = bytearray((copy / "model.safetensors").read_bytes())
+    content[-7] ^= 1
+    (copy / "model.safetensors").write_bytes(content)
+    code, _, err = run(["zoo", "verify", str(copy)], capsys)
+    assert code == 3 and "model.safetensors: changed" in err
+    code, _, err = run(["zoo", "verify", str(tmp_path / "mirror" / "rbt3")], capsys)
+    assert code == 2 and "holds no manifest.json to compare with" in err
+
+
+@pytest.fixture
+def hub() -> Iterator[hub_server.Hub]:
+    hub_server.FAULTS["hfl/rbt3"] = "well"
+    with hub_server.Hub() as hub:
+        yield hub
+        hub.shutdown()
+    del hub_server.FAULTS["hfl/rbt3"]
+
+
+def test_a_name_is_fetched_from_the_hub(hub: hub_server.Hub, tmp_path: Path) -> None:
+    """By the client's own environment, in processes of their own, the second without the network."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "WHOLEWORD_"))}
+    environment |= {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+
+    def command(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "wholeword", *arguments], capture_output=True, text=True, env=environment | more)
+
+    fetched = command("zoo", "get", "rbt3")
+    assert fetched.returncode == 0, fetched.stderr
+    folder = Path(fetched.stdout.strip())
+    assert (folder / "model.safetensors").read_bytes() == hub_server.WEIGHTS
+    before = len(hub.requests)
+    assert command("zoo", "get", "hub:hfl/rbt3", HF_HUB_OFFLINE="1").stdout == fetched.stdout
+    assert "model.safetensors" in command("zoo", "verify", "rbt3").stdout
+    assert len(hub.requests) == before
+    refused = command("zoo", "get", "rbt4", HF_HUB_OFFLINE="1")
+    assert refused.returncode == 5 and "hfl/rbt4@main: not in the cache" in refused.stderr
+
+
+# --- recipes
+
+RECIPE = """\
+version: 1
+name: x
+corpus: {files: [text.txt], format: sentences}
+segmenter: characters
+tokenizer: {vocab: zoo:rbt3}
+examples: doc-sentences
+model: {init: zoo:rbt3}
+phases:
+  - {max_seq_length: 16, batch_size: 2, steps: 2, peak_lr: 1.0e-4}
+output: run
+"""
+
+
+def test_recipes_start_from_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan comes from the card; text is prepared with the mirror's vocabulary."""
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text("使用语言模型来预测下一个词的概率。\n" * 3, encoding="utf-8")
+    Path("x.yaml").write_text(RECIPE)
+    recipe = load_recipe("x.yaml")
+    assert plan(recipe).num_parameters == count_parameters(zoo.info("rbt3")["config"])
+    vocabulary = model_folder(tmp_path / "mirror" / "rbt3") / "vocab.txt"
+    monkeypatch.setenv("WHOLEWORD_ZOO", str(tmp_path / "mirror"))
+    assert TokenStore(prepare(recipe)).vocabulary.to_bytes() == vocabulary.read_bytes()
+
+
+def test_a_name_that_the_zoo_lacks_is_found_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(RECIPE.replace("zoo:rbt3", "zoo:rbt33"))
+    with pytest.raises(RecipeError) as raised:
+        load_recipe(path)
+    first, second = raised.value.problems
+    assert f"{path}:5:20: tokenizer.vocab: rbt33: no model of that name; did you mean 'rbt3'?" in first
+    assert f"{path}:7:15: model.init: rbt33: no model of that name; did you mean 'rbt3'?" in second

@@ -1,0 +1,110 @@
+"""Model cards: what is known of each model, and where from. One YAML file a model in `cards/`."""
+
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from wholeword.core.config.yaml import read_yaml
+from wholeword.core.errors import UserError
+from wholeword.core.model import count_parameters, tensor_shapes
+
+FOLDER = files("wholeword") / "zoo" / "cards"
+SEEDS_LABELS = 3  # the published counts are those of a classifier for XNLI's three labels
+SEEDS_BASE = 102  # millions of RoBERTa-wwm-ext, what the published percentages are of
+FACTS = ("config", "lowercase", "data", "heads", "license", "paper")  # what `sources` speaks of
+
+Text = Annotated[str, Field(min_length=1)]
+State = Literal["trained", "untrained", "missing", "unknown"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Summary(Part):
+    en: Text
+    zh: Text
+
+
+class Heads(Part):
+    mlm: State
+    nsp: State
+
+
+class Source(Part):
+    where: Annotated[Text, Field(alias="from")]
+    assumed: bool = False  # nobody has said so, or it was not read
+
+
+class Card(Part):
+    """One model. Every key is there in every card."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]  # as published, in small letters
+    aliases: list[Text]  # the hub's, PaddleHub's, and the zip's
+    hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    summary: Summary
+    config: dict[str, Any]  # the keys of bert_config.json
+    lowercase: bool
+    data: Text
+    heads: Heads  # of the published file
+    license: Text
+    paper: Text
+    recipe: str | None  # a recipe of ours that makes such a model
+    sources: dict[Literal["config", "lowercase", "data", "heads", "license", "paper"], Source]
+    notes: list[Text]
+
+    @property
+    def millions(self) -> int:
+        """Parameters as published: of encoder, pooler and a classifier of three labels, millions, rounded down."""
+        return count_parameters(self.config, num_labels=SEEDS_LABELS) // 10**6
+
+    @property
+    def parameters(self) -> str:
+        """`38M (37.3%)`, the percentage of RoBERTa-wwm-ext by the rounded millions."""
+        return f"{self.millions}M ({100 * self.millions / SEEDS_BASE:.1f}%)"
+
+    @property
+    def size(self) -> str:
+        """`3 x 768`: layers and width."""
+        return f"{self.config['num_hidden_layers']} x {self.config['hidden_size']}"
+
+
+def card_names() -> list[str]:
+    """Of every model, in alphabetical order."""
+    return sorted(file.name.removesuffix(".yaml") for file in FOLDER.iterdir() if file.name.endswith(".yaml"))
+
+
+@cache
+def read_card(name: str) -> Card:
+    """The card in a file of that name."""
+    document = read_yaml((FOLDER / f"{name}.yaml").read_bytes(), f"{name}.yaml")
+    assert not document.problems, document.problems
+    card = Card.model_validate(document.data)
+    assert card.name == name and set(card.sources) == set(FACTS) and tensor_shapes(card.config), name
+    return card
+
+
+def find_card(name: str) -> Card | None:
+    """The card of a model by its name or an alias, in capitals or small letters."""
+    wanted, names = name.lower(), card_names()
+    if wanted in names:
+        return read_card(wanted)
+    return next((card for card in map(read_card, names) if wanted in map(str.lower, card.aliases)), None)
+
+
+def get_card(name: str) -> Card:
+    """As `find_card`. Raises: UserError with the nearest name and the list."""
+    if card := find_card(name):
+        return card
+    suggestion = did_you_mean(name)
+    raise UserError(f"{name}: no model of that name;{suggestion} expected one of {', '.join(card_names())}, or an alias of one")
+
+
+def did_you_mean(name: str) -> str:
+    """` did you mean 'rbt3'?`, or nothing."""
+    known = {spelling.lower(): spelling for card in map(read_card, card_names()) for spelling in (*card.aliases, card.name)}
+    close = get_close_matches(name.lower(), known, n=1, cutoff=0.75)
+    return f" did you mean {known[close[0]]!r}?" if close else ""

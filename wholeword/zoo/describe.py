@@ -1,0 +1,77 @@
+"""What the command line says of a model and does with its files."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from wholeword.core.errors import UserError
+from wholeword.core.files import MANIFEST, atomic_directory, check_manifest, write_manifest
+from wholeword.core.model import count_parameters
+from wholeword.zoo.cards import FACTS, find_card
+from wholeword.zoo.find import HUB, find, read
+
+
+def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
+    """A card and what is computed from it, or what a folder holds; with `weights` also what they say of the heads.
+
+    Nothing is fetched without `weights`.
+    """
+    from wholeword.core.heads import inspect_model
+
+    card = find_card(name_or_location)
+    model = read(name_or_location) if weights or card is None else None
+    facts: dict[str, Any] = {}
+    if card is not None:
+        facts |= card.model_dump(by_alias=True) | {"size": card.size, "parameters": card.parameters}
+    else:
+        assert model is not None
+        facts |= {"name": model.provenance.get("name", Path(name_or_location).name), "config": model.config, "lowercase": model.lowercase}
+        facts |= {"total_parameters": count_parameters(model.config), "notes": model.provenance.get("notes", [])}
+    if weights and model is not None:
+        facts["weights"] = inspect_model(model).plain()
+    return facts
+
+
+def lines(facts: dict[str, Any]) -> list[str]:
+    """The facts for people, each with its source."""
+    rows = []
+    for key, value in facts.items():
+        if key in ("sources", "weights"):
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{inner} {entry}" for inner, entry in value.items())
+        if isinstance(value, list):
+            value = "\n".join(map(str, value)).replace("\n", f"\n{'':18}")
+        rows.append(f"{key:17} {value}")
+        if key in FACTS and (source := facts.get("sources", {}).get(key)):
+            rows.append(f"{'':17} ({'assumed: ' if source['assumed'] else ''}{source['from']})")
+    return rows + [f"{part:17} {found['state']}: {found['why']}" for part, found in facts.get("weights", {}).items()]
+
+
+def copy(path: Path, target: Path, *, name: str) -> Path:
+    """Copy a model's files into a folder that appears whole, with checksums. Raises: UserError if the folder is there; DiskError."""
+    files = sorted(file for file in path.iterdir() if file.is_file() and file.name != MANIFEST) if path.is_dir() else []
+    if not files:
+        raise UserError(f"{path}: not a folder of files that can be copied")
+    with atomic_directory(target) as folder:
+        for file in files:
+            shutil.copyfile(file, folder / file.name)
+        write_manifest(folder, {"provenance": {"name": name}})
+    return target
+
+
+def verify(name_or_location: str) -> dict[str, str]:
+    """file -> sha256, every file hashed anew.
+
+    Raises: IntegrityError for a file that is not what it was; UserError for a folder without checksums, or what was never fetched.
+    """
+    card = find_card(name_or_location)
+    if card is not None or name_or_location.startswith(HUB):
+        from wholeword.zoo import hub
+
+        return hub.verify(card.hub if card else name_or_location.removeprefix(HUB))
+    folder = find(name_or_location)
+    if not (folder / MANIFEST).is_file():
+        raise UserError(f"{folder}: holds no {MANIFEST} to compare with; `wholeword zoo get` and `wholeword export` write one")
+    manifest = check_manifest(folder)
+    return {name: entry["sha256"] for name, entry in manifest["files"].items()}

@@ -1,0 +1,193 @@
+"""Files that tensors are kept in: what is in them is known before it is read, and nothing in them is executed."""
+
+import json
+import zipfile
+from collections.abc import Callable, Collection, Mapping
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
+
+from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.mapped_tensors import map_tensors
+from wholeword.core.pdparams import read_pdparams
+from wholeword.core.tensor_bundle import read_bundle, read_entries
+from wholeword.exporters.names import is_slot
+from wholeword.zoo.archive import check_end, problems
+
+if TYPE_CHECKING:
+    from wholeword.core.interfaces import Tensors
+
+MOST_PICKLE_BYTES = 16 << 20  # of the part of a .bin that says what is in it; a tensor has about 150
+MOST_TENSORS = 100_000
+MOST_JSON_BYTES = 16 << 20  # an index of shards has 100 bytes a tensor
+BUNDLE, PADDLE = "bert_model.ckpt", "model_state.pdparams"
+EXPECTED = f"model.safetensors or pytorch_model.bin (one or in shards), {BUNDLE}.index or {PADDLE}"
+
+
+class Stored(NamedTuple):
+    """The tensors of a model in one or several files."""
+
+    framework: str  # whose names and layouts they have: a column of the table of names
+    shapes: dict[str, tuple[int, ...]]
+    read: Callable[[Collection[str]], "Tensors"]
+    num_slots: int = 0  # tensors of an optimizer, which are not among `shapes`
+    slot_bytes: int = 0
+
+
+def stored_tensors(location: Path) -> Stored:
+    """What a folder, or a TF checkpoint's prefix, has; the first of the formats that is there.
+
+    Raises: UserError if there is none; IntegrityError if a file is damaged, or made to do harm.
+    """
+    if not location.is_dir():
+        return _bundle(location)
+    for name, read in (("model.safetensors", _safetensors), ("pytorch_model.bin", _bins)):
+        if (location / name).is_file():
+            return read([location / name])
+        if (index := location / f"{name}.index.json").exists():
+            return read(_shards(index))
+    if prefix := _bundle_prefix(location):
+        return _bundle(prefix)
+    if (location / PADDLE).is_file():
+        arrays = read_pdparams(location / PADDLE)
+        shapes = {name: array.shape for name, array in arrays.items()}
+        return Stored("paddlenlp", shapes, lambda names: {name: arrays[name] for name in names})
+    raise UserError(f"{location}: no model.safetensors and no other weights; expected {EXPECTED}")
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files that an index names. Raises: IntegrityError if it leads out of the folder or to what is not there."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+        raise IntegrityError(f"{index}: no weight_map from names to files")
+    shards = sorted(set(weight_map.values()))
+    for shard in shards:
+        if Path(shard).name != shard or "\0" in shard:
+            raise IntegrityError(f"{index}: names {shard!r}, which is not a file of the folder")
+        if not (index.parent / shard).is_file():
+            raise IntegrityError(f"{index.parent / shard}: missing, but {index.name} names it; get it again")
+    return [index.parent / shard for shard in shards]
+
+
+def _safetensors(paths: list[Path]) -> Stored:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in paths:
+        try:
+            with safe_open(path, framework="numpy") as file:
+                found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+        except (SafetensorError, OSError) as error:
+            raise IntegrityError(f"{path}: not a whole safetensors file ({error}); get it again") from None
+        _add(shapes, found, path)
+
+    def read(names: Collection[str]) -> "Tensors":
+        return {name: array for path in paths for name, array in map_tensors(path).items() if name in names}  # nothing is read before use
+
+    return Stored("transformers", shapes, read)
+
+
+def _bundle_prefix(folder: Path) -> Path | None:
+    found = sorted(path.with_suffix("") for path in folder.glob("*.index"))
+    if len(found) > 1 and folder / BUNDLE not in found:
+        names = ", ".join(prefix.name for prefix in found)
+        raise UserError(f"{folder}: several TF checkpoints ({names}); name the one you want, as in {found[0]}")
+    return folder / BUNDLE if folder / BUNDLE in found else next(iter(found), None)
+
+
+def _bundle(prefix: Path) -> Stored:
+    entries = read_entries(prefix)
+    slots = [entry for name, entry in entries.items() if is_slot(name)]
+    return Stored(
+        "canonical",
+        {name: entry.shape for name, entry in entries.items() if not is_slot(name)},
+        lambda names: read_bundle(prefix, wanted=set(names).__contains__),
+        len(slots),
+        sum(entry.size for entry in slots),
+    )
+
+
+def _bins(paths: list[Path]) -> Stored:
+    """Memory is taken for what is in the files; what tensors say of themselves is believed only after it was compared."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    tensors: dict[str, Any] = {}
+    for path in paths:
+        content = _read_bin(path)
+        _add(shapes, {name: tuple(tensor.shape) for name, tensor in content.items()}, path)
+        tensors |= content
+
+    def array(tensor: Any) -> Any:
+        return (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
+
+    return Stored("transformers", shapes, lambda names: {name: array(tensors[name]) for name in names})
+
+
+def _read_bin(path: Path) -> Mapping[str, Any]:
+    """The state dict in a `pytorch_model.bin`."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise UserError(f'{path} needs torch: pip install "wholeword[torch]"') from None
+    _check_container(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # its own message tells how to load the file with code execution allowed
+        raise IntegrityError(f"{path}: refused: damaged, or it holds something else than tensors") from None
+    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
+        raise IntegrityError(f"{path}: refused: not a dictionary of tensors")
+    size = path.stat().st_size
+    for name, tensor in content.items():
+        if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise IntegrityError(f"{path}: refused: {name[:100]!r} is no plain tensor")
+        if tensor.is_quantized or tensor.is_complex() or prod(tensor.shape) * tensor.element_size() > size:  # seen again and again
+            raise IntegrityError(f"{path}: refused: {name[:100]!r} is {list(tensor.shape)}, for which there are no numbers in the file")
+    return content
+
+
+def _check_container(path: Path) -> None:
+    """Whether PyTorch may open the file. Raises: IntegrityError for archives that it never writes."""
+    with open(path, "rb") as file:
+        starts_as_zip = file.read(4) == b"PK\3\4"
+    if starts_as_zip != zipfile.is_zipfile(path):
+        raise IntegrityError(f"{path}: refused: damaged, or a .zip archive and something else at once")
+    if not starts_as_zip:
+        return  # as PyTorch before 1.6 wrote it: a pickle, then the numbers
+    try:
+        with open(path, "rb") as file:
+            check_end(file)
+            members = zipfile.ZipFile(file).infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        raise IntegrityError(f"{path}: refused: damaged, or it holds something else than tensors") from None
+    if any(member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size for member in members):
+        raise IntegrityError(f"{path}: refused: it is compressed, which PyTorch never does; it may be a bomb")
+    for problem in problems(members):
+        raise IntegrityError(f"{path}: refused: {problem}")
+    if any(member.filename.endswith(".pkl") and member.file_size > MOST_PICKLE_BYTES for member in members):
+        raise IntegrityError(f"{path}: refused: more than {MOST_PICKLE_BYTES:,} bytes only to say what is in it")
+
+
+def _add(shapes: dict[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    if both := sorted(shapes.keys() & found.keys()):
+        raise IntegrityError(f"{path}: {both[0]!r} is in another file too")
+    shapes |= found
+    if len(shapes) > MOST_TENSORS:
+        raise IntegrityError(f"{path}: refused: more than {MOST_TENSORS:,} tensors")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file. Raises: UserError."""
+    try:
+        if path.stat().st_size > MOST_JSON_BYTES:
+            raise UserError(f"{path}: {path.stat().st_size:,} bytes; refused, no such file of a BERT has more than {MOST_JSON_BYTES:,}")
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a JSON object")
+    return content

@@ -1,0 +1,80 @@
+"""A model as KerasHub's own class on TensorFlow, with BERT's gelu in place of its tanh form and BERT's epsilon in the MLM head."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from wholeword.core.errors import UserError
+from wholeword.exporters.names import to_framework
+
+if TYPE_CHECKING:
+    from wholeword.core.data.vocabulary import Vocabulary
+    from wholeword.core.interfaces import ModelFiles
+
+EPSILON = 1e-12  # layer norm epsilon of BERT, and the only one of KerasHub's BertBackbone
+
+
+def to_tensorflow(model: "ModelFiles", head: str | None = None) -> Any:
+    """BertBackbone, or BertMaskedLM with head "mlm".
+
+    Raises: UserError for head "nsp", which KerasHub does not have; for another layer norm epsilon; if Keras runs on another backend.
+    """
+    if head == "nsp":
+        raise UserError('KerasHub has no NSP head; load head=None and put your own on its pooled_output, or framework="torch"')
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(f"Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow in the environment before importing it")
+    config = model.config
+    if config.get("layer_norm_eps", EPSILON) != EPSILON:
+        raise UserError(f'layer_norm_eps is {config["layer_norm_eps"]}, and KerasHub has {EPSILON} alone; load it with framework="torch"')
+    backbone_class, masked_lm_class = _classes(config["hidden_act"])
+    backbone = backbone_class(
+        vocabulary_size=config["vocab_size"],
+        num_layers=config["num_hidden_layers"],
+        num_heads=config["num_attention_heads"],
+        hidden_dim=config["hidden_size"],
+        intermediate_dim=config["intermediate_size"],
+        dropout=config["hidden_dropout_prob"],
+        max_sequence_length=config["max_position_embeddings"],
+        num_segments=config["type_vocab_size"],
+    )
+    keras_model = backbone if head is None else masked_lm_class(backbone, preprocessor=None)
+    tensors = to_framework(model.weights, "keras_hub", num_attention_heads=config["num_attention_heads"])
+    for variable in keras_model.weights:
+        variable.assign(tensors[variable.path])
+    return keras_model
+
+
+@cache
+def _classes(hidden_act: str) -> tuple[Any, Any]:
+    """KerasHub's BertBackbone and BertMaskedLM with an activation; a saved model keeps it."""
+    import keras
+    import keras_hub
+
+    exact = hidden_act == "gelu"
+
+    def activation(x: Any) -> Any:
+        return keras.activations.gelu(x, approximate=not exact)
+
+    @keras.saving.register_keras_serializable(f"wholeword_{hidden_act}")
+    class BertBackbone(keras_hub.models.BertBackbone):
+        def __init__(self, *args: Any, **kwargs: Any):
+            super().__init__(*args, **kwargs)
+            for layer in self.transformer_layers:
+                layer._feedforward_intermediate_dense.activation = activation
+
+    @keras.saving.register_keras_serializable(f"wholeword_{hidden_act}")
+    class BertMaskedLM(keras_hub.models.BertMaskedLM):
+        def __init__(self, *args: Any, **kwargs: Any):
+            super().__init__(*args, **kwargs)
+            self.masked_lm_head._intermediate_dense.activation = activation
+            self.masked_lm_head._intermediate_layer_norm.epsilon = EPSILON
+
+    return BertBackbone, BertMaskedLM
+
+
+def tensorflow_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
+    """KerasHub's BertTokenizer: ids without [CLS] and [SEP], which its preprocessors add."""
+    import keras_hub
+
+    return keras_hub.models.BertTokenizer(vocabulary=list(vocabulary.pieces), lowercase=lowercase, strip_accents=lowercase)

@@ -1,0 +1,59 @@
+"""A model as transformers' own class, ready to use: what `from_pretrained` gives, without first values drawn and thrown away."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, to_framework
+
+if TYPE_CHECKING:
+    from wholeword.core.data.vocabulary import Vocabulary
+    from wholeword.core.interfaces import ModelFiles
+
+CLASSES = {None: "BertModel", "mlm": "BertForMaskedLM", "nsp": "BertForPreTraining"}
+LEFT_OUT: dict[str | None, tuple[str, ...]] = {  # what a class does not have
+    None: ("cls/",),
+    "mlm": ("bert/pooler/", "cls/seq_relationship/"),
+    "nsp": (),
+}
+
+
+def to_torch(model: "ModelFiles", head: str | None = None) -> Any:
+    """BertModel, BertForMaskedLM (head "mlm") or BertForPreTraining ("nsp"), in eval mode. Arrays are shared where they can be."""
+    import torch
+    import transformers
+    from transformers.initialization import no_init_weights
+
+    config = transformers.BertConfig(
+        **{"layer_norm_eps": 1e-12} | model.config | {"hidden_act": TRANSFORMERS_ACTIVATIONS[model.config["hidden_act"]]},
+        architectures=[CLASSES[head]],
+        pad_token_id=model.vocabulary.pad_id,
+    )
+    with torch.device("meta"), no_init_weights():
+        bert = getattr(transformers, CLASSES[head])(config)
+    tensors = to_framework({name: array for name, array in model.weights.items() if not name.startswith(LEFT_OUT[head])}, "transformers")
+    state = {name if head else name.removeprefix("bert."): torch.from_numpy(_own(array)) for name, array in tensors.items()}
+    for prefix, module in bert.named_modules():
+        for key, parameter in list(module.named_parameters(recurse=False)):
+            if (tensor := state.pop(f"{prefix}.{key}", None)) is not None:
+                assert tensor.shape == parameter.shape, (prefix, key)
+                module.register_parameter(key, torch.nn.Parameter(tensor))
+        for key, buffer in list(module.named_buffers(recurse=False)):  # positions and segments, which are in no file
+            values = torch.arange(buffer.shape[-1]) if key == "position_ids" else torch.zeros(1, dtype=buffer.dtype)
+            module.register_buffer(key, values.expand(buffer.shape).clone(), persistent=False)
+    bert.tie_weights()
+    left = [name for name, parameter in bert.named_parameters() if parameter.is_meta]
+    assert not state and not left, (list(state), left)
+    return bert.eval()
+
+
+def _own(array: np.ndarray) -> np.ndarray:
+    """An array that PyTorch may write to, in rows."""
+    return np.require(array, requirements=["C", "W"])
+
+
+def torch_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
+    """transformers' BertTokenizer."""
+    from transformers import BertTokenizer
+
+    return BertTokenizer(vocab=vocabulary.ids, do_lower_case=lowercase, model_max_length=512)  # positions of every released model
