@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import jieba
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from wholeword.core.errors import NetworkError, PluginError, UserError
 from wholeword.core.files import read_manifest
 from wholeword.core.registry import registry
 from wholeword.core.testing import SENTENCES, check_segmenter
+from wholeword.plugins.segmenters.jieba_ties import TIES
 
 jieba.setLogLevel(60)
 SMALL = Path(__file__).parents[1] / "data" / "google_small"
@@ -216,3 +218,26 @@ def test_an_ltp_model_that_cannot_be_fetched_is_told(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(NetworkError, match="LTP/none"):
         registry.create("segmenter", "ltp", model="LTP/none")
+
+
+def test_near_ties_of_jiebas_model_are_told_apart():
+    """The pairs are all that its tables leave within 6e-6 between one word and two; in any company they are cut as jieba does."""
+    from jieba.finalseg import MIN_FLOAT, emit_P, start_P, trans_P
+
+    never = MIN_FLOAT / 2
+    characters = sorted(character for character in {*emit_P["B"], *emit_P["E"], *emit_P["S"]} if "\u4e00" <= character <= "\u9fd5")
+    b, e, s = (np.array([emit_P[state].get(character, MIN_FLOAT) for character in characters]) for state in "BES")
+    pairs = set()
+    for before in (start_P, trans_P["E"], trans_P["S"]):
+        for after in ("", "B", "S"):
+            together = before["B"] + b[:, None] + trans_P["B"]["E"] + e + (trans_P["E"][after] if after else 0)
+            apart = before["S"] + s[:, None] + trans_P["S"]["S"] + s + (trans_P["S"][after] if after else 0)
+            near = (together > never) & (apart > never) & (abs(together - apart) < 6e-6)
+            pairs |= {characters[first] + characters[second] for first, second in np.argwhere(near).tolist()}
+    assert sorted(TIES) == sorted(pairs) and "常在" in pairs
+    generator = random.Random(3)
+    company = ["", "。", "较", "我们", "的人", "2000", "T恤", "北京", "了一", "\u9fea", "a-b"]
+    lines = [generator.choice(company) + pair + generator.choice(company) for pair in TIES for _ in range(6)]
+    lines += [left + "常在" + right for left in company for right in company]
+    assert registry.create("segmenter", "jieba").segment(lines) == [jieba.lcut(line) for line in lines]
+    assert registry.create("segmenter", "jieba").segment(["".join(lines)]) == [jieba.lcut("".join(lines))]

@@ -16,8 +16,10 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from glob import glob, has_magic
 from importlib.util import find_spec
+from itertools import pairwise
 from operator import ne
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -100,9 +102,9 @@ class Chunk:
     bytes_read: int = 0  # of the files on the disk
     counts: Counter[str] = field(default_factory=Counter)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Of the text and where its files begin."""
+        """Of the text and where its files begin; the chunk is complete."""
         digest = hashlib.sha256()
         for span in self.spans:
             digest.update(b"%d %d\n" % (span.first_line, len(span.data)) + span.data)
@@ -326,16 +328,14 @@ def _read_lines(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> It
         for number, line in lines:
             yield number, [line]
     else:
-        first, document = span.first_line, []
-        for number, line in lines:
-            if line.strip(BLANKS):
-                document.append(line)
-            elif document and corpus.documents == "blank-line":
-                yield first, document
-                document = []
-            if not document:
-                first = number + 1
-        yield first, document
+        texts = [line for _, line in lines]
+        white = [place for place, line in enumerate(texts) if not line.strip(BLANKS)]
+        documents = [(before + 1, after) for before, after in pairwise([-1, *white, len(texts)]) if after > before + 1]
+        if corpus.documents == "file" and documents:
+            yield span.first_line + documents[0][0], [line for first, end in documents for line in texts[first:end]]
+        elif corpus.documents == "blank-line":
+            for first, end in documents:
+                yield span.first_line + first, texts[first:end]
 
 
 def _decode(span: Span, bad_bytes: str, counts: Counter[str]) -> str:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from wholeword.core.config.recipe import CorpusSection
 
 BATCH = 1 << 16  # characters to segment and tokenize at once
+BYTES_PER_CHARACTER = 3  # of Chinese in UTF-8, for telling how far a shard is
 MAX_UNKNOWN = 1000  # different texts of [UNK] to tell, of a shard and of the store
 MAX_EXAMPLES = 20  # fallbacks to tell with their sentences
 SHOWN = 200  # characters of such a sentence
@@ -159,7 +160,7 @@ class ShardBuilder:
                     examples.append({"where": where, "text": texts[fallback.sentence][:SHOWN], "words": fallback.words[:SHOWN]})
             num_sentences += len(texts)
             counts["num_characters"] += sum(map(len, texts))
-            read = min(chunk.bytes_read * len("".join(sentences).encode()) // size, chunk.bytes_read - reported)
+            read = min(chunk.bytes_read * BYTES_PER_CHARACTER * sum(map(len, sentences)) // size, chunk.bytes_read - reported)
             reported += read
             self.report(read, len(encoded.ids))
             if self.stopped():
@@ -217,16 +218,24 @@ def _batches(documents: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, 
     """Sentences in batches: where the first one's document begins, the sentences, and the number of the document of each."""
     where, sentences, owners, size = "", [], [], 0
     for number, (place, document) in enumerate(documents):
-        for sentence in document:
+        for part in _parts(document):
             where = where or place
-            sentences.append(sentence)
-            owners.append(number)
-            size += len(sentence)
+            sentences += part
+            owners += [number] * len(part)
+            size += sum(map(len, part))
             if size >= BATCH:
                 yield where, sentences, owners
                 where, sentences, owners, size = "", [], [], 0
     if sentences:
         yield where, sentences, owners
+
+
+def _parts(document: list[str]) -> Iterator[list[str]]:
+    """A document, or one that fills a batch sentence by sentence."""
+    if sum(map(len, document)) <= BATCH:
+        yield document
+    else:
+        yield from ([sentence] for sentence in document)
 
 
 def build_shards(task: Task, chunks: Iterable[Chunk], *, num_workers: int, report: Report) -> Generator[dict[str, Any], None, None]:

@@ -1,28 +1,32 @@
 """jieba, the most used segmenter of Chinese.
 
-Underneath is rjieba, which is twenty times faster and cuts by the same dictionary and model. It differs from jieba 0.42.1 in two places,
+Underneath is rjieba, which is twenty times faster and cuts by the same dictionary and model. It differs from jieba 0.42.1 in three places,
 which are put right here:
 - it keeps `zh-hant`, `x.y` and `a_b` whole; jieba cuts what its dictionary does not know by `SKIP`;
-- it takes Chinese characters outside of jieba's range (U+4E00 to U+9FD5) into words; in jieba each is a word.
-What is left: its hidden Markov model has six digits, jieba's has sixteen, and where two cuts of characters that are no word of the
-dictionary are that near to each other, it may take the other one (常在较; one line in 75,000).
+- it takes Chinese characters outside of jieba's range (U+4E00 to U+9FD5) into words; in jieba each is a word;
+- its hidden Markov model has six digits, jieba's has sixteen, and where two characters that the dictionary leaves alone are a word or two
+  with that nearly the same probability (常在, see `jieba_ties`), it may take the other one. (Left as they are: such ties among three
+  characters and more, of which text that repeats one character without end is full.)
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from wholeword.core.errors import UserError
+from wholeword.plugins.segmenters.jieba_ties import TIES
 
 CONNECTORS = "+#&._%-"
 LATIN = re.compile(r"[a-zA-Z0-9+#&._%\-]+")  # jieba.re_han_default without its Chinese characters
 SKIP = re.compile(r"([a-zA-Z0-9]+(?:\.\d+)?%?)")  # jieba.finalseg.re_skip
 RARE = re.compile("([\u3400-\u4dbf\u9fd6-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
-OTHER, ALPHANUMERIC, CONNECTOR, RARE_CHINESE = range(4)  # kinds of characters
+BLOCK = re.compile(r"[\u4e00-\u9fd5a-zA-Z0-9+#&._%\-]+")  # jieba.re_han_default: what lies in two of them never meets
+OTHER, ALPHANUMERIC, CONNECTOR, RARE_CHINESE, TIED = range(5)  # kinds of characters
 
 
 class Jieba:
@@ -68,7 +72,15 @@ class Jieba:
 
     def _word_starts_of_rjieba(self, text: str) -> np.ndarray:
         """Where words begin: bool [num_characters]. The text may be any number of sentences parted by line feeds."""
-        kinds = _kinds().take(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32), mode="clip")
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        kinds = _kinds().take(codes, mode="clip")
+        starts = self._word_starts_of_parts(text, kinds)
+        if self.hmm:
+            for place in _places_of_ties(codes, kinds):
+                self._cut_tie(text, place, starts)
+        return starts
+
+    def _word_starts_of_parts(self, text: str, kinds: np.ndarray) -> np.ndarray:
         if not (kinds == RARE_CHINESE).any():
             return self._word_starts(text, kinds)
         ends = np.cumsum([len(part) for part in RARE.split(text)])  # text, character, text, ...
@@ -105,6 +117,31 @@ class Jieba:
                         position += len(part)
                 done = last
 
+    def _cut_tie(self, text: str, place: int, starts: np.ndarray) -> None:
+        """Cut as jieba itself does the characters around the pair at `place` that the dictionary leaves alone, if it leaves the pair."""
+        from jieba import finalseg
+
+        first = place
+        while first and BLOCK.match(text, first - 1):
+            first -= 1
+        block = BLOCK.match(text, first)
+        assert block is not None
+        words = self._rjieba.cut(block[0], False)
+        ends = list(accumulate(map(len, words), initial=first))
+        begin = end = bisect_right(ends, place) - 1  # the run of single Chinese characters around it
+        while begin and _is_single(words[begin - 1]):
+            begin -= 1
+        while end < len(words) and _is_single(words[end]):
+            end += 1
+        run = text[ends[begin] : ends[end]]
+        if not ends[begin] <= place < place + 2 <= ends[end]:
+            return
+        beside = [*words[max(begin - 1, 0) : begin], *words[end : end + 1]]
+        known = self._rjieba.has_word(run) and not any(self._is_loose(word) for word in beside)  # jieba then cuts it up
+        starts[ends[begin] : ends[end]] = known
+        if not known:
+            starts[ends[begin] + np.cumsum([0, *map(len, finalseg.cut(run))])[:-1]] = True
+
     def _is_loose(self, word: str) -> bool:
         return bool(LATIN.fullmatch(word)) and not (len(word) > 1 and self._rjieba.has_word(word))
 
@@ -118,6 +155,24 @@ def _starts_of(words: list[str], num_characters: int) -> tuple[np.ndarray, np.nd
     return starts, ends
 
 
+def _is_single(word: str) -> bool:
+    return len(word) == 1 and "\u4e00" <= word <= "\u9fd5"
+
+
+def _places_of_ties(codes: np.ndarray, kinds: np.ndarray) -> list[int]:
+    places = np.flatnonzero(kinds[:-1] == TIED)
+    pairs = codes[places].astype(np.uint64) << np.uint64(32) | codes[places + 1]
+    ties = _ties()
+    found = np.minimum(np.searchsorted(ties, pairs), len(ties) - 1)
+    return places[ties[found] == pairs].tolist()
+
+
+@cache
+def _ties() -> np.ndarray:
+    """uint64, ascending: both code points of each pair."""
+    return np.array(sorted(ord(first) << 32 | ord(second) for first, second in map(tuple, TIES)), np.uint64)
+
+
 @cache
 def _kinds() -> np.ndarray:
     """uint8 [code points, with one for all above]: the kind of each character."""
@@ -127,4 +182,5 @@ def _kinds() -> np.ndarray:
             kinds[ord(character)] = CONNECTOR if character in CONNECTORS else ALPHANUMERIC
     for first, last in ((0x3400, 0x4DBF), (0x9FD6, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)):
         kinds[first : last + 1] = RARE_CHINESE
+    kinds[[ord(pair[0]) for pair in TIES]] = TIED
     return kinds
