@@ -12,7 +12,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from wholeword.core.data import tokenizer as module
-from wholeword.core.data.tokenizer import WordPieceTokenizer, train_vocabulary
+from wholeword.core.data.tokenizer import COMMON_CHINESE, WordPieceTokenizer, train_vocabulary
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
 
@@ -147,3 +147,13 @@ def test_training_is_deterministic_over_processes_and_threads():
         environment = {**os.environ, "RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": str(len(hashes)), "TOKENIZERS_PARALLELISM": "true"}
         hashes.add(subprocess.run([sys.executable, "-c", TRAINING], env=environment, capture_output=True, check=True).stdout)
     assert len(hashes) == 1
+
+
+def test_common_chinese_characters_are_what_tokenizers_makes_of_them():
+    """All 27,584 of the two blocks that are in the table from the start."""
+    known = [chr(code) for code in [*range(0x4E00, 0xA000, 3), *range(0x3400, 0x4DC0, 7)]]
+    tokenizer = WordPieceTokenizer(Vocabulary([*SPECIAL_PIECES, "a", *known]), True)
+    characters = [chr(code) for first, last in COMMON_CHINESE for code in range(first, last + 1)]
+    encoding = tokenizer.reference.encode("".join(f"a{character}a\n" for character in characters), add_special_tokens=False)
+    assert len(encoding.ids) == 3 * len(characters) and encoding.offsets[1::3] == [(4 * n + 1, 4 * n + 2) for n in range(len(characters))]
+    assert tokenizer._table[[ord(character) for character in characters]].tolist() == encoding.ids[1::3]

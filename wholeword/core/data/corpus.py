@@ -204,7 +204,8 @@ class _Window:
 
     def take(self, size: int) -> tuple[int, bytes]:
         """Remove bytes from the front: the number of their first line, and they."""
-        data, line = bytes(self._buffer[:size]), self.line
+        with memoryview(self._buffer) as view:
+            data, line = bytes(view[:size]), self.line
         del self._buffer[:size]
         self.line += data.count(b"\n")
         if len(data) > MAX_LINE:
@@ -317,7 +318,8 @@ def _sentences(lines: Sequence[str], format: str) -> list[str]:
 
 def _read_lines(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> Iterator[tuple[int, Sequence[str]]]:
     """Documents as lines, with the number of their first line."""
-    lines = enumerate(_decode(span, corpus.bad_bytes, counts).split("\n"), span.first_line)
+    texts = _decode(span, corpus.bad_bytes, counts).split("\n")
+    lines = enumerate(texts, span.first_line)
     if corpus.format == "jsonl":
         for number, line in lines:
             if line.strip(BLANKS):
@@ -328,7 +330,6 @@ def _read_lines(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> It
         for number, line in lines:
             yield number, [line]
     else:
-        texts = [line for _, line in lines]
         white = [place for place, line in enumerate(texts) if not line.strip(BLANKS)]
         documents = [(before + 1, after) for before, after in pairwise([-1, *white, len(texts)]) if after > before + 1]
         if corpus.documents == "file" and documents:

@@ -3,7 +3,8 @@
 The definition is `tokenizers` (BertNormalizer, BertPreTokenizer, WordPiece); ids and offsets are equal to its. A Chinese character, a
 punctuation mark or a blank means the same wherever it stands: one gather through a table from code point to id settles them, and what is
 left between them (runs of Latin, digits, kana, Hangul, marks, control characters ...) goes to `tokenizers` once each and is remembered.
-The table is learned from `tokenizers` too, when a code point is first seen, so that no Unicode rule is written down twice.
+The table is learned from `tokenizers` too, when a code point is first seen, so that no Unicode rule is written down twice; common Chinese
+characters alone, of which it asks nothing but whether the vocabulary has them, are in it from the start.
 
 No special piece is recognised in text: `[MASK]` in a corpus is a bracket, a word and a bracket.
 """
@@ -22,9 +23,10 @@ from tokenizers.pre_tokenizers import BertPreTokenizer, WhitespaceSplit
 from tokenizers.trainers import WordPieceTrainer
 
 from wholeword.core.data.ragged import ragged_range
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.data.vocabulary import CHINESE, SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
 
+COMMON_CHINESE = CHINESE[:2]  # the basic block and extension A
 BLANK, RUN, UNSEEN = -1, -2, -3  # what a code point is when it is not one piece by itself
 CODE_POINTS = 0x110000
 MAX_WORD = 100  # characters; BERT makes a longer word one [UNK]
@@ -61,6 +63,11 @@ class WordPieceTokenizer:
         self.reference.pre_tokenizer = BertPreTokenizer()
         self._table = np.full(CODE_POINTS, UNSEEN, np.int32)
         self._table[0xD800:0xE000] = RUN  # lone surrogates, which `tokenizers` refuses
+        for first, last in COMMON_CHINESE:
+            self._table[first : last + 1] = vocabulary.unk_id
+        for piece, id in vocabulary.ids.items():
+            if len(piece) == 1 and any(first <= ord(piece) <= last for first, last in COMMON_CHINESE):
+                self._table[ord(piece)] = id
         self._run_numbers: dict[str, int] = {}
         self._run_characters = 0
         self._run_pieces = np.zeros(1, np.int64)  # the pieces of run i are rows _run_pieces[i] ... _run_pieces[i + 1] - 1 of
