@@ -14,12 +14,12 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from glob import glob, has_magic
 from importlib.util import find_spec
-from itertools import pairwise
+from itertools import chain, pairwise
 from operator import ne
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 MAX_LINE = 64 << 20  # bytes
 MAX_SENTENCE = 100_000  # characters; a longer one is cut, so that a line without end is segmented in bounded memory
+MAX_PASSAGE = 4096  # sentences to gather
 BLOCK = 1 << 20  # bytes to read at once
 BLANKS = " \t\r\f\v\u3000"
 WHITE_LINES = re.compile(rb"((?:^(?:[ \t\r\f\v]|\xe3\x80\x80)*\n)+)", re.MULTILINE)
@@ -107,7 +108,8 @@ class Chunk:
         """Of the text and where its files begin; the chunk is complete."""
         digest = hashlib.sha256()
         for span in self.spans:
-            digest.update(b"%d %d\n" % (span.first_line, len(span.data)) + span.data)
+            digest.update(b"%d %d\n" % (span.first_line, len(span.data)))
+            digest.update(span.data)
         return digest.hexdigest()
 
 
@@ -286,23 +288,83 @@ def _unpack_zstd(path: Path, parts: Iterator[bytes]) -> Iterator[bytes]:
         raise EOFError("it ends before its end")
 
 
+class Passage(NamedTuple):
+    """Some documents of a file, one after the other."""
+
+    path: str
+    sentences: list[str]
+    lengths: np.ndarray  # int64 [num_sentences], in characters
+    document_starts: np.ndarray  # int64 [num_documents], the first sentence of each
+    lines: np.ndarray  # int64 [num_documents], the line of the file where each begins
+
+
 def read_documents(
     chunk: Chunk, corpus: "CorpusSection", counts: Counter[str], cleaners: Sequence[NamedCleaner] = ()
 ) -> Iterator[tuple[str, list[str]]]:
-    """The documents of a chunk: each where it begins (`file:line`) and its sentences; adds to `counts` what was replaced and cleaned.
+    """The documents of a chunk: each where it begins (`file:line`) and its sentences. Counts and raises as `read_passages` does."""
+    for passage in read_passages(chunk, corpus, counts, cleaners):
+        starts = passage.document_starts.tolist()
+        for line, start, end in zip(passage.lines.tolist(), starts, [*starts[1:], None], strict=True):
+            yield f"{passage.path}:{line}", passage.sentences[start:end]
+
+
+def read_passages(chunk: Chunk, corpus: "CorpusSection", counts: Counter[str], cleaners: Sequence[NamedCleaner] = ()) -> Iterator[Passage]:
+    """The documents of a chunk that have a sentence, many at a time; adds to `counts` what was replaced and cleaned.
 
     Raises: UserError with file, line and byte for what is not UTF-8 or not the JSON it should be; PluginError for a broken cleaner.
     """
     for span in chunk.spans:
-        for line, lines in _read_lines(span, corpus, counts):
-            where = f"{span.path}:{line}"
-            if cleaners:
-                cleaned = clean(lines, cleaners, where)
-                counts["num_cleaned"] += sum(map(ne, lines, cleaned))
-                lines = cleaned
-            sentences = _sentences(lines, corpus.format)
-            if sentences:
-                yield where, sentences
+        if corpus.format == "sentences" and not cleaners:
+            passages: Iterable[Passage] = [_lines_as_sentences(span, corpus, counts)]
+        else:
+            passages = _gathered(span, corpus, counts, cleaners)
+        yield from (passage for passage in passages if passage.sentences)
+
+
+def _lines_as_sentences(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> Passage:
+    """All of a span in which every line is a sentence."""
+    texts = _decode(span, corpus.bad_bytes, counts).split("\n")
+    stripped = list(map(str.strip, texts))
+    lengths = np.fromiter(map(len, stripped), np.int64, len(stripped))
+    borders = np.ones(len(texts), np.int64) if corpus.documents == "line" else np.zeros(len(texts), np.int64)
+    if corpus.documents == "blank-line":
+        borders[[place for place in np.flatnonzero(lengths == 0).tolist() if not texts[place].strip(BLANKS)]] = 1
+    places = np.flatnonzero(lengths)
+    starts = np.flatnonzero(np.diff(np.cumsum(borders)[places], prepend=-1))
+    sentences, lengths = list(filter(None, stripped)), lengths[places]
+    lines = span.first_line + places[starts]
+    if lengths.max(initial=0) > MAX_SENTENCE:
+        parts = [_cut(sentence) for sentence in sentences]
+        before = np.cumsum([0, *map(len, parts)])
+        sentences = list(chain.from_iterable(parts))
+        lengths, starts = np.fromiter(map(len, sentences), np.int64, len(sentences)), before[starts]
+    return Passage(span.path, sentences, lengths, starts, lines)
+
+
+def _gathered(span: Span, corpus: "CorpusSection", counts: Counter[str], cleaners: Sequence[NamedCleaner]) -> Iterator[Passage]:
+    """The documents of a span, read line by line."""
+    sentences: list[str] = []
+    starts: list[int] = []
+    lines: list[int] = []
+
+    def passage() -> Passage:
+        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        return Passage(span.path, sentences, lengths, np.array(starts, np.int64), np.array(lines, np.int64))
+
+    for line, texts in _read_lines(span, corpus, counts):
+        if cleaners:
+            cleaned = clean(texts, cleaners, f"{span.path}:{line}")
+            counts["num_cleaned"] += sum(map(ne, texts, cleaned))
+            texts = cleaned
+        found = _sentences(texts, corpus.format)
+        if found:
+            starts.append(len(sentences))
+            lines.append(line)
+            sentences += found
+        if len(sentences) >= MAX_PASSAGE:
+            yield passage()
+            sentences, starts, lines = [], [], []
+    yield passage()
 
 
 def _sentences(lines: Sequence[str], format: str) -> list[str]:
@@ -313,7 +375,11 @@ def _sentences(lines: Sequence[str], format: str) -> list[str]:
         sentences = [sentence for line in lines for sentence in split_sentences(line)]
     if max(map(len, sentences), default=0) <= MAX_SENTENCE:
         return sentences
-    return [sentence[start : start + MAX_SENTENCE] for sentence in sentences for start in range(0, len(sentence), MAX_SENTENCE)]
+    return [part for sentence in sentences for part in _cut(sentence)]
+
+
+def _cut(sentence: str) -> list[str]:
+    return [sentence[start : start + MAX_SENTENCE] for start in range(0, len(sentence), MAX_SENTENCE)]
 
 
 def _read_lines(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> Iterator[tuple[int, Sequence[str]]]:

@@ -25,7 +25,7 @@ import numpy as np
 
 from wholeword.core.data.align import Words, align, find_words
 from wholeword.core.data.cleaning import NamedSettings, make_cleaners
-from wholeword.core.data.corpus import Chunk, read_documents
+from wholeword.core.data.corpus import Chunk, Passage, read_passages
 from wholeword.core.data.store import VOCABULARY, id_dtype, shard_bytes, shard_name
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary
@@ -145,13 +145,13 @@ class ShardBuilder:
         fallbacks, num_sentences = [], 0
         cache = WordCache(self.words_cache, self._words_identity(), chunk.sha256)
         size, reported = sum(len(span.data) for span in chunk.spans), 0
-        for where, sentences, documents in _batches(read_documents(chunk, self.task.corpus, counts, self.cleaners)):
+        for where, sentences, documents in _batches(read_passages(chunk, self.task.corpus, counts, self.cleaners)):
             texts, words = self._words(where, sentences, cache)
             encoded = self.tokenizer.encode_batch(texts)
             ids.append(encoded.ids.astype(dtype))
             word_starts.append(align(encoded, words.starts, self.tokenizer, keep_latin=self.task.keep_latin))
             lengths.append(np.diff(encoded.sentence_pieces))
-            owners.append(np.array(documents))
+            owners.append(documents)
             _count_texts(encoded, np.flatnonzero(encoded.ids == self.vocabulary.unk_id), unknown)
             for fallback in words.fallbacks:
                 fallbacks.append(num_sentences + fallback.sentence)
@@ -159,8 +159,9 @@ class ShardBuilder:
                 if len(examples) < MAX_EXAMPLES:
                     examples.append({"where": where, "text": texts[fallback.sentence][:SHOWN], "words": fallback.words[:SHOWN]})
             num_sentences += len(texts)
-            counts["num_characters"] += sum(map(len, texts))
-            read = min(chunk.bytes_read * BYTES_PER_CHARACTER * sum(map(len, sentences)) // size, chunk.bytes_read - reported)
+            num_characters = len(encoded.codes) - len(texts) - 1  # line feeds left out
+            counts["num_characters"] += num_characters
+            read = min(chunk.bytes_read * BYTES_PER_CHARACTER * num_characters // size, chunk.bytes_read - reported)
             reported += read
             self.report(read, len(encoded.ids))
             if self.stopped():
@@ -214,28 +215,26 @@ def most_frequent(unknown: Counter[str]) -> list[tuple[str, int]]:
     return sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:MAX_UNKNOWN]
 
 
-def _batches(documents: Iterable[tuple[str, list[str]]]) -> Iterator[tuple[str, list[str], list[int]]]:
+def _batches(passages: Iterable[Passage]) -> Iterator[tuple[str, list[str], np.ndarray]]:
     """Sentences in batches: where the first one's document begins, the sentences, and the number of the document of each."""
-    where, sentences, owners, size = "", [], [], 0
-    for number, (place, document) in enumerate(documents):
-        for part in _parts(document):
-            where = where or place
-            sentences += part
-            owners += [number] * len(part)
-            size += sum(map(len, part))
+    where, sentences, owners, size, num_documents = "", [], [], 0, 0
+    for passage in passages:
+        numbers = np.searchsorted(passage.document_starts, np.arange(len(passage.sentences)), side="right") - 1
+        totals = np.cumsum(passage.lengths)
+        start = before = 0
+        while start < len(numbers):
+            end = int(np.searchsorted(totals, before + BATCH - size)) + 1
+            where = where or f"{passage.path}:{passage.lines[numbers[start]]}"
+            sentences += passage.sentences[start:end]
+            owners.append(num_documents + numbers[start:end])
+            start = min(end, len(numbers))
+            size, before = size + int(totals[start - 1]) - before, int(totals[start - 1])
             if size >= BATCH:
-                yield where, sentences, owners
+                yield where, sentences, np.concatenate(owners)
                 where, sentences, owners, size = "", [], [], 0
+        num_documents += len(passage.lines)
     if sentences:
-        yield where, sentences, owners
-
-
-def _parts(document: list[str]) -> Iterator[list[str]]:
-    """A document, or one that fills a batch sentence by sentence."""
-    if sum(map(len, document)) <= BATCH:
-        yield document
-    else:
-        yield from ([sentence] for sentence in document)
+        yield where, sentences, np.concatenate(owners)
 
 
 def build_shards(task: Task, chunks: Iterable[Chunk], *, num_workers: int, report: Report) -> Generator[dict[str, Any], None, None]:

@@ -3,8 +3,8 @@
 The definition is `tokenizers` (BertNormalizer, BertPreTokenizer, WordPiece); ids and offsets are equal to its. A Chinese character, a
 punctuation mark or a blank means the same wherever it stands: one gather through a table from code point to id settles them, and what is
 left between them (runs of Latin, digits, kana, Hangul, marks, control characters ...) goes to `tokenizers` once each and is remembered.
-The table is learned from `tokenizers` too, when a code point is first seen, so that no Unicode rule is written down twice; common Chinese
-characters alone, of which it asks nothing but whether the vocabulary has them, are in it from the start.
+The table is learned from `tokenizers` too, common marks at the start and others when they are first seen, so that no Unicode rule is
+written down twice; of common Chinese characters alone it asks nothing but whether the vocabulary has them.
 
 No special piece is recognised in text: `[MASK]` in a corpus is a bracket, a word and a bracket.
 """
@@ -27,6 +27,7 @@ from wholeword.core.data.vocabulary import CHINESE, SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
 
 COMMON_CHINESE = CHINESE[:2]  # the basic block and extension A
+COMMON_BLOCKS = (range(0x20, 0x7F), range(0x2010, 0x2040), range(0x3000, 0x3020), range(0xFF00, 0xFF61))  # ASCII, marks, full-width forms
 BLANK, RUN, UNSEEN = -1, -2, -3  # what a code point is when it is not one piece by itself
 CODE_POINTS = 0x110000
 MAX_WORD = 100  # characters; BERT makes a longer word one [UNK]
@@ -63,11 +64,13 @@ class WordPieceTokenizer:
         self.reference.pre_tokenizer = BertPreTokenizer()
         self._table = np.full(CODE_POINTS, UNSEEN, np.int32)
         self._table[0xD800:0xE000] = RUN  # lone surrogates, which `tokenizers` refuses
+        single = [piece for piece in vocabulary.pieces if len(piece) == 1]
+        codes, ids = np.array(list(map(ord, single)), np.int64), np.array([vocabulary.ids[piece] for piece in single], np.int32)
         for first, last in COMMON_CHINESE:
             self._table[first : last + 1] = vocabulary.unk_id
-        for piece, id in vocabulary.ids.items():
-            if len(piece) == 1 and any(first <= ord(piece) <= last for first, last in COMMON_CHINESE):
-                self._table[ord(piece)] = id
+            inside = (first <= codes) & (codes <= last)
+            self._table[codes[inside]] = ids[inside]
+        self._learn([code for block in COMMON_BLOCKS for code in block])
         self._run_numbers: dict[str, int] = {}
         self._run_characters = 0
         self._run_pieces = np.zeros(1, np.int64)  # the pieces of run i are rows _run_pieces[i] ... _run_pieces[i + 1] - 1 of

@@ -60,7 +60,7 @@ class Vocabulary:
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
         pieces = text.removesuffix("\n").split("\n")
-        return cls([piece.removesuffix("\r") for piece in pieces], source=str(path))
+        return cls([piece.removesuffix("\r") for piece in pieces] if "\r" in text else pieces, source=str(path))
 
     def to_bytes(self) -> bytes:
         """The content of `vocab.txt`."""

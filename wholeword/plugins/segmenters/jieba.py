@@ -26,6 +26,7 @@ LATIN = re.compile(r"[a-zA-Z0-9+#&._%\-]+")  # jieba.re_han_default without its 
 SKIP = re.compile(r"([a-zA-Z0-9]+(?:\.\d+)?%?)")  # jieba.finalseg.re_skip
 RARE = re.compile("([\u3400-\u4dbf\u9fd6-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
 BLOCK = re.compile(r"[\u4e00-\u9fd5a-zA-Z0-9+#&._%\-]+")  # jieba.re_han_default: what lies in two of them never meets
+MAX_LOOSE, MAX_REMEMBERED = 1 << 16, 32  # words to remember, and characters of one
 OTHER, ALPHANUMERIC, CONNECTOR, RARE_CHINESE, TIED = range(5)  # kinds of characters
 
 
@@ -45,6 +46,7 @@ class Jieba:
             import rjieba
 
             self._rjieba = rjieba
+            self._loose: dict[str, bool] = {}
             self.word_starts = self._word_starts_of_rjieba
             self.version = f"rjieba {version('rjieba')}"
         else:
@@ -143,7 +145,13 @@ class Jieba:
             starts[ends[begin] + np.cumsum([0, *map(len, finalseg.cut(run))])[:-1]] = True
 
     def _is_loose(self, word: str) -> bool:
-        return bool(LATIN.fullmatch(word)) and not (len(word) > 1 and self._rjieba.has_word(word))
+        """Whether it is Latin and not in the dictionary. Remembered: the same few words stand beside connectors again and again."""
+        known = self._loose.get(word)
+        if known is None:
+            known = bool(LATIN.fullmatch(word)) and not (len(word) > 1 and self._rjieba.has_word(word))
+            if len(word) <= MAX_REMEMBERED and len(self._loose) < MAX_LOOSE:
+                self._loose[word] = known
+        return known
 
 
 def _starts_of(words: list[str], num_characters: int) -> tuple[np.ndarray, np.ndarray]:
