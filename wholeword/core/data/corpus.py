@@ -328,7 +328,7 @@ def _lines_as_sentences(span: Span, corpus: "CorpusSection", counts: Counter[str
     lengths = np.fromiter(map(len, stripped), np.int64, len(stripped))
     borders = np.ones(len(texts), np.int64) if corpus.documents == "line" else np.zeros(len(texts), np.int64)
     if corpus.documents == "blank-line":
-        borders[[place for place in np.flatnonzero(lengths == 0).tolist() if not texts[place].strip(BLANKS)]] = 1
+        borders[[place for place in np.flatnonzero(lengths == 0).tolist() if not texts[place] or not texts[place].strip(BLANKS)]] = 1
     places = np.flatnonzero(lengths)
     starts = np.flatnonzero(np.diff(np.cumsum(borders)[places], prepend=-1))
     sentences, lengths = list(filter(None, stripped)), lengths[places]

@@ -211,8 +211,9 @@ def _count_texts(encoded: Encoded, pieces: np.ndarray, counts: Counter[str]) -> 
         counts["".join(map(chr, encoded.codes[start:end].tolist()))] += 1
 
 
-def most_frequent(unknown: Counter[str]) -> list[tuple[str, int]]:
-    return sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:MAX_UNKNOWN]
+def most_frequent(unknown: Counter[str]) -> dict[str, int]:
+    """Those to tell (JSON sorts them by text)."""
+    return dict(sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:MAX_UNKNOWN])
 
 
 def _batches(passages: Iterable[Passage]) -> Iterator[tuple[str, list[str], np.ndarray]]:

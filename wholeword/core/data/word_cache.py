@@ -53,6 +53,8 @@ class WordCache:
 
     def add(self, sentences: Sequence[str], words: Words) -> None:
         """Keep the words of the next batch."""
+        if self.path is None:
+            return
         self._changed = True
         self._batches.append({"digest": _digest(sentences), "num_characters": len(words.starts), "fallbacks": words.fallbacks})
         self._bits.append(np.packbits(words.starts, bitorder="little").tobytes())

@@ -218,7 +218,7 @@ def text_of(ids: np.ndarray, vocabulary: Vocabulary) -> str:
 def unknown_pieces(store: TokenStore) -> dict[str, Any]:
     """[UNK] and what it stands for; `quotes` is what the cleaner of that name would make of it."""
     num_unknown = sum(int(np.count_nonzero(shard.ids == store.vocabulary.unk_id)) for shard in store.shards)
-    texts = [(text, count) for text, count in store.manifest.get("unknown", [])]
+    texts = sorted(dict(store.manifest.get("unknown", {})).items(), key=lambda item: (-item[1], item[0]))
     cleaner = registry.create("cleaner", "quotes")
     tokenizer = WordPieceTokenizer(store.vocabulary, store.lowercase)
     cured = []
