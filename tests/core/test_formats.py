@@ -1,9 +1,12 @@
 """Every format that needs no framework, read back to the arrays that were written."""
 
 import json
+import math
 import struct
+import subprocess
+import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from wholeword.core.pdparams import write_pdparams
 from wholeword.core.tensor_bundle import write_bundle
 from wholeword.core.tensors import write_tensors
 from wholeword.exporters.names import to_framework
+from wholeword.exporters.paddlehub_module import PaddleHubModule
+from wholeword.zoo.find import read_tokenizer
 from wholeword.zoo.folder import Folder
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *dict.fromkeys("使用语言模型来预测下一个词的"), "。"])
@@ -51,9 +56,33 @@ def write_google(folder: Path, tensors: dict[str, np.ndarray]) -> None:
     write_bundle(folder / "bert_model.ckpt", tensors | slots | {"global_step": np.array(7, np.int64)})
 
 
+def pickled(name: str, key: str, length: int, shape: Sequence[int], start: int = 0, kind: str = "FloatStorage") -> bytes:
+    """A name and its tensor, of the storage `key` with `length` numbers, every instruction as torch.save writes it."""
+
+    def text(content: str) -> bytes:
+        return b"X" + struct.pack("<I", len(content.encode())) + content.encode()
+
+    def numbers(values: Sequence[int]) -> bytes:
+        return b"".join(b"\x8a\x08" + struct.pack("<q", value) for value in values)
+
+    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    storage = b"(" + text("storage") + f"ctorch\n{kind}\n".encode() + text(key) + text("cpu") + numbers([length]) + b"tQ"
+    where = numbers([start]) + b"(" + numbers(shape) + b"t(" + numbers(strides) + b"t"
+    return text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + where + b"\x89ccollections\nOrderedDict\n)RtR"
+
+
+def write_bin(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    entries = [pickled(name, str(key), array.size, array.shape) for key, (name, array) in enumerate(tensors.items())]
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", b"\x80\x02}(" + b"".join(entries) + b"u.")
+        for key, array in enumerate(tensors.values()):
+            file.writestr(f"archive/data/{key}", array.astype("<f4").tobytes())
+
+
 FORMATS: dict[str, tuple[str, str, Callable[[Path, dict[str, np.ndarray]], None]]] = {
     "safetensors": ("config.json", "transformers", lambda folder, tensors: write_tensors(folder / "model.safetensors", tensors)),
     "shards of safetensors": ("config.json", "transformers", write_shards),
+    "PyTorch": ("config.json", "transformers", lambda folder, tensors: write_bin(folder / "pytorch_model.bin", tensors)),
     "TF checkpoint": ("bert_config.json", "canonical", write_google),
     "Paddle": ("config.json", "paddlenlp", lambda folder, tensors: write_pdparams(folder / "model_state.pdparams", tensors)),
 }
@@ -92,7 +121,7 @@ def test_heads_that_are_not_there_are_named(tmp_path: Path, form: str) -> None:
     assert np.array_equal(found.weights["bert/embeddings/word_embeddings"], MODEL.weights["bert/embeddings/word_embeddings"])
 
 
-@pytest.mark.parametrize("form", ["safetensors", "Paddle"])
+@pytest.mark.parametrize("form", ["safetensors", "PyTorch", "Paddle"])
 def test_a_model_saved_without_its_prefix_is_read(tmp_path: Path, form: str) -> None:
     """As BertModel's own state dict has it."""
     write_model(tmp_path, form)
@@ -130,6 +159,19 @@ def test_a_paddlehub_module_is_read_from_its_assets(tmp_path: Path) -> None:
     write_model(tmp_path / "assets", "Paddle")
     (tmp_path / "module.py").write_text("raise SystemExit")
     assert_same(Folder().read(str(tmp_path)), MODEL)
+
+
+def test_a_paddlehub_module_is_found_in_the_exporters_folder(tmp_path: Path) -> None:
+    """Which has any name, where the module's has to be an identifier; the manifest is the outer folder's."""
+    PaddleHubModule().export(MODEL._replace(provenance={"name": "mine"}), tmp_path)
+    write_manifest(tmp_path, {"provenance": {"name": "mine"}})
+    found = Folder().read(str(tmp_path))
+    assert_same(found._replace(config=MODEL.config), MODEL)
+    assert found.provenance["name"] == "mine" and read_tokenizer(str(tmp_path))[0].pieces == VOCABULARY.pieces
+    with open(tmp_path / "mine" / "assets" / "vocab.txt", "a", encoding="utf-8") as file:
+        file.write("x\n")
+    with pytest.raises(IntegrityError, match=r"mine/assets/vocab\.txt: \d+ bytes, but \d+ were written"):
+        Folder().read(str(tmp_path))
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -247,6 +289,79 @@ def test_hostile_indexes_of_shards_are_refused(tmp_path: Path, what: str) -> Non
     assert_refused(folder)
 
 
+GIGABYTES = 3 << 30  # of a file that is one hole
+COUNT = GIGABYTES // 4
+
+
+def sparse_safetensors(folder: Path, entries: dict[str, list[int]]) -> None:
+    """Tensors that share the hole; their sizes add up to it."""
+    header, end = {}, 0
+    for name, shape in entries.items():
+        start, end = end, end + 4 * math.prod(shape)
+        header[name] = one(shape, start, end)
+    with open(folder / "model.safetensors", "wb") as file:
+        start = file.write(safetensors(header))
+        file.truncate(start + end)
+
+
+def sparse_bin(folder: Path, entries: list[bytes], size: int = GIGABYTES) -> None:
+    """Tensors of one storage, which is the hole."""
+    with zipfile.ZipFile(folder / "pytorch_model.bin", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}(" + b"".join(entries) + b"u.")
+        info = zipfile.ZipInfo("archive/data/0")
+        info.header_offset, info.file_size, info.compress_size, info.CRC = archive.fp.tell(), size, size, 0
+        archive.fp.write(info.FileHeader(zip64=False))
+        archive.start_dir = archive.fp.seek(size, 1)
+        archive.filelist.append(info)
+
+
+KERNELS = [f"bert.encoder.layer.{layer}.attention.self.{name}.weight" for layer in range(2) for name in ("query", "key", "value")]
+BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a shape, safetensors": (lambda folder: sparse_safetensors(folder, {A: [COUNT]}), "shapes that do not fit its configuration"),
+    "a shape, .bin": (lambda folder: sparse_bin(folder, [pickled(A, "0", COUNT, [COUNT])]), "shapes that do not fit its configuration"),
+    "a shape, .bin in half precision": (
+        lambda folder: sparse_bin(folder, [pickled(A, "0", 2 * COUNT, [2 * COUNT], kind="HalfStorage")]),
+        "shapes that do not fit its configuration",
+    ),
+    "a name, safetensors": (lambda folder: sparse_safetensors(folder, {"evil": [COUNT]}), "unknown tensors"),
+    "a name, .bin": (lambda folder: sparse_bin(folder, [pickled("evil", "0", COUNT, [COUNT])]), "unknown tensors"),
+    "numbers that are not there": (
+        lambda folder: sparse_bin(folder, [pickled(A, "0", 1 << 50, [1 << 50])], size=64),
+        "it says that 1,125,899,906,842,624 numbers are in '0', where there is room for fewer",
+    ),
+    "numbers seen again and again": (
+        lambda folder: sparse_bin(
+            folder, [pickled(name, "0", 2 * COUNT, [1, 2 * COUNT - 9], start, "HalfStorage") for start, name in enumerate(KERNELS)]
+        ),
+        "bytes of tensors in a file of",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_bombs_are_refused_without_taking_memory(tmp_path: Path, what: str) -> None:
+    """In a process that may have 200 MB more than it has; 6 GB would be needed to read the file."""
+    folder = write_model(tmp_path, "safetensors")
+    (folder / "model.safetensors").unlink()
+    write, said = BOMBS[what]
+    write(folder)
+    program = """
+import re, resource, sys
+from pathlib import Path
+from wholeword.core.errors import WholewordError
+from wholeword.zoo.folder import Folder
+status = Path("/proc/self/status").read_text()
+limit = 1024 * int(re.search(r"VmData:\\s+(\\d+)", status)[1]) + 200_000_000
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+try:
+    Folder().read(sys.argv[1])
+except WholewordError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
+    assert said in result.stdout, result.stdout
+
+
 def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model", "shards of safetensors")
     shard, other = sorted(folder.glob("model-*"))[:2]
@@ -291,3 +406,39 @@ def test_hostile_small_files_are_refused(tmp_path: Path, name: str, content: byt
     folder = write_model(tmp_path / "model", "safetensors")
     (folder / name).write_bytes(content)
     assert_refused(folder)
+
+
+IDS = VOCABULARY.ids
+WORDPIECE = {"type": "WordPiece", "continuing_subword_prefix": "##", "vocab": IDS}
+TOKENIZERS: dict[str, tuple[Any, str]] = {
+    "no JSON": ("{", "not JSON"),
+    "a list": ([], "not a JSON object"),
+    "nothing": ({}, "no WordPiece model"),
+    "another model": ({"model": {"type": "BPE", "vocab": IDS, "merges": []}}, "no WordPiece model"),
+    "pairs": ({"model": WORDPIECE | {"vocab": list(IDS.items())}}, "no WordPiece model"),
+    "a hole": ({"model": WORDPIECE | {"vocab": IDS | {"。": 10**12}}}, "its ids are not the numbers from 0"),
+    "an id twice": ({"model": WORDPIECE | {"vocab": IDS | {"。": 0}}}, "its ids are not the numbers from 0"),
+    "an id below 0": ({"model": WORDPIECE | {"vocab": IDS | {"。": -1}}}, "its ids are not the numbers from 0"),
+    "text for ids": (
+        {"model": WORDPIECE | {"vocab": {piece: str(number) for piece, number in IDS.items()}}},
+        "its ids are not the numbers",
+    ),
+    "added without id": ({"model": WORDPIECE, "added_tokens": [{"content": "x"}]}, "added_tokens without content and id"),
+    "added nothing": ({"model": WORDPIECE, "added_tokens": [7]}, "added_tokens without content and id"),
+    "added a list": ({"model": WORDPIECE, "added_tokens": [{"content": [], "id": 1}]}, "added_tokens without content and id"),
+    "one more": ({"model": WORDPIECE, "added_tokens": [{"content": "x", "id": len(IDS)}]}, "entries but config.json says vocab_size"),
+    "no [MASK]": ({"model": WORDPIECE | {"vocab": {"x" if piece == "[MASK]" else piece: n for piece, n in IDS.items()}}}, r"no \[MASK\]"),
+}
+
+
+@pytest.mark.parametrize("what", TOKENIZERS)
+def test_a_tokenizer_that_is_none_of_berts_is_refused(tmp_path: Path, what: str) -> None:
+    folder = write_model(tmp_path / "model", "safetensors")
+    (folder / "vocab.txt").unlink()
+    (folder / "tokenizer.json").write_text(json.dumps({"model": WORDPIECE, "normalizer": {"lowercase": False}}))
+    found = Folder().read(str(folder))
+    assert found.vocabulary.pieces == VOCABULARY.pieces and not found.lowercase
+    content, said = TOKENIZERS[what]
+    (folder / "tokenizer.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError, match=rf"tokenizer\.json.*{said}"):
+        Folder().read(str(folder))

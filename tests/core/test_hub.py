@@ -229,6 +229,14 @@ def test_a_file_touched_at_the_same_size_is_hashed_again(hub: Hub, tmp_path: Pat
     assert client(hub, tmp_path, [{"repo_id": "toys/well", "verify": True}])[0]["told"] == "IntegrityError"
 
 
+def test_what_a_repository_has_is_what_is_asked_for() -> None:
+    from wholeword.zoo.hub import model_files
+
+    others = ["README.md", "tf_model.h5", "flax_model.msgpack", "tokenizer.json", "config.json"]
+    assert model_files([*others, "vocab.txt", "pytorch_model.bin"]) == ["config.json", "vocab.txt", "pytorch_model.bin"]
+    assert model_files([*others, "pytorch_model.bin", "model.safetensors"]) == ["config.json", "tokenizer.json", "model.safetensors"]
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [

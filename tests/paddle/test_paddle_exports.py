@@ -1,7 +1,5 @@
 """Models out to paddlenlp's folders and classes, and back, held to the NumPy reference and to PyTorch."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,24 +194,3 @@ def test_paddle_reads_what_is_written(tmp_path: Path) -> None:
     loaded = paddle.load(str(path))
     assert {name: type(tensor) for name, tensor in loaded.items()} == dict.fromkeys(tensors, paddle.Tensor)
     assert all(np.array_equal(loaded[name].numpy(), tensors[name]) and loaded[name].name == name for name in tensors)
-
-
-# --- with TensorFlow
-
-
-def test_paddle_after_tensorflow_is_refused_before_it_crashes() -> None:
-    """An empty module stands for TensorFlow, which is not installed here."""
-    program = """
-import sys, types
-sys.modules["tensorflow"] = types.ModuleType("tensorflow")
-from wholeword.core.errors import UserError
-from wholeword.zoo.to_paddle import to_paddle
-try:
-    to_paddle(None)
-except UserError as error:
-    print(error)
-print("paddle" in sys.modules)
-"""
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    said, imported = result.stdout.splitlines()
-    assert said.startswith("Paddle crashes if it is imported after TensorFlow; import paddle first") and imported == "False"

@@ -31,7 +31,7 @@ def test_a_checkpoint_is_verified_by_tensorflow_and_keras_hub(exporter: str, act
     export(source, exporter, tmp_path / "out")
     line = verify(source, exporter, tmp_path / "out")
     figures = dict(re.findall(r"((?:hidden states|pooler|MLM logits|NSP logits)(?: of KerasHub)?) (\d\.\de[+-]\d+)", line))
-    assert len(figures) == 6, line
+    assert len(figures) == 7, line
     for name, figure in figures.items():
         assert (0 < float(figure) < 1e-5) if "KerasHub" in name else float(figure) == 0, line  # the same bytes, in float64
 

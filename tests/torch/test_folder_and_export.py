@@ -249,7 +249,7 @@ BROKEN = {
     "no folder": (lambda folder: shutil.rmtree(folder), "no such folder"),
     "no configuration": (lambda folder: (folder / "config.json").unlink(), "config.json: no such file"),
     "configuration cut": (lambda folder: (folder / "config.json").write_text("{"), "config.json: not JSON"),
-    "no vocabulary": (lambda folder: (folder / "vocab.txt").unlink(), "vocab.txt: no such file"),
+    "no vocabulary": (lambda folder: [(folder / name).unlink() for name in ("vocab.txt", "tokenizer.json")], "vocab.txt: no such file"),
     "vocabulary short": (
         lambda folder: (folder / "vocab.txt").write_bytes(Vocabulary(VOCABULARY.pieces[:-1]).to_bytes()),
         "vocab.txt has 33 entries but config.json says vocab_size 34",

@@ -23,6 +23,7 @@ from wholeword.core.model import initial_weights, model_config, tensor_shapes
 from wholeword.core.reference import forward
 from wholeword.core.run import train
 from wholeword.exporters.pytorch_bin import PyTorchBin
+from wholeword.zoo.folder import Folder
 
 SENTENCE = "使用语言模型来预测下一个词的probability。"
 PIECES = [*SPECIAL_PIECES, *dict.fromkeys(SENTENCE[:14]), "。", "pro", "##ba", "##bility", "É", "e"]
@@ -125,6 +126,24 @@ def test_the_tokenizer_is_berts(tmp_path: Path) -> None:
     assert isinstance(tokenizer, BertTokenizer)
     for text in (SENTENCE, "É [MASK]", "使用 [MASK]", ""):
         assert dict(tokenizer(text)) == dict(expected(text))
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_what_transformers_saves_is_read(tmp_path: Path, lowercase: bool) -> None:
+    """Which has no vocab.txt since version 5."""
+    model = random_model()
+    tokenizer = BertTokenizer(vocab=model.vocabulary.ids, do_lower_case=lowercase)
+    tokenizer.save_pretrained(tmp_path)
+    zoo.load(str(exported(model, tmp_path / "x")), head="nsp").save_pretrained(tmp_path)
+    assert not (tmp_path / "vocab.txt").exists()
+    found = Folder().read(str(tmp_path))
+    assert found.vocabulary.pieces == model.vocabulary.pieces and found.lowercase == lowercase
+    assert all(np.array_equal(found.weights[name], array) for name, array in model.weights.items())
+    assert dict(zoo.load_tokenizer(str(tmp_path))(f"É{SENTENCE}")) == dict(tokenizer(f"É{SENTENCE}"))
+    tokenizer.add_tokens(["<新>"])
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"tokenizer.json has 26 entries but config.json says vocab_size 25"):
+        Folder().read(str(tmp_path))
 
 
 def test_a_name_finds_the_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

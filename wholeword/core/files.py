@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,11 +165,17 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
     """The manifest, itself unchanged since it was written; says nothing of the files. Raises: IntegrityError."""
     path = Path(folder) / MANIFEST
     try:
-        content = json.loads(path.read_bytes())
-        written = content.pop("manifest_sha256")
-        files = {name: (entry["size"], entry["sha256"]) for name, entry in content["files"].items()}
+        return parse_manifest(path.read_bytes(), path)
     except (FileNotFoundError, NotADirectoryError):
         raise IntegrityError(f"{path}: missing; the folder was never finished, or is something else") from None
+
+
+def parse_manifest(data: bytes, path: Path | str) -> dict[str, Any]:
+    """The manifest that was read from a place. Raises: IntegrityError if it is not as it was written."""
+    try:
+        content = json.loads(data)
+        written = content.pop("manifest_sha256")
+        files = {name: (entry["size"], entry["sha256"]) for name, entry in content["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise IntegrityError(f"{path}: damaged; it is no manifest any more") from None
     if hashlib.sha256(to_json(content)).hexdigest() != written or any(".." in Path(name).parts for name in files):
@@ -177,9 +183,11 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
     return content
 
 
-def check_manifest(folder: Path | str) -> dict[str, Any]:
+def check_manifest(folder: Path | str, *, sha256: Callable[[Path], str] = sha256_of) -> dict[str, Any]:
     """The manifest, after every file in it was found to have the size and sha256 it says. Files it does not name are ignored.
 
+    Args:
+        sha256: what tells a file's, in several threads at once.
     Raises: IntegrityError, one line a file that is missing, cut, or changed.
     """
     folder = Path(folder)
@@ -191,7 +199,7 @@ def check_manifest(folder: Path | str) -> dict[str, Any]:
             return f"{path}: missing"
         if path.stat().st_size != entry["size"]:
             return f"{path}: {path.stat().st_size:,} bytes, but {entry['size']:,} were written"
-        if sha256_of(path) != entry["sha256"]:
+        if sha256(path) != entry["sha256"]:
             return f"{path}: changed since it was written (sha256 differs)"
         return None
 

@@ -9,6 +9,7 @@ from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.files import disk_errors, to_json, write_file
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.tensors import write_tensors
+from wholeword.exporters.finetuned import write_finetuned
 from wholeword.exporters.model_card import model_card
 from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, to_framework
 
@@ -17,22 +18,24 @@ class PyTorchBin:
     """Every file that the classes BertModel, BertForMaskedLM and BertForPreTraining and both BertTokenizers look for."""
 
     def export(self, model: ModelFiles, folder: Path) -> None:
-        """An NSP head that was not trained is left out. Raises: DiskError."""
+        """An NSP head that was not trained is left out. A fine-tuned model has no `pytorch_model.bin`. Raises: DiskError."""
+        write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
+        write_file(folder / "tokenizer.json", _tokenizer(model.vocabulary, model.lowercase).encode())
+        write_file(folder / "tokenizer_config.json", to_json(_tokenizer_config(model)))
+        if model.head is not None:
+            return write_finetuned(model, folder, _config(model))
         left_out = () if model.next_sentence else ("cls/seq_relationship/",)
         tensors = to_framework({name: array for name, array in model.weights.items() if not name.startswith(left_out)}, "transformers")
         write_tensors(folder / "model.safetensors", tensors, metadata={"format": "pt"})
         _write_bin(folder / "pytorch_model.bin", tensors)
         write_file(folder / "config.json", to_json(_config(model)))
-        write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
-        write_file(folder / "tokenizer.json", _tokenizer(model.vocabulary, model.lowercase).encode())
-        write_file(folder / "tokenizer_config.json", to_json(_tokenizer_config(model)))
         write_file(folder / "README.md", model_card(model).encode())
 
 
 def _write_bin(path: Path, tensors: dict[str, np.ndarray]) -> None:
     import torch
 
-    state = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in tensors.items()}
+    state = {name: torch.from_numpy(np.require(array, requirements=["C", "W"])) for name, array in tensors.items()}
     with disk_errors(path), open(path, "wb") as file:  # given a path, torch.save would hide what the file system said
         torch.save(state, file)
 

@@ -106,7 +106,10 @@ def _framework_function(framework: str, name: str) -> Any:
     module, libraries = FRAMEWORKS[framework]
     if missing := [library for library in libraries if not find_spec(library)]:
         raise UserError(f'framework {framework!r} needs {missing[0]!r}: pip install "wholeword[{framework}]"')
-    return getattr(import_module(module), name.format(framework=framework))
+    maker = import_module(module)
+    if framework == "paddle":
+        maker.refuse_after_tensorflow()  # before anything is fetched
+    return getattr(maker, name.format(framework=framework))
 
 
 def _check_parts(model: "ModelFiles", head: str | None, name: str) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wholeword.core.errors import DiskError, IntegrityError, UserError
-from wholeword.core.files import atomic_directory, check_manifest, disk_errors, sha256_of, write_manifest
+from wholeword.core.files import atomic_directory, check_manifest, disk_errors, write_manifest
+from wholeword.zoo.checksums import Checksums
 
 MOST_MEMBERS = 1000
 MOST_DIRECTORY_BYTES = 1 << 20  # of the list of members
@@ -40,11 +41,12 @@ def unpack(path: Path | str, *, cache: Path | None = None) -> Path:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a .zip with a model")
-    cache = cache or _default_cache()
-    final = cache / sha256_of(path)
+    cache, checksums = cache or _default_cache(), Checksums()
+    final = cache / checksums.sha256(path)
     if final.is_dir():
         try:
-            check_manifest(final)
+            check_manifest(final, sha256=checksums.sha256)
+            checksums.save()
             return _model_folder(final / "files")
         except IntegrityError:
             shutil.rmtree(final)

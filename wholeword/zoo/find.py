@@ -1,6 +1,5 @@
 """A model's name, alias or location -> its files, fetched or unpacked where they have to be."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -103,23 +102,15 @@ def read_tokenizer(name_or_location: str, *, revision: str | None = None, local_
     """Vocabulary, and whether text is lower-cased, without reading weights."""
     from wholeword.core.checkpoints import latest_checkpoint
     from wholeword.zoo.cards import find_card
+    from wholeword.zoo.formats import read_json
+    from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files
 
     path = find(name_or_location, revision=revision, local_files_only=local_files_only, weights=False)
     folder = path if path.is_dir() else path.parent
     folder = latest_checkpoint(folder / "checkpoints") or folder
-    if (folder / "assets" / "vocab.txt").exists():  # of a PaddleHub module
-        folder = folder / "assets"
-    vocabulary = Vocabulary.read(folder / "vocab.txt")
+    vocabulary, said, _ = read_tokenizer_files(assets_folder(folder))
     if card := find_card(name_or_location):
         return vocabulary, card.lowercase
-    said = [_json(folder / "state.json").get("lowercase"), _json(folder / "tokenizer_config.json").get("do_lower_case")]
-    return vocabulary, False not in said
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError):
-        raise UserError(f"{path}: not a JSON object") from None
+    if (folder / "state.json").exists():  # of a run
+        said = read_json(folder / "state.json").get("lowercase")
+    return vocabulary, said is not False

@@ -13,7 +13,9 @@ from wholeword.core.files import MANIFEST, check_manifest
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.model import initial_weights, tensor_shapes
 from wholeword.exporters.names import TIED, TRANSFORMERS_ACTIVATIONS, from_framework, is_transposed, names, some
+from wholeword.zoo.checksums import Checksums
 from wholeword.zoo.formats import EXPECTED, Stored, read_json, stored_tensors
+from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Tensors
@@ -30,10 +32,14 @@ SHAPE_KEYS = {  # and the most that is believed of a configuration, before memor
 OTHER_KEYS = {"attention_probs_dropout_prob": 0.1, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "initializer_range": 0.02}
 ACTIVATIONS = {other: name for name, other in reversed(TRANSFORMERS_ACTIVATIONS.items())} | {"gelu_new": "gelu_tanh"}
 PARTS = {"bert/pooler/": "pooler", "cls/predictions/": "MLM head", "cls/seq_relationship/": "NSP head"}  # what a checkpoint may lack
-MOST_VOCABULARY_BYTES = 1 << 28
 # of older or other saved models: names for what we have by another one, and buffers
 SYNONYMS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 BUFFERS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
+FINETUNED = {  # `architectures` of transformers' models for other tasks: what they call the head
+    "['BertForSequenceClassification']": "classifier",
+    "['BertForTokenClassification']": "classifier",
+    "['BertForQuestionAnswering']": "qa_outputs",
+}
 TOKEN_TYPES = "bert/embeddings/token_type_embeddings"
 SAYS_ROBERTA = "the configuration says RoBERTa, the tensors are a BERT's: read as BERT, which is what RoBERTa-wwm models are"
 
@@ -45,9 +51,9 @@ class Folder:
         """A model with every tensor of its configuration.
 
         Args:
-            location: a folder with `config.json` (or `bert_config.json`), `vocab.txt` and weights: `model.safetensors`,
-                `pytorch_model.bin` (both in shards too), a TF checkpoint or `model_state.pdparams`; a PaddleHub module, which has these
-                in `assets`; the prefix of a TF checkpoint; a .zip of a folder; or a run or checkpoint of ours.
+            location: a folder with `config.json` (or `bert_config.json`), `vocab.txt` (or `tokenizer.json`) and weights:
+                `model.safetensors`, `pytorch_model.bin` (both in shards too), a TF checkpoint or `model_state.pdparams`; a PaddleHub
+                module, which has these in `assets`; the prefix of a TF checkpoint; a .zip of a folder; or a run or checkpoint of ours.
         Returns: with `provenance["notes"]` naming what was not there and had to be initialised; `provenance["missing"]` lists the parts
             among it, and `provenance["slots"]` counts what an optimizer had there, `tensors` and `bytes`.
         Raises: UserError naming files, keys or tensors that are missing, unknown or of a wrong shape; IntegrityError if a file is damaged,
@@ -85,14 +91,17 @@ def counted_slots(slots: "Tensors") -> dict[str, Any]:
 
 def _read_saved_model(location: Path) -> ModelFiles:
     folder = location if location.is_dir() else location.parent
-    manifest = check_manifest(folder) if (folder / MANIFEST).exists() else {}
-    if (folder / "assets" / "vocab.txt").exists():  # a PaddleHub module
-        folder = location = folder / "assets"
+    manifest = _checked(folder) if (folder / MANIFEST).exists() else {}
+    if (assets := assets_folder(folder)) != folder:
+        folder = location = assets
     provenance, notes = dict(manifest.get("provenance", {})), []
     config_path = folder / "config.json" if (folder / "config.json").exists() else folder / "bert_config.json"
     raw = read_json(config_path)
     stored = stored_tensors(location)
     found = _table_names(stored, folder)
+    if (head := FINETUNED.get(str(raw.get("architectures")))) is not None:
+        found = {name: other for name, other in found.items() if not name.startswith(f"{head}.")}
+        notes.append(f"it was fine-tuned: {head} is left out, and the encoder is as that task left it")
     token_types = stored.shapes.get(found.get(names(stored.framework, num_hidden_layers=0)[TOKEN_TYPES], ""), (0,))[0]
     if _says_roberta(raw):
         if token_types < 2 or any(name.startswith(("roberta.", "lm_head.")) for name in stored.shapes):
@@ -100,11 +109,10 @@ def _read_saved_model(location: Path) -> ModelFiles:
         raw |= {"model_type": "bert"}
         notes.append(SAYS_ROBERTA)
     config = _bert_config(raw, config_path, token_types)
-    vocabulary = _read_vocabulary(folder / "vocab.txt")
+    vocabulary, lowercase, path = read_tokenizer_files(folder)
     if len(vocabulary) != config["vocab_size"]:
         entries, said = len(vocabulary), config["vocab_size"]
-        raise UserError(f"{folder / 'vocab.txt'} has {entries} entries but {config_path.name} says vocab_size {said}")
-    lowercase = read_json(folder / "tokenizer_config.json").get("do_lower_case") if (folder / "tokenizer_config.json").exists() else None
+        raise UserError(f"{path} has {entries} entries but {config_path.name} says vocab_size {said}")
     if lowercase is None:
         notes.append("lowercase: true, since no tokenizer_config.json says do_lower_case")
     weights, missing = _completed(_read_weights(stored, found, config, folder), config, folder)
@@ -122,10 +130,12 @@ def _read_saved_model(location: Path) -> ModelFiles:
     )
 
 
-def _read_vocabulary(path: Path) -> Vocabulary:
-    if path.exists() and path.stat().st_size > MOST_VOCABULARY_BYTES:
-        raise UserError(f"{path}: {path.stat().st_size:,} bytes; refused, no vocabulary has more than {MOST_VOCABULARY_BYTES:,}")
-    return Vocabulary.read(path)
+def _checked(folder: Path) -> dict[str, Any]:
+    """The manifest of what is in the folder; a file that nobody touched since it was found right is not read again."""
+    checksums = Checksums()
+    manifest = check_manifest(folder, sha256=checksums.sha256)
+    checksums.save()
+    return manifest
 
 
 def _says_roberta(raw: Mapping[str, Any]) -> bool:

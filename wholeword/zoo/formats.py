@@ -1,9 +1,7 @@
 """Files that tensors are kept in: what is in them is known before it is read, and nothing in them is executed."""
 
 import json
-import zipfile
 from collections.abc import Callable, Collection, Mapping
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,12 +12,11 @@ from wholeword.core.mapped_tensors import map_tensors
 from wholeword.core.pdparams import read_pdparams
 from wholeword.core.tensor_bundle import read_bundle, read_entries
 from wholeword.exporters.names import is_slot
-from wholeword.zoo.archive import check_end, problems
+from wholeword.zoo.bins import Bin
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Tensors
 
-MOST_PICKLE_BYTES = 16 << 20  # of the part of a .bin that says what is in it; a tensor has about 150
 MOST_TENSORS = 100_000
 MOST_JSON_BYTES = 16 << 20  # an index of shards has 100 bytes a tensor
 BUNDLE, PADDLE = "bert_model.ckpt", "model_state.pdparams"
@@ -108,62 +105,15 @@ def _bundle(prefix: Path) -> Stored:
 
 
 def _bins(paths: list[Path]) -> Stored:
-    """Memory is taken for what is in the files; what tensors say of themselves is believed only after it was compared."""
     shapes: dict[str, tuple[int, ...]] = {}
-    tensors: dict[str, Any] = {}
-    for path in paths:
-        content = _read_bin(path)
-        _add(shapes, {name: tuple(tensor.shape) for name, tensor in content.items()}, path)
-        tensors |= content
+    bins = [Bin(path) for path in paths]
+    for file in bins:
+        _add(shapes, file.shapes, file.path)
 
-    def array(tensor: Any) -> Any:
-        return (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
+    def read(names: Collection[str]) -> "Tensors":
+        return {name: array for file in bins for name, array in file.read(file.shapes.keys() & set(names)).items()}
 
-    return Stored("transformers", shapes, lambda names: {name: array(tensors[name]) for name in names})
-
-
-def _read_bin(path: Path) -> Mapping[str, Any]:
-    """The state dict in a `pytorch_model.bin`."""
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise UserError(f'{path} needs torch: pip install "wholeword[torch]"') from None
-    _check_container(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # its own message tells how to load the file with code execution allowed
-        raise IntegrityError(f"{path}: refused: damaged, or it holds something else than tensors") from None
-    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
-        raise IntegrityError(f"{path}: refused: not a dictionary of tensors")
-    size = path.stat().st_size
-    for name, tensor in content.items():
-        if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.layout != torch.strided or tensor.device.type != "cpu":
-            raise IntegrityError(f"{path}: refused: {name[:100]!r} is no plain tensor")
-        if tensor.is_quantized or tensor.is_complex() or prod(tensor.shape) * tensor.element_size() > size:  # seen again and again
-            raise IntegrityError(f"{path}: refused: {name[:100]!r} is {list(tensor.shape)}, for which there are no numbers in the file")
-    return content
-
-
-def _check_container(path: Path) -> None:
-    """Whether PyTorch may open the file. Raises: IntegrityError for archives that it never writes."""
-    with open(path, "rb") as file:
-        starts_as_zip = file.read(4) == b"PK\3\4"
-    if starts_as_zip != zipfile.is_zipfile(path):
-        raise IntegrityError(f"{path}: refused: damaged, or a .zip archive and something else at once")
-    if not starts_as_zip:
-        return  # as PyTorch before 1.6 wrote it: a pickle, then the numbers
-    try:
-        with open(path, "rb") as file:
-            check_end(file)
-            members = zipfile.ZipFile(file).infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        raise IntegrityError(f"{path}: refused: damaged, or it holds something else than tensors") from None
-    if any(member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size for member in members):
-        raise IntegrityError(f"{path}: refused: it is compressed, which PyTorch never does; it may be a bomb")
-    for problem in problems(members):
-        raise IntegrityError(f"{path}: refused: {problem}")
-    if any(member.filename.endswith(".pkl") and member.file_size > MOST_PICKLE_BYTES for member in members):
-        raise IntegrityError(f"{path}: refused: more than {MOST_PICKLE_BYTES:,} bytes only to say what is in it")
+    return Stored("transformers", shapes, read)
 
 
 def _add(shapes: dict[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], path: Path) -> None:

@@ -24,7 +24,7 @@ def to_paddle(model: "ModelFiles", head: str | None = None) -> Any:
 
     Raises: UserError if TensorFlow was imported before Paddle, which would end the process.
     """
-    _refuse_after_tensorflow()
+    refuse_after_tensorflow()
     import paddle
     from paddlenlp import transformers
     from paddlenlp.transformers.model_utils import no_init_weights
@@ -48,7 +48,7 @@ def to_paddle(model: "ModelFiles", head: str | None = None) -> Any:
 
 def paddle_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
     """paddlenlp's BertTokenizer."""
-    _refuse_after_tensorflow()
+    refuse_after_tensorflow()
     from paddlenlp.transformers import BertTokenizer
 
     with tempfile.TemporaryDirectory() as folder:  # it reads files only
@@ -57,6 +57,7 @@ def paddle_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
         return BertTokenizer(str(path), do_lower_case=lowercase, model_max_length=512)  # positions of every released model
 
 
-def _refuse_after_tensorflow() -> None:
+def refuse_after_tensorflow() -> None:
+    """Raises: UserError if the import of Paddle would end the process."""
     if "tensorflow" in sys.modules and "paddle" not in sys.modules:
         raise UserError("Paddle crashes if it is imported after TensorFlow; import paddle first, or use a process of its own for each")

@@ -33,17 +33,18 @@ def to_torch(model: "ModelFiles", head: str | None = None) -> Any:
         bert = getattr(transformers, CLASSES[head])(config)
     tensors = to_framework({name: array for name, array in model.weights.items() if not name.startswith(LEFT_OUT[head])}, "transformers")
     state = {name if head else name.removeprefix("bert."): torch.from_numpy(_own(array)) for name, array in tensors.items()}
-    for prefix, module in bert.named_modules():
-        for key, parameter in list(module.named_parameters(recurse=False)):
-            if (tensor := state.pop(f"{prefix}.{key}", None)) is not None:
-                assert tensor.shape == parameter.shape, (prefix, key)
-                module.register_parameter(key, torch.nn.Parameter(tensor))
-        for key, buffer in list(module.named_buffers(recurse=False)):  # positions and segments, which are in no file
-            values = torch.arange(buffer.shape[-1]) if key == "position_ids" else torch.zeros(1, dtype=buffer.dtype)
-            module.register_buffer(key, values.expand(buffer.shape).clone(), persistent=False)
+    modules = dict(bert.named_modules())
+    for name, tensor in state.items():
+        prefix, _, key = name.rpartition(".")
+        assert getattr(modules[prefix], key).shape == tensor.shape, name
+        modules[prefix].register_parameter(key, torch.nn.Parameter(tensor))
+    for name, buffer in list(bert.named_buffers()):  # positions and segments, which are in no file
+        prefix, _, key = name.rpartition(".")
+        values = torch.arange(buffer.shape[-1]) if key == "position_ids" else torch.zeros(1, dtype=buffer.dtype)
+        modules[prefix].register_buffer(key, values.expand(buffer.shape).clone(), persistent=False)
     bert.tie_weights()
     left = [name for name, parameter in bert.named_parameters() if parameter.is_meta]
-    assert not state and not left, (list(state), left)
+    assert not left, left
     return bert.eval()
 
 

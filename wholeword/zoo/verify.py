@@ -149,9 +149,12 @@ def _tensorflow(folder: Path, features: Arrays) -> Arrays:
 
         model = ModelFiles(config, weights, Vocabulary.read(folder / "vocab.txt"), lowercase=True, next_sentence=True, provenance={})
         names = {"token_ids": "input_ids", "padding_mask": "input_mask", "segment_ids": "segment_ids"}
-        outputs = to_tensorflow(model)({theirs: features[ours] for theirs, ours in names.items()})
+        inputs = {theirs: features[ours] for theirs, ours in names.items()}
+        outputs = to_tensorflow(model)(inputs)
         results["hidden_states@KerasHub"] = outputs["sequence_output"].numpy()[None]
         results["pooler_output@KerasHub"] = outputs["pooled_output"].numpy()
+        places = np.broadcast_to(np.arange(inputs["token_ids"].shape[1]), inputs["token_ids"].shape)
+        results["mlm_logits@KerasHub"] = to_tensorflow(model, "mlm")(inputs | {"mask_positions": places}).numpy()
     return results
 
 
@@ -191,7 +194,8 @@ def _paddlehub(folder: Path, features: Arrays) -> Arrays:
     module.eval()
     with paddle.no_grad():
         hidden, pooled = module(**_paddle_inputs(features))[:2]
-    return {"hidden_states": hidden.unsqueeze(0).numpy(), "pooler_output": pooled.numpy()}
+    logits = _paddlenlp(place_of(folder) / "assets", features)["mlm_logits"]  # the module has no words for its MLM head
+    return {"hidden_states": hidden.unsqueeze(0).numpy(), "pooler_output": pooled.numpy(), "mlm_logits@paddlenlp": logits}
 
 
 def _paddle_inputs(features: Arrays) -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""`wholeword export --to paddlehub-module --verify`: the real PaddleHub loads the module, in a process of its own."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wholeword.cli import main
+from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.errors import IntegrityError
+from wholeword.core.interfaces import ModelFiles
+from wholeword.core.model import model_config, tensor_shapes
+from wholeword.core.run import export
+from wholeword.zoo.verify import verify
+
+VOCABULARY = Vocabulary([*SPECIAL_PIECES, *dict.fromkeys("使用语言模型来预测下一个词的。，图书馆新系统将于年月日上线")])
+
+
+def random_model(*, next_sentence: bool = True) -> ModelFiles:
+    """Every tensor has values of its own."""
+    sizes = {"num_hidden_layers": 3, "hidden_size": 48, "num_attention_heads": 4, "max_position_embeddings": 40}
+    config = model_config(sizes, vocab_size=len(VOCABULARY))
+    generator = np.random.default_rng(3)
+    weights = {name: generator.normal(0, 0.2, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
+    return ModelFiles(config, weights, VOCABULARY, True, next_sentence, {"name": "mine"})
+
+
+def test_a_good_export_is_verified_and_says_by_how_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export(random_model(), "tf-checkpoint", tmp_path / "source")
+    main(["export", str(tmp_path / "source"), "--to", "paddlehub-module,paddlenlp", "-o", str(tmp_path / "out"), "--verify"])
+    printed = capsys.readouterr().out
+    line = next(line for line in printed.splitlines() if line.startswith("paddlehub-module: paddlehub 2.4"))
+    figures = dict(re.findall(r"(hidden states|pooler|MLM logits of paddlenlp) (\d\.\de-\d+)", line))
+    assert len(figures) == 3 and all(0 < float(figure) < 1e-5 for figure in figures.values()), line  # float32 beside float64
+    assert "paddlenlp: paddlenlp 2.8" in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("bert/encoder/layer_1/output/dense/kernel", "hidden states"),
+        ("bert/pooler/dense/bias", "pooler"),
+        ("cls/predictions/output_bias", "MLM logits of paddlenlp"),
+    ],
+)
+def test_one_wrong_number_is_found(name: str, output: str, tmp_path: Path) -> None:
+    model = random_model()
+    wrong = model.weights[name].copy()
+    wrong.flat[0] += 1.0
+    export(model._replace(weights=model.weights | {name: wrong}), "paddlehub-module", tmp_path / "out")
+    with pytest.raises(IntegrityError, match=f"paddlehub computes other {output} than the model"):
+        verify(model, "paddlehub-module", tmp_path / "out")

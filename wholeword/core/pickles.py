@@ -1,0 +1,187 @@
+"""Pickles read as data.
+
+A pickle is a program for a machine with a stack, which may call whatever it names. It is not run here: its instructions are gone through
+one by one, with the few meanings that a dictionary of tensors needs, and every other instruction or name is refused. So nothing is
+imported or called, and nothing is allocated that is not in the file. What the allowed names stand for, a subclass says.
+"""
+
+import os
+import pickletools
+import struct
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from wholeword.core.errors import IntegrityError, UserError
+
+MOST_INSTRUCTIONS = 1_000_000  # a tensor has about 50
+ARGUMENTS = {  # instructions that push what is written behind them
+    *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BININT", "BININT1", "BININT2", "LONG1"),
+}
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+class Refused(Exception):
+    """Well-formed, and not what a dictionary of tensors consists of."""
+
+
+class Name:
+    """One of the names allowed, found in the file: stands for a function or a class and is none."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+_MARK = object()
+
+
+@contextmanager
+def refusals(path: Path | str, kind: str, writer: str) -> Iterator[None]:
+    """What goes wrong inside, as an IntegrityError in one line; a file that is not there as a UserError.
+
+    Args:
+        kind: of file, as in "not a .pdparams file".
+        writer: what makes such files.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except Refused as error:
+        raise IntegrityError(f"{path}: refused: {error}; expected a dictionary of arrays, as {writer} writes it") from None
+    except (UserError, OSError):
+        raise
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, struct.error):
+        raise IntegrityError(f"{path}: damaged, or not a {kind} file") from None
+
+
+class Machine:
+    """Goes through a file and keeps, in place of what its program would make, plain values and what `called` gives."""
+
+    names: Collection[str] = ()  # "module name", all that a file may name
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        here = file.tell()
+        self.size = file.seek(0, os.SEEK_END)
+        file.seek(here)
+
+    def called(self, function: str, arguments: tuple[Any, ...]) -> Any:
+        """What the function of that name (without its module) would return. Raises: Refused."""
+        raise Refused(f"a call of {function}")
+
+    def build(self, item: Any, state: Any) -> None:
+        """Give an item its state. Raises: Refused."""
+        raise Refused("the instruction BUILD")
+
+    def persistent(self, identity: Any) -> Any:
+        """What is kept outside of the pickle under an identity. Raises: Refused."""
+        raise Refused("the instruction BINPERSID")
+
+    # what pickletools reads from; a length that the file does not have allocates nothing
+
+    def read(self, size: int) -> bytes:
+        return self.file.read(min(size, self.size))
+
+    def readline(self) -> bytes:
+        return self.file.readline(1000)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def run(self) -> Any:
+        """The value of the pickle that begins here; the file is then behind its end."""
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        for number, (instruction, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, self))):
+            if number > MOST_INSTRUCTIONS:
+                raise Refused(f"more than {MOST_INSTRUCTIONS:,} instructions")
+            self.step(instruction.name, argument)
+        (result,) = self.stack
+        return result
+
+    def step(self, instruction: str, argument: Any) -> None:
+        stack = self.stack
+        match instruction:
+            case "PROTO" | "FRAME" | "STOP":
+                pass
+            case "MARK":
+                stack.append(_MARK)
+            case "EMPTY_DICT":
+                stack.append({})
+            case "EMPTY_LIST":
+                stack.append([])
+            case "TUPLE":
+                stack.append(tuple(self.popped()))
+            case "PUT" | "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
+                self.memo[len(self.memo) if argument is None else argument] = stack[-1]
+            case "GET" | "BINGET" | "LONG_BINGET":
+                stack.append(self.memo[argument])
+            case "GLOBAL":
+                stack.append(self.found(argument))
+            case "STACK_GLOBAL":
+                name, module = stack.pop(), stack.pop()
+                stack.append(self.found(f"{module} {name}" if type(module) is type(name) is str else "?"))
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                _set_items(stack[-1], [key, value])
+            case "SETITEMS":
+                items = self.popped()
+                _set_items(stack[-1], items)
+            case "APPEND":
+                item = stack.pop()
+                _extend(stack[-1], [item])
+            case "APPENDS":
+                items = self.popped()
+                _extend(stack[-1], items)
+            case "REDUCE":
+                arguments, function = stack.pop(), stack.pop()
+                if type(function) is not Name or type(arguments) is not tuple:
+                    raise Refused("a call of what is no function")
+                stack.append(self.called(function.name, arguments))
+            case "BUILD":
+                state = stack.pop()
+                self.build(stack[-1], state)
+            case "BINPERSID":
+                stack.append(self.persistent(stack.pop()))
+            case _ if instruction in ARGUMENTS:
+                stack.append(argument)
+            case _ if instruction in CONSTANTS:
+                stack.append(CONSTANTS[instruction])
+            case _ if instruction in TUPLES:
+                items = [stack.pop() for _ in range(TUPLES[instruction])]
+                stack.append(tuple(reversed(items)))
+            case _:
+                raise Refused(f"the instruction {instruction}")
+
+    def popped(self) -> list[Any]:
+        """What is above the last mark."""
+        items = []
+        while (item := self.stack.pop()) is not _MARK:
+            items.append(item)
+        return items[::-1]
+
+    def found(self, name: str) -> Name:
+        if name not in self.names:
+            raise Refused(f"the name {short(name.replace(' ', '.'))}")
+        return Name(name.split(" ")[1])
+
+
+def _set_items(target: Any, items: list[Any]) -> None:
+    if type(target) is not dict or len(items) % 2 or not all(type(key) is str for key in items[::2]):
+        raise Refused("items of what is no dictionary of names")
+    target.update(zip(items[::2], items[1::2], strict=True))
+
+
+def _extend(target: Any, items: list[Any]) -> None:
+    if type(target) is not list:
+        raise Refused("entries of what is no list")
+    target.extend(items)
+
+
+def short(text: str) -> str:
+    """For an error."""
+    return repr(text if len(text) <= 80 else f"{text[:80]}...")

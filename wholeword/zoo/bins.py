@@ -1,0 +1,220 @@
+"""`pytorch_model.bin` without PyTorch: what is in it is known before a number is read, and nothing in it is executed.
+
+A state dict is a pickle that says which tensor is made of which numbers, and the numbers ("storages"), in one of two containers:
+
+    since 1.6   a .zip archive, nothing compressed: NAME/data.pkl is the pickle, NAME/data/KEY a storage
+    before      pickles one behind the other (magic number, version, machine, state dict, keys); then for each key how many numbers it has
+                (int64) and the numbers
+
+Arrays are the file's own pages, each read when it is first touched. Follows `torch/serialization.py` and `torch/_utils.py` 2.13.
+"""
+
+import io
+import mmap
+import struct
+import zipfile
+from collections.abc import Collection
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from wholeword.core.pickles import Machine, Name, Refused, refusals, short
+from wholeword.zoo.archive import LOCAL_HEADER_BYTES, check_end, problems
+
+if TYPE_CHECKING:
+    from wholeword.core.interfaces import Tensors
+
+TYPES = {  # PyTorch's name for a storage: type of its numbers
+    **{"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "bfloat16"},
+    **{"LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?"},
+}
+MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001  # of the older container
+MOST_PICKLE_BYTES = 16 << 20  # of the part that says what is in the file; a tensor has about 150
+MOST_DIMENSIONS = 8
+
+
+class Storage(NamedTuple):
+    key: str
+    kind: str  # a value of TYPES
+    length: int
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the file's bytes; NumPy has no bfloat16, which is the upper half of a float32."""
+        return np.dtype("<u2" if self.kind == "bfloat16" else self.kind)
+
+
+class Tensor(NamedTuple):
+    storage: Storage
+    start: int  # in numbers, as strides are
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.storage.dtype.itemsize
+
+
+class Bin:
+    """The tensors of a file by name, and where their numbers are.
+
+    Raises: UserError if there is no such file; IntegrityError for all that PyTorch never writes, and for what holds anything else than
+        tensors, or fewer numbers than its tensors say.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        with refusals(path, "pytorch_model.bin", "torch.save"), open(path, "rb") as file:
+            self.tensors, self.places = _from_zip(file) if _is_zip(path) else _from_pickles(file)
+            self._check_places()
+        self.shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
+
+    def _check_places(self) -> None:
+        """Whether the numbers are there, each for one tensor, or for several that are one."""
+        size, distinct = self.path.stat().st_size, set(self.tensors.values())
+        for tensor in distinct:
+            storage = tensor.storage
+            start, end = self.places[storage.key]
+            if storage.length * storage.dtype.itemsize > end - start or end > size:
+                raise Refused(f"it says that {storage.length:,} numbers are in {short(storage.key)}, where there is room for fewer")
+        if (total := sum(tensor.nbytes for tensor in distinct)) > size:
+            raise Refused(f"{total:,} bytes of tensors in a file of {size:,}")
+
+    def read(self, names: Collection[str]) -> "Tensors":
+        """Arrays that may be written to; tensors that are one in the file are one array. Half precision becomes float32."""
+        with open(self.path, "rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        arrays: dict[Tensor, np.ndarray] = {}
+        for name in names:
+            if (tensor := self.tensors[name]) not in arrays:
+                arrays[tensor] = self._array(tensor, content)
+        return {name: arrays[self.tensors[name]] for name in names}
+
+    def _array(self, tensor: Tensor, content: mmap.mmap) -> np.ndarray:
+        dtype = tensor.storage.dtype
+        offset = self.places[tensor.storage.key][0] + tensor.start * dtype.itemsize
+        strides = [stride * dtype.itemsize for stride in tensor.strides]
+        array: np.ndarray = np.ndarray(tensor.shape, dtype, content, offset, strides) if tensor.nbytes else np.empty(tensor.shape, dtype)
+        if tensor.storage.kind == "bfloat16":
+            return (array.astype(np.uint32) << 16).view(np.float32)
+        return array.astype(np.float32) if dtype == np.float16 else np.require(array, requirements="A")
+
+
+class _Machine(Machine):
+    names = frozenset(
+        {
+            *("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor", "torch._utils _rebuild_parameter"),
+            *("collections OrderedDict", *(f"torch {name}" for name in TYPES)),
+        }
+    )
+
+    def called(self, function: str, arguments: tuple[Any, ...]) -> Any:
+        match function, arguments:
+            case "OrderedDict", ():
+                return {}
+            case "_rebuild_parameter", (Tensor() as tensor, bool(), {}):
+                return tensor
+            case "_rebuild_tensor" | "_rebuild_tensor_v2", (Storage() as storage, start, tuple() as shape, tuple() as strides, *more):
+                if not any(more[2:]):  # behind whether it has a gradient, and its hooks: what a conjugate or negative view is
+                    return _tensor(storage, start, shape, strides)
+        raise Refused(f"a call of {function} with strange arguments")
+
+    def build(self, item: Any, state: Any) -> None:
+        """A state dict's attribute, the versions of its modules, is of no use here."""
+        if type(item) is not dict or type(state) is not dict:
+            raise Refused("a state of what is no dictionary")
+
+    def persistent(self, identity: Any) -> Storage:
+        match identity:
+            case ("storage", Name(name=kind), str(key), str(), int(length), *view) if kind in TYPES and view in ([], [None]):
+                return Storage(key, TYPES[kind], length)
+        raise Refused("numbers of a strange kind")
+
+
+def _tensor(storage: Storage, start: int, shape: tuple[Any, ...], strides: tuple[Any, ...]) -> Tensor:
+    if len(shape) != len(strides) or len(shape) > MOST_DIMENSIONS or not all(type(n) is int and n >= 0 for n in (start, *shape, *strides)):
+        raise Refused("a tensor of a strange shape")
+    tensor = Tensor(storage, start, shape, strides)
+    last = start + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
+    if prod(shape) and (last >= storage.length or prod(shape) > storage.length):  # beyond the end, or seen again and again
+        raise Refused(f"a tensor of shape {list(shape)}, for which there are no numbers in the file")
+    return tensor
+
+
+def _tensors(content: Any) -> dict[str, Tensor]:
+    """The state dict, once it was found to be one."""
+    if type(content) is not dict:
+        raise Refused("it is no dictionary")
+    for name, tensor in content.items():
+        if type(tensor) is not Tensor:
+            raise Refused(f"{short(name)} is no plain tensor")
+    return content
+
+
+# --- containers: the state dict, and by key of a storage the first byte and the one behind its last
+
+
+def _is_zip(path: Path) -> bool:
+    with open(path, "rb") as file:
+        starts = file.read(4) == b"PK\3\4"
+    if starts != zipfile.is_zipfile(path):
+        raise Refused("damaged, or a .zip archive and something else at once")
+    return starts
+
+
+def _from_zip(file: BinaryIO) -> tuple[dict[str, Tensor], dict[str, tuple[int, int]]]:
+    try:
+        check_end(file)
+        members = zipfile.ZipFile(file).infolist()
+    except (zipfile.BadZipFile, NotImplementedError):
+        raise ValueError from None
+    if any(member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size for member in members):
+        raise Refused("it is compressed, which PyTorch never does; it may be a bomb")
+    for problem in problems(members):
+        raise Refused(problem)
+    if len({member.filename.partition("/")[0] for member in members}) != 1:
+        raise Refused("its members are not in one folder")
+    places = {member.filename.partition("/")[2]: _place(file, member) for member in members}
+    if "byteorder" in places and _content(file, places["byteorder"]) != b"little":
+        raise Refused("its numbers are not little endian")
+    tensors = _tensors(_Machine(io.BytesIO(_content(file, places["data.pkl"]))).run())
+    return tensors, {name.removeprefix("data/"): place for name, place in places.items() if name.startswith("data/")}
+
+
+def _place(file: BinaryIO, member: zipfile.ZipInfo) -> tuple[int, int]:
+    """A member's own header has its name's length and that of what was added to bring the numbers to a multiple of 64."""
+    file.seek(member.header_offset + LOCAL_HEADER_BYTES - 4)
+    start = member.header_offset + LOCAL_HEADER_BYTES + sum(struct.unpack("<HH", file.read(4)))
+    return start, start + member.file_size
+
+
+def _content(file: BinaryIO, place: tuple[int, int]) -> bytes:
+    start, end = place
+    if end - start > MOST_PICKLE_BYTES:
+        raise Refused(f"more than {MOST_PICKLE_BYTES:,} bytes only to say what is in it")
+    file.seek(start)
+    return file.read(end - start)
+
+
+def _from_pickles(file: BinaryIO) -> tuple[dict[str, Tensor], dict[str, tuple[int, int]]]:
+    machine = _Machine(file)
+    if machine.run() != MAGIC or machine.run() != VERSION:
+        raise ValueError
+    if not machine.run()["little_endian"]:
+        raise Refused("its numbers are not little endian")
+    tensors = _tensors(machine.run())
+    sizes = {tensor.storage.key: tensor.storage.dtype.itemsize for tensor in tensors.values()}
+    places = {}
+    for key in machine.run():
+        (length,) = struct.unpack("<q", file.read(8))
+        start = file.tell()
+        end = start + length * sizes[key]
+        if length < 0 or end > machine.size:
+            raise Refused(f"it says that {length:,} numbers are in {short(key)}, where there is room for fewer")
+        places[key] = start, end
+        file.seek(end)
+    if (left := machine.size - file.tell()) != 0:
+        raise Refused(f"{left:,} bytes behind its end")
+    return tensors, places

@@ -1,0 +1,202 @@
+"""The hub's own client, made to end: its requests are watched, tried again while that makes sense, and explained when they fail."""
+
+import fcntl
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from huggingface_hub import HfApi, constants, get_session, hf_hub_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from wholeword.core.errors import IntegrityError, NetworkError, UserError
+from wholeword.core.files import disk_errors
+from wholeword.zoo.hub_cache import COMMIT, Known, remove, snapshot, storage
+
+HTTPError: Any = HfHubHTTPError.__bases__[0]  # of httpx, or of httpx2: the client's versions differ in it
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)
+PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before trying again, as long as patience lasts
+PATIENCE_SECONDS = 60.0
+WARM_PATIENCE_SECONDS = 5.0  # when the cache has what a branch stood for the last time
+
+
+class Repository(NamedTuple):
+    commit: str
+    files: dict[str, Known]
+
+
+def find_repository(repo_id: str, revision: str, patience_seconds: float) -> Repository:
+    """The commit of a revision, and what the hub says of its files."""
+    where = f"{repo_id}@{revision}"
+
+    def ask() -> Repository:
+        info = HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=patience_seconds)
+        if not COMMIT.fullmatch(info.sha or ""):
+            raise ValueError("no commit")
+        files = {
+            sibling.rfilename: Known(sibling.size, *((sibling.lfs.sha256, None) if sibling.lfs else (None, sibling.blob_id)))
+            for sibling in info.siblings or []
+        }
+        return Repository(str(info.sha), files)
+
+    return _persist(where, ask, _Patience(patience_seconds, where))
+
+
+def download(repo_id: str, commit: str, name: str, known: Known, patience_seconds: float) -> None:
+    """Bring a file into the cache."""
+    where = f"{repo_id}@{commit[:8]}/{name}"
+    _remove_orphans(storage(repo_id))
+
+    def get() -> None:
+        path = Path(hf_hub_download(repo_id, name, revision=commit, etag_timeout=patience_seconds))
+        if path != snapshot(repo_id, commit) / name:
+            remove(path)
+            raise IntegrityError(f"{where}: the hub sent it as another commit, {path.parent.name}; try another HF_ENDPOINT")
+
+    with disk_errors(storage(repo_id), needed=known.size):
+        _persist(where, get, _Patience(patience_seconds, where))
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Remove what killed downloads left: the client never takes them up again. What is being written is locked and stays."""
+    for partial in (folder / "blobs").glob("*.incomplete"):
+        lock = folder.parent / ".locks" / folder.name / f"{partial.name.split('.')[0]}.lock"
+        with suppress(OSError):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            with open(lock, "a") as guard:
+                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                partial.unlink()
+
+
+class _Patience:
+    """Watches the client's requests, which it repeats on its own, and ends them when nothing has come for too long."""
+
+    def __init__(self, seconds: float, where: str):
+        self.seconds, self.where = seconds, where
+        self.last_error = "no answer"
+        self.received = 0
+        self.thread = threading.get_ident()
+        self.progressed()
+
+    def progressed(self) -> None:
+        self.deadline = time.monotonic() + self.seconds
+
+    def left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def give_up(self) -> NetworkError:
+        return NetworkError(
+            f"{self.where}: given up after {self.seconds:g} s without progress; {self.last_error} from {constants.ENDPOINT}; "
+            f"run it again later, or set HF_ENDPOINT to another hub"
+        )
+
+    def on_request(self, request: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
+        resumed = int((re.match(r"bytes=(\d+)-", request.headers.get("range", "")) or [0, 0])[1])
+        if resumed > self.received:
+            self.received = resumed
+            self.progressed()
+        if self.left() <= 0:
+            raise self.give_up()
+        limits = request.extensions.get("timeout") or {}
+        request.extensions["timeout"] = {
+            kind: min(limits.get(kind) or self.seconds, self.left()) for kind in ("connect", "read", "write", "pool")
+        }
+
+    def on_response(self, response: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
+        if response.status_code >= 400:
+            self.last_error = f"HTTP status {response.status_code}"
+        wait = response.headers.get("retry-after", "")
+        if response.status_code in TRANSIENT and wait.isdigit() and int(wait) + 1 > self.left():
+            self.last_error += f" and the wish to wait {wait} s"
+            raise self.give_up()
+        for key in ("etag", "x-linked-etag", "x-repo-commit"):  # the client makes file names of them
+            if re.search(r"[/\\\0]|\.\.", response.headers.get(key, "").removeprefix("W/")):
+                raise IntegrityError(f"{self.where}: refused: {constants.ENDPOINT} sent the header {key}: {response.headers[key][:80]!r}")
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        client: Any = get_session()
+        own: dict[str, Any] = {"request": self.on_request, "response": self.on_response}
+        client.event_hooks = {kind: [*client.event_hooks[kind], hook] for kind, hook in own.items()}
+        try:
+            yield
+        finally:
+            client.event_hooks = {kind: [other for other in client.event_hooks[kind] if other != hook] for kind, hook in own.items()}
+
+
+def _persist(where: str, action: Callable[[], Any], patience: _Patience) -> Any:
+    """What `action` returns, tried again while the reason may pass and patience lasts."""
+    for pause in (*PAUSES_SECONDS, *[PAUSES_SECONDS[-1]] * 1000):
+        try:
+            with explained(where), patience.watching():
+                return action()
+        except _Passing as passing:
+            patience.last_error = str(passing)
+        if patience.left() <= pause:
+            raise patience.give_up()
+        time.sleep(pause)
+    raise patience.give_up()
+
+
+class _Passing(Exception):
+    """A failure that may be none the next time."""
+
+
+@contextmanager
+def explained(where: str) -> Iterator[None]:
+    """The client's errors as ours, or as `_Passing`."""
+    hub = constants.ENDPOINT
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    except GatedRepoError:
+        raise UserError(
+            f"{where}: its owner asks for consent first; give it on {hub}/{where.split('@')[0]}, then `hf auth login`"
+        ) from None
+    except RevisionNotFoundError:
+        raise UserError(f"{where}: the repository has no such branch, tag or commit on {hub}") from None
+    except RepositoryNotFoundError:
+        raise UserError(f"{where}: no such repository on {hub}, or a private one; check the name, or `hf auth login`") from None
+    except LocalEntryNotFoundError as error:  # the client's word for a failed HEAD request
+        raise _Passing(_reason(error.__cause__ or error)) from None
+    except EntryNotFoundError:
+        raise UserError(f"{where}: no such file on {hub}") from None
+    except OfflineModeIsEnabled:
+        raise NetworkError(f"{where}: HF_HUB_OFFLINE is set; fetch it once with a network") from None
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in TRANSIENT:
+            raise _Passing(_reason(error)) from None
+        if status in (401, 403):
+            raise UserError(f"{where}: {hub} refuses access (HTTP status {status}); check HF_TOKEN or `hf auth login`") from None
+        raise NetworkError(f"{where}: HTTP status {status} from {hub}; if HF_ENDPOINT is set, check that it is a hub") from None
+    except HTTPError as error:
+        raise _Passing(_reason(error)) from None
+    except OSError as error:
+        if error.errno is None:  # the client's word for a body of another size
+            raise _Passing(_reason(error)) from None
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError):  # of an answer that is not the hub's
+        raise _Passing("an answer that no hub gives (a login page of the network?)") from None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, HfHubHTTPError):
+        return f"HTTP status {error.response.status_code}"
+    return f"{type(error).__name__}: {(str(error).strip() or 'no reason').splitlines()[0][:150]}"

@@ -1,0 +1,56 @@
+"""What a folder says of its tokenizer: `vocab.txt` and `tokenizer_config.json`, or `tokenizer.json`, all that transformers 5 saves."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.errors import UserError
+from wholeword.zoo.formats import read_json
+
+MOST_VOCABULARY_BYTES = 1 << 28
+
+
+class TokenizerFiles(NamedTuple):
+    vocabulary: Vocabulary
+    lowercase: bool | None  # None where no file says so
+    path: Path  # that the vocabulary was read from
+
+
+def assets_folder(folder: Path) -> Path:
+    """The folder itself, or the assets of the PaddleHub module that it is or holds."""
+    found = [path.parent for pattern in ("assets/vocab.txt", "*/assets/vocab.txt") for path in folder.glob(pattern)]
+    return found[0] if len(found) == 1 and not (folder / "config.json").exists() else folder
+
+
+def read_tokenizer_files(folder: Path) -> TokenizerFiles:
+    """Raises: UserError if there is no vocabulary, or none of a BERT."""
+    said = _object(folder / "tokenizer_config.json").get("do_lower_case")
+    path = folder / "vocab.txt"
+    if path.exists() or not (folder / "tokenizer.json").exists():
+        if path.exists() and path.stat().st_size > MOST_VOCABULARY_BYTES:
+            raise UserError(f"{path}: {path.stat().st_size:,} bytes; refused, no vocabulary has more than {MOST_VOCABULARY_BYTES:,}")
+        return TokenizerFiles(Vocabulary.read(path), said, path)
+    path = folder / "tokenizer.json"
+    content = _object(path)
+    if said is None and isinstance(content.get("normalizer"), dict):
+        said = content["normalizer"].get("lowercase")
+    return TokenizerFiles(Vocabulary(_pieces(content, path), source=str(path)), said, path)
+
+
+def _pieces(content: dict[str, Any], path: Path) -> list[str]:
+    """In the order of ids, those that were added to the model's behind it."""
+    model = content.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict) or model.get("continuing_subword_prefix") != "##":
+        raise UserError(f"{path}: no WordPiece model with ## in it; expected the tokenizer of a BERT, or a vocab.txt")
+    try:
+        ids = dict(model["vocab"]) | {token["content"]: token["id"] for token in content.get("added_tokens") or []}
+    except (TypeError, KeyError):
+        raise UserError(f"{path}: added_tokens without content and id") from None
+    pieces = {number: piece for piece, number in ids.items() if type(number) is int}
+    if len(pieces) != len(ids) or any(number not in pieces for number in range(len(pieces))):
+        raise UserError(f"{path}: its ids are not the numbers from 0 to {len(ids) - 1}; every piece needs one id")
+    return [pieces[number] for number in range(len(pieces))]
+
+
+def _object(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.exists() else {}
