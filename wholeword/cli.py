@@ -8,26 +8,13 @@ from typing import Any
 
 import click
 
+from wholeword.commands import Commands, json_option, path_type, recipe_argument, set_option
+from wholeword.commands.bench import bench
+from wholeword.commands.fill import fill
+from wholeword.commands.finetune import finetune
+from wholeword.commands.leakage import leakage
+from wholeword.commands.models import grow_vocab, take_layers
 from wholeword.core.errors import PluginError, UserError, WholewordError
-
-recipe_argument = click.argument("recipe", metavar="RECIPE")
-set_option = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: phases.0.steps=100.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-path_type = click.Path(path_type=Path)
-
-
-class Commands(click.Group):
-    """A group that knows what a mistyped command may have meant."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], self.commands, n=1)
-            message = f"No such command {args[0]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
-            raise click.UsageError(f"{message} Commands: {', '.join(self.commands)}", ctx) from error
 
 
 @click.group(
@@ -52,10 +39,14 @@ def app() -> None:
 )
 def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     """Carry out a recipe: prepare, train, evaluate, export. The same command goes on with an interrupted run."""
+    from wholeword.core.advice import advise
     from wholeword.core.console import observer
+    from wholeword.core.plan import planned_config
     from wholeword.core.run import train as train_run
 
     loaded = _load(recipe, overrides)
+    for item in advise(loaded, config=planned_config(loaded, vocab_size=1)):
+        print(f"advice: {item}", file=sys.stderr)
     with observer() as console:
         folder = train_run(loaded, resume=resume, observer=console)
     for line in _next_commands(folder):
@@ -97,13 +88,21 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Say what a recipe will do and need, without doing it."""
     from dataclasses import asdict
 
-    from wholeword.core.plan import plan
+    from wholeword.core.advice import advise
+    from wholeword.core.config.recipes import shipped_recipes
+    from wholeword.core.plan import UTILISATION, local_vocabulary, plan, planned_config
+    from wholeword.core.tpu import plan_tpu
 
-    result = plan(_load(recipe, overrides))
+    loaded = _load(recipe, overrides)
+    result = plan(loaded, is_template=recipe in shipped_recipes())
+    config = planned_config(loaded, result.vocab_size)
+    advice = advise(loaded, config=config, plan=result if result.num_tokens else None, vocabulary=local_vocabulary(loaded))
+    tpu = plan_tpu(loaded, config, utilisation=UTILISATION)
     if as_json:
-        click.echo(json.dumps(asdict(result), ensure_ascii=False, indent=1))
+        said = {"advice": [item._asdict() for item in advice], "warnings": loaded.warnings, "tpu": asdict(tpu) if tpu else None}
+        click.echo(json.dumps(asdict(result) | said, ensure_ascii=False, indent=1))
     else:
-        for line in result.lines():
+        for line in [*result.lines(), *(tpu.lines() if tpu else []), *(f"advice: {item}" for item in advice)]:
             click.echo(line)
 
 
@@ -205,11 +204,24 @@ def recipes_ls() -> None:
 
 @recipes.command("show")
 @click.argument("name")
-def recipes_show(name: str) -> None:
-    """Print a shipped recipe."""
+@click.option("--sources", is_flag=True, help="Instead, where each value comes from.")
+@json_option
+def recipes_show(name: str, sources: bool, as_json: bool) -> None:
+    """Print a shipped recipe, or where each of its values comes from."""
     from wholeword.core.config.recipes import read_recipe
 
-    click.echo(read_recipe(name), nl=False)
+    if not (sources or as_json):
+        click.echo(read_recipe(name), nl=False)
+        return
+    from wholeword.core.config.origins import declared_sources, lines, origins
+
+    found = origins(read_recipe(name), f"{name}.yaml")
+    if as_json:
+        said = {"sources": declared_sources(read_recipe(name)), "values": [origin.plain() for origin in found]}
+        click.echo(json.dumps(said, ensure_ascii=False, indent=1))
+    else:
+        for line in lines(found):
+            click.echo(line)
 
 
 @recipes.command("cp")
@@ -382,6 +394,14 @@ def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output
     click.echo(f"after: MLM head {': '.join(inspect(after.weights, after.config).mlm)}")
     for line in _next_commands(folder):
         click.echo(line)
+
+
+app.add_command(bench)
+app.add_command(fill)
+app.add_command(finetune)
+app.add_command(leakage)
+app.add_command(take_layers)
+app.add_command(grow_vocab)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -23,7 +23,8 @@ ARROWS = {
     "plugins": {"core", "plugins", "exporters.names"},
     "exporters": {"core", "exporters"},
     "zoo": {"core", "zoo", "exporters.names"},
-    "cli.py": {"core", "zoo"},
+    "commands": {"commands", "core", "zoo"},
+    "cli.py": {"commands", "core", "zoo"},
     "__main__.py": {"cli"},
     "__init__.py": {"core", "zoo"},
 }

@@ -57,10 +57,12 @@ def test_a_head_that_was_not_trained_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(find_spec("tensorflow") is not None, reason="TensorFlow is installed")
-def test_without_tensorflow_the_graph_is_left_out_and_the_readme_says_so(tmp_path: Path) -> None:
+def test_without_tensorflow_the_graph_is_left_out_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     TFCheckpoint().export(small(), tmp_path)
     assert not (tmp_path / "bert_model.ckpt.meta").exists()
     assert "`bert_model.ckpt.meta` (the graph) is left out, TensorFlow was not installed" in (tmp_path / "README.md").read_text("utf-8")
+    said = "bert_model.ckpt.meta (the graph) is left out, since TensorFlow is not installed; no reader of the weights needs it"
+    assert caplog.messages == [said]
 
 
 def test_what_google_has_no_place_for(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,23 @@ def test_a_card_is_complete(name: str) -> None:
     assert any("Bert classes" in note for note in card.notes)
     heads = "repair-head" in " ".join(card.notes)
     assert heads == (card.heads.mlm == "untrained")
+
+
+# what makes a source no first-hand one
+SECOND_HAND = ("second-hand", "same vocabulary", "read from the name", "recalled", "not read", "badge of", "not said", "nothing is said")
+PLACE = re.compile(r"\w[\w.-]*/[\w.-]+|arXiv")
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_what_is_not_marked_as_assumed_has_a_source_that_says_so(name: str) -> None:
+    card = read_card(name)
+    for fact, source in card.sources.items():
+        weak = [words for words in SECOND_HAND if words in source.where]
+        if fact == "heads" and card.heads.nsp == "unknown" and source.where.endswith("of NSP nothing is said"):
+            weak = []  # which is what the card says too
+        assert source.assumed or (PLACE.search(source.where) and not weak), (fact, source.where)
+        assert not source.assumed or weak or "its training configuration says" in source.where, (fact, source.where)
+    assert card.heads.mlm != "unknown" or card.sources["heads"].assumed
 
 
 def test_names_and_aliases_lead_to_one_model_each() -> None:

@@ -70,25 +70,36 @@ def unigram_baseline(batches: Iterable[Mapping[str, np.ndarray]], vocabulary: "V
     }
 
 
+def encode_masked(sentence: str, tokenizer: "WordPieceTokenizer") -> tuple[np.ndarray, np.ndarray]:
+    """The ids of a sentence with [MASK], int32 [length] between [CLS] and [SEP], and the places of its masks."""
+    vocabulary = tokenizer.vocabulary
+    ids = [vocabulary.cls_id]
+    for count, part in enumerate(sentence.split("[MASK]")):
+        ids += [vocabulary.mask_id] * (count > 0) + [int(piece) for piece in tokenizer.encode(part)[0]]
+    row = np.array([*ids, vocabulary.sep_id], np.int32)
+    return row, np.flatnonzero(row == vocabulary.mask_id)
+
+
+def prediction_batch(rows: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
+    """What `Trainer.predict` takes, for rows [batch, length] of one segment without padding and places in them [predictions]."""
+    positions = np.broadcast_to(places.astype(np.int32), (len(rows), len(places)))
+    return {
+        "input_ids": rows,
+        "input_mask": np.ones_like(rows),
+        "segment_ids": np.zeros_like(rows),
+        "masked_lm_positions": positions,
+        "masked_lm_ids": np.zeros_like(positions),
+        "masked_lm_weights": np.ones(positions.shape, np.float32),
+        "next_sentence_labels": np.zeros(len(rows), np.int32),
+    }
+
+
 def fill_mask(trainer: Trainer, tokenizer: "WordPieceTokenizer", sentences: Iterable[str], *, top: int = 3) -> Iterator[str]:
     """For each sentence with [MASK], the `top` pieces for each of them and their probabilities, as one line."""
     vocabulary = tokenizer.vocabulary
     for sentence in sentences:
-        ids = [vocabulary.cls_id]
-        for count, part in enumerate(sentence.split("[MASK]")):
-            ids += [vocabulary.mask_id] * (count > 0) + [int(piece) for piece in tokenizer.encode(part)[0]]
-        row = np.array([[*ids, vocabulary.sep_id]], np.int32)
-        places = np.flatnonzero(row[0] == vocabulary.mask_id)[None].astype(np.int32)
-        batch = {
-            "input_ids": row,
-            "input_mask": np.ones_like(row),
-            "segment_ids": np.zeros_like(row),
-            "masked_lm_positions": places,
-            "masked_lm_ids": np.zeros_like(places),
-            "masked_lm_weights": np.ones(places.shape, np.float32),
-            "next_sentence_labels": np.zeros(1, np.int32),
-        }
-        best, probabilities = trainer.predict(batch, top)
+        row, places = encode_masked(sentence, tokenizer)
+        best, probabilities = trainer.predict(prediction_batch(row[None], places), top)
         options = (
             " ".join(f"{vocabulary.pieces[piece]} {share:.2f}" for piece, share in zip(pieces, shares, strict=True))
             for pieces, shares in zip(best[0], probabilities[0], strict=True)

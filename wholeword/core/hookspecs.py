@@ -56,7 +56,7 @@ def register_exporters(register: Register) -> None:
 
 @hookspec
 def register_tasks(register: Register) -> None:
-    """Offer downstream tasks for fine-tuning."""
+    """Offer downstream tasks for fine-tuning: original files -> examples, predictions -> figures (`interfaces.Task`)."""
 
 
 @hookspec

@@ -4,17 +4,22 @@ A plugin registers `name -> "module:object"` (see `hookspecs.py`). The object is
 names it: its annotated keyword-only signature is the schema of its section in the recipe.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
 
     from wholeword.core.data.vocabulary import Vocabulary
+    from wholeword.core.tasks.examples import Example
+    from wholeword.core.tasks.rows import Rows
 
     Array = np.ndarray
     Tensors = dict[str, np.ndarray]  # canonical name -> array; names and layouts are those of Google's checkpoints
+
+
+Head = Literal["classification", "span", "tagging"]  # what fine-tuning puts on top of an encoder
 
 
 class Cleaner(Protocol):
@@ -137,8 +142,31 @@ class Trainer(Protocol):
         ...
 
 
+class RowSource(Protocol):
+    """The batches of one phase, with the features of `wholeword.core.data.batches`."""
+
+    has_next_sentence: bool
+
+    def batch(self, step: int) -> "Mapping[str, Array]":
+        """The whole batch of a step, counted from 0."""
+        ...
+
+    def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> "Generator[Mapping[str, Array], None, None]":
+        """The batches of some steps in order; with several hosts this one's rows of each, `[host::number of hosts]`."""
+        ...
+
+
 class Backend(Protocol):
-    """Starts a `Trainer`; its own settings (device, precision, ...) come from the recipe's `backend` section."""
+    """Starts a `Trainer`; its own settings (device, precision, ...) come from the recipe's `backend` section.
+
+    Optional: a method `hosts()` that returns the `wholeword.core.hosts.Hosts` of the run, if it can train on several machines. Then
+    `train_steps`, `load` and `reset_optimizer` are called on every host, with its rows of each batch and for figures of all; `evaluate`,
+    `predict`, `weights` and `optimizer_state` on the chief alone. And a method `rows(**arguments)`, with those of
+    `wholeword.core.sources.record_arguments`, that returns a `RowSource` to train on in place of the store, or None.
+
+    Optional: a method `start_finetuning(*, config, weights, head, optimizer, clip_norm) -> FineTuner`, if it can fine-tune; `weights` hold
+    at least what `FineTuner.weights` returns, and `head` is a `Head`.
+    """
 
     def start(
         self,
@@ -161,6 +189,35 @@ class Backend(Protocol):
         ...
 
 
+class FineTuner(Protocol):
+    """One model in fine-tuning on one framework."""
+
+    def train_steps(
+        self, batches: Iterable[Mapping[str, "Array"]], *, learning_rates: Sequence[float], seeds: Sequence[int]
+    ) -> list[dict[str, float]]:
+        """Do one optimizer step a batch; what it does does not depend on how the backend splits a batch, but for rounding and dropout.
+
+        Args:
+            batches: what `wholeword.core.tasks.rows.Rows.batch` returns. The loss is the mean over the rows (classification), over rows,
+                begins and ends (span), or over the places that have a tag (tagging).
+            learning_rates, seeds: one a step (it ends with the batches); the seed drives dropout.
+        Returns: per step `loss`, `correct`, `count` (of rows or tags), `grad_norm`.
+        """
+        ...
+
+    def logits(self, rows: "Rows") -> "Array":
+        """float32, what `wholeword.core.tasks.decode.decode` asks for: [num_rows, num_labels], or [num_pieces, num_labels]."""
+        ...
+
+    def weights(self) -> "Tensors":
+        """The encoder, its pooler where the head uses it, and the head."""
+        ...
+
+    def optimizer_state(self) -> "Tensors": ...
+
+    def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None: ...
+
+
 class ModelFiles(NamedTuple):
     """A model between frameworks: what exporters get and zoo sources give."""
 
@@ -170,6 +227,8 @@ class ModelFiles(NamedTuple):
     lowercase: bool
     next_sentence: bool  # whether the NSP head was trained
     provenance: dict[str, Any]  # recipe, versions, figures; for the model card; `missing` and `slots` are of the files read
+    head: Head | None = None  # of a fine-tuned model, whose weights are those of a `FineTuner`
+    labels: Sequence[str] = ()  # what that head chooses from
 
 
 class Exporter(Protocol):
@@ -184,3 +243,38 @@ class ZooSource(Protocol):
     """
 
     def read(self, location: str) -> ModelFiles: ...
+
+
+class Task(Protocol):
+    """A downstream task: original files -> examples, and predictions -> figures.
+
+    Its settings come from the recipe's `task` section, among them `data: Path`, the folder (or file) that the user has. Tasks never see
+    ids: `wholeword.core.tasks.rows` turns examples into rows, `wholeword.core.tasks.decode` logits into predictions.
+    """
+
+    head: Head
+    labels: Sequence[str]  # what the head chooses from, in the order of its outputs; empty for `span`
+    metrics: Sequence[str]  # keys of `score` that tables show, the one to choose by first
+    defaults: Mapping[str, Any]  # learning_rate, batch_size, epochs, max_seq_length, warmup_rate; span and long texts: doc_stride
+    notes: list[str]  # what was odd in the files read so far, one line each
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """The splits whose files are there, of "train", "dev", "test" and whatever else the task has."""
+        ...
+
+    def read(self, split: str) -> "list[Example]":
+        """The examples of one split, in the file's order, ids all different.
+
+        Raises: UserError in one line (where, what was found, what was expected, where the file comes from) if it is missing or wrong.
+        """
+        ...
+
+    def score(self, examples: "Sequence[Example]", predictions: Mapping[str, Any]) -> dict[str, float]:
+        """Compare predictions with the labels of examples.
+
+        Args:
+            predictions: id -> label, answer text or list of tags; an id that is missing counts as wrong.
+        Returns: figures in percent, those of `metrics` among them; counts are spelt in capitals (TOTAL, SKIP).
+        """
+        ...

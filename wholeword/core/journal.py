@@ -62,6 +62,24 @@ class Journal:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
+class NoJournal:
+    """Of a host that writes nothing."""
+
+    tokens = 0
+
+    def write(self, line: Mapping[str, Any], *, total_steps: int, prefix: str) -> None:
+        pass
+
+    def clock(self, line: Mapping[str, Any]) -> float:
+        return 0.0
+
+    def sync(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
 def _tensorboard(folder: Path) -> Any:
     try:
         from tensorboard.summary import Writer

@@ -1,9 +1,11 @@
 """What a recipe starts from: a path from its folder, or `zoo:NAME`, a model of the zoo. The zoo is a plugin like any other."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.checkpoints import latest_checkpoint
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.registry import registry
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from wholeword.core.interfaces import ModelFiles
 
 ZOO = "zoo:"
+IN_RUN = re.compile(r"runs/([^/]+)(?:/|$)")  # where a shipped recipe's run is
 
 
 def zoo_name(location: str) -> str | None:
@@ -21,14 +24,27 @@ def zoo_name(location: str) -> str | None:
 
 def read_model(location: str, base_folder: Path) -> "ModelFiles":
     name = zoo_name(location)
+    if name is None:
+        expect_run(location, base_folder)
     source, place = ("folder", str(base_folder / location)) if name is None else ("zoo", name)
     return registry.create("zoo_source", source).read(place)
 
 
 def read_vocabulary(location: str, base_folder: Path) -> Vocabulary:
     """Of a vocab.txt, or of a model of the zoo without its weights."""
-    name = zoo_name(location)
-    return Vocabulary.read(base_folder / location) if name is None else registry.create("zoo_source", "zoo").vocabulary(name)
+    if name := zoo_name(location):
+        return registry.create("zoo_source", "zoo").vocabulary(name)
+    expect_run(location, base_folder)
+    return Vocabulary.read(base_folder / location)
+
+
+def expect_run(location: str, base_folder: Path) -> None:
+    """Raises: UserError naming the command if a place is inside the run of a shipped recipe that has not been carried out."""
+    from wholeword.core.config.recipes import shipped_recipes
+
+    match = IN_RUN.match(location)
+    if match and match[1] in shipped_recipes() and not (base_folder / location).exists():
+        raise UserError(f"{base_folder / location}: not there yet; `wholeword train {match[1]}` makes it")
 
 
 def zoo_config(name: str) -> dict[str, Any]:
@@ -38,19 +54,25 @@ def zoo_config(name: str) -> dict[str, Any]:
 
 def vocabulary_size(location: str, base_folder: Path) -> int:
     """Without network."""
-    name = zoo_name(location)
-    return len(Vocabulary.read(base_folder / location)) if name is None else zoo_config(name)["vocab_size"]
+    if name := zoo_name(location):
+        return zoo_config(name)["vocab_size"]
+    return len(read_vocabulary(location, base_folder))
 
 
 def read_config(location: str, base_folder: Path) -> dict[str, Any]:
-    """The keys of a model's configuration, without network; {} for a folder without one."""
+    """The keys of a model's configuration, without network; {} for a place without one, and for an archive."""
     if name := zoo_name(location):
         return zoo_config(name)
+    expect_run(location, base_folder)
     folder = base_folder / location
-    path = next((folder / name for name in ("config.json", "bert_config.json") if (folder / name).is_file()), None)
+    if not folder.is_dir():  # the prefix of a TF checkpoint
+        folder = folder.parent
+    state = (latest_checkpoint(folder / "checkpoints") or folder) / "state.json"  # of a run, or of a checkpoint
+    path = next((path for path in (folder / "config.json", folder / "bert_config.json", state) if path.is_file()), None)
     if path is None:
         return {}
     try:
-        return dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError):
+        config = dict(json.loads(path.read_bytes()))
+        return dict(config["config"]) if path == state else config
+    except (ValueError, TypeError, KeyError):
         raise UserError(f"{path}: no JSON; expected the configuration of a BERT") from None

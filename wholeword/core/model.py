@@ -1,7 +1,7 @@
 """What a BERT is made of: its configuration, its tensors by Google's names, their first values, its cost."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from wholeword.core.errors import UserError
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import ModelFiles, Tensors
+    from wholeword.core.interfaces import Head, ModelFiles, Tensors
 
 # name: (num_hidden_layers, hidden_size, num_attention_heads)
 SIZES = {
@@ -121,6 +121,21 @@ def _first_values(name: str, shape: tuple[int, ...], deviation: float, seed: int
     return values.reshape(shape)
 
 
+HEADS: dict["Head", str] = {"classification": "output", "span": "cls/squad/output", "tagging": "output"}  # prefix of its two tensors
+HEAD_DEVIATION = 0.02  # of run_classifier.py and run_squad.py, whatever the model's initializer_range
+
+
+def head_shapes(head: "Head", num_labels: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+    """The tensors of a head for fine-tuning, as Google's scripts call them. A span's two outputs are its begin and its end."""
+    return {f"{HEADS[head]}_weights": (num_labels, hidden_size), f"{HEADS[head]}_bias": (num_labels,)}
+
+
+def initial_head(head: "Head", num_labels: int, hidden_size: int, seed: int) -> "Tensors":
+    """First values, a function of the seed and the names alone; biases 0."""
+    shapes = head_shapes(head, num_labels, hidden_size)
+    return {name: _first_values(name, shape, HEAD_DEVIATION, seed) for name, shape in shapes.items()}
+
+
 def take_layers(model: "ModelFiles", layers: Sequence[int]) -> "ModelFiles":
     """A model of some of the layers, in the order given; embeddings, pooler and heads stay (RBT3 is layers 0, 1, 2 of RoBERTa-wwm-ext).
 
@@ -135,6 +150,16 @@ def take_layers(model: "ModelFiles", layers: Sequence[int]) -> "ModelFiles":
         taken = {name: array for name, array in model.weights.items() if name.startswith(prefix)}
         weights |= {name.replace(prefix, f"bert/encoder/layer_{new}/"): array for name, array in taken.items()}
     return model._replace(config=model.config | {"num_hidden_layers": len(layers)}, weights=weights)
+
+
+PARTS = {"pooler": "bert/pooler/", "heads": "cls/"}
+
+
+def renew(model: "ModelFiles", parts: Collection[str], seed: int) -> "ModelFiles":
+    """The model with first values in some of its PARTS. Without a trained pooler or heads there is no trained NSP head."""
+    names = [name for name in tensor_shapes(model.config) if name.startswith(tuple(PARTS[part] for part in parts))]
+    fresh = initial_weights(model.config, seed, names) if names else {}
+    return model._replace(weights=model.weights | fresh, next_sentence=model.next_sentence and not parts)
 
 
 def count_parameters(config: Mapping[str, Any], *, num_labels: int | None = None) -> int:

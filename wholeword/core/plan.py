@@ -9,6 +9,7 @@ Tokens are counted in the token store where there is one, and else estimated fro
                 and 12 bytes a logit of the MLM head. Frozen weights take 4 bytes, and their layers keep no activations but one's
     disk        store: 2.2 bytes a token (ids, start bits, sentence and document ends); a checkpoint: weights and two moments, and one more
                 than are kept while it is written; an export: the weights twice (.bin and .safetensors)
+    hours       FLOPs / (UTILISATION x what the device multiplies in bfloat16 or float16), an assumption: published BERTs reach .19 to .52
 """
 
 import re
@@ -23,14 +24,23 @@ from wholeword.core.config.recipe import PAIRS, Recipe
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks, read_documents
 from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, read_manifest
-from wholeword.core.locations import read_config, vocabulary_size
+from wholeword.core.locations import read_config, zoo_name
 from wholeword.core.model import count_parameters, flops_per_token, model_config, tensor_shapes
+from wholeword.core.vocabulary_growth import recipe_vocabulary, recipe_vocabulary_size
 
 SAMPLE_BYTES = 4 << 20  # of each of three files
 LETTERS_PER_PIECE = 2.3  # of Latin words and numbers, measured with Google's Chinese vocabulary on manuals and Wikipedia; Chinese: 1
 LETTERS = re.compile("[0-9A-Za-z]+")
 WIDE_VOCABULARY = 65536  # above, ids take 4 bytes
+UTILISATION = 0.40  # assumed; NVIDIA's BERT-large on A100 reaches .44, DeepSpeed's on V100 .52, MosaicML's BERT-base with HF code .19
+DEVICES = {  # FLOP/s of 16-bit matrix products: measured for the H200, its makers' figures for the others
+    "H200": 790e12,
+    "A100": 312e12,
+    "V100": 125e12,
+    "TPU v3 chip": 123e12,
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Plan:
     phases: list[PhasePlan]
     token_positions: int
     flops: float
+    hours: dict[str, float]  # by device, one of each, at UTILISATION
     state_bytes: int  # weights, gradients and moments
     row_bytes: int  # for each row of the longest phase that is computed at once
     store_bytes: int
@@ -69,16 +80,21 @@ class Plan:
         """The plan for people."""
         about = "" if self.state == "exact" else "about "
         lines = [
-            f"corpus ({self.state}): {about}{self.num_documents:,} documents, {self.num_sentences:,} sentences, {self.num_tokens:,} tokens",
+            f"corpus ({self.state}): {about}{self.num_documents:,} documents, {self.num_sentences:,} sentences, {self.num_tokens:,} tokens"
+            if self.num_tokens
+            else f"corpus: {self.state}",
             *self.notes,
             f"model: {self.num_parameters:,} parameters, {self.vocab_size:,} pieces",
         ]
         for number, phase in enumerate(self.phases, 1):
             shape = f"{phase.steps:,} steps of {phase.batch_size:,} x {phase.max_seq_length}, {phase.max_predictions} predictions a row"
-            cost = f"{_count(phase.token_positions)} token positions, {about}{phase.epochs:,.1f} epochs, {phase.flops:.2g} FLOPs"
+            epochs = f"{about}{phase.epochs:,.1f} epochs, " if self.num_tokens else ""
+            cost = f"{_count(phase.token_positions)} token positions, {epochs}{phase.flops:.2g} FLOPs"
             lines.append(f"phase {number}: {shape}: {cost}")
         if len(self.phases) > 1:
             lines.append(f"together: {_count(self.token_positions)} token positions, {self.flops:.2g} FLOPs")
+        times = ", ".join(f"{hours:.3g} on one {device}" for device, hours in self.hours.items())
+        lines.append(f"hours, if {UTILISATION:.2f} of the peak is used (assumed): {times}")
         rows = f"and about {_bytes(self.row_bytes)} for each row computed at once"
         lines.append(f"memory: {_bytes(self.state_bytes)} for weights, gradients and moments, {rows}")
         lines.append(
@@ -87,16 +103,17 @@ class Plan:
         return lines
 
 
-def plan(recipe: Recipe, store: Path | str | None = None) -> Plan:
+def plan(recipe: Recipe, store: Path | str | None = None, *, is_template: bool = False) -> Plan:
     """Work the numbers of a recipe out.
 
     Args:
         store: a token store to count in; by default the recipe's, if it has been prepared.
+        is_template: the corpus need not be there; nothing is then counted, and there are no epochs.
     Raises: UserError if the vocabulary or the corpus is not there; IntegrityError if the store is damaged.
     """
     folder = Path(store or recipe.store)
-    corpus = _counted(folder) if (folder / MANIFEST).exists() else _estimated(recipe)
-    config = _model(recipe, corpus.vocab_size)
+    corpus = _counted(folder) if (folder / MANIFEST).exists() else _template(recipe) if is_template else _estimated(recipe)
+    config = planned_config(recipe, corpus.vocab_size)
     num_parameters = count_parameters(config)
     num_special = 3 if recipe.examples.name in PAIRS else 2
     num_trained = corpus.num_tokens * (1 - recipe.evaluation.held_out_rate)
@@ -113,20 +130,22 @@ def plan(recipe: Recipe, store: Path | str | None = None) -> Plan:
                 steps=phase.steps,
                 max_predictions=predictions,
                 token_positions=rows * length,
-                epochs=rows * (length - num_special) / max(num_trained, 1),
+                epochs=rows * (length - num_special) / num_trained if num_trained else 0.0,
                 flops=rows * length * flops_per_token(config, length, predictions, frozen_encoder=frozen),
             )
         )
         row_bytes.append(unit_bytes * length * num_layers * config["hidden_size"] + 12 * predictions * corpus.vocab_size)
     weights = 4 * num_parameters
     trained = 4 * sum(prod(shape) for name, shape in tensor_shapes(config).items() if not (frozen and name.startswith("bert/")))
+    flops = sum(phase.flops for phase in phases)
     return Plan(
         name=recipe.name,
         **corpus._asdict(),
         num_parameters=num_parameters,
         phases=phases,
         token_positions=sum(phase.token_positions for phase in phases),
-        flops=sum(phase.flops for phase in phases),
+        flops=flops,
+        hours={device: flops / (UTILISATION * peak) / 3600 for device, peak in DEVICES.items()},
         state_bytes=weights + 3 * trained,
         row_bytes=max(row_bytes),
         checkpoint_bytes=(recipe.checkpoint.keep + 1) * (weights + 2 * trained),
@@ -152,10 +171,18 @@ def _counted(store: Path) -> Corpus:
     return Corpus("exact", counts["num_documents"], counts["num_sentences"], counts["num_tokens"], vocab_size, size, [])
 
 
+def _template(recipe: Recipe) -> Corpus:
+    """An estimate of what is there, or nothing."""
+    try:
+        return _estimated(recipe)
+    except UserError as error:
+        return Corpus(f"not there yet: {error}", 0, 0, 0, recipe_vocabulary_size(recipe), 0, [])
+
+
 def _estimated(recipe: Recipe) -> Corpus:
     """Counts of three samples, scaled to the size of all files."""
-    corpus, tokenizer = recipe.corpus, recipe.tokenizer
-    vocab_size = tokenizer.train or vocabulary_size(str(tokenizer.vocab), recipe.base_folder)
+    corpus = recipe.corpus
+    vocab_size = recipe_vocabulary_size(recipe)
     files = expand_files(corpus, recipe.base_folder)
     cleaners = make_cleaners(cleaning_of(recipe))
     documents: list[tuple[str, ...]] = []
@@ -202,7 +229,7 @@ def _tokens(sentence: str) -> float:
     return len("".join(sentence.split())) - letters + letters / LETTERS_PER_PIECE
 
 
-def _model(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
+def planned_config(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
     """The keys of bert_config.json: from the recipe, and what it leaves open from the folder it starts from."""
     section = recipe.model
     told = section.sizes()
@@ -212,6 +239,14 @@ def _model(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
     if section.layers is not None:
         told["num_hidden_layers"] = len(section.layers)
     return model_config(told | {"vocab_size": vocab_size}, vocab_size)
+
+
+def local_vocabulary(recipe: Recipe) -> Vocabulary | None:
+    """The vocabulary of the prepared store, or of a file; None for one to be trained or fetched."""
+    path = Path(recipe.store) / "vocab.txt"
+    if path.exists():
+        return Vocabulary.read(path)
+    return recipe_vocabulary(recipe) if recipe.tokenizer.vocab and not zoo_name(recipe.tokenizer.vocab) else None
 
 
 def _count(number: float) -> str:

@@ -9,33 +9,40 @@ import hashlib
 import itertools
 import math
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
-from wholeword.core.console import Observer
-from wholeword.core.data.batches import BatchSource
-from wholeword.core.data.google import GoogleSource
+from wholeword.core.console import Observer, Silent
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, IntegrityError, UserError
 from wholeword.core.evaluation import evaluate, fill_mask, report, unigram_baseline
-from wholeword.core.files import atomic_directory, atomic_write, differences, locked_folder, to_json, write_manifest
-from wholeword.core.interfaces import MaskingStrategy, ModelFiles, Trainer
-from wholeword.core.journal import Journal
-from wholeword.core.locations import read_model, zoo_name
-from wholeword.core.model import SIZES, initial_weights, model_config, take_layers
+from wholeword.core.files import MANIFEST, atomic_directory, atomic_write, differences, locked_folder, to_json, write_manifest
+from wholeword.core.hosts import HostRows, Hosts
+from wholeword.core.interfaces import Backend, MaskingStrategy, ModelFiles, RowSource, Trainer
+from wholeword.core.interrupts import interruptible
+from wholeword.core.journal import Journal, NoJournal
 from wholeword.core.registry import registry
 from wholeword.core.schedules import bert_linear
-from wholeword.core.sources import MODEL_KEYS, held_out_batches, make_strategy, phase_source, recipe_strategy, rows_identity
+from wholeword.core.sources import (
+    FREE_KEYS,
+    MODEL_KEYS,
+    held_out_batches,
+    make_strategy,
+    phase_source,
+    recipe_strategy,
+    record_arguments,
+    rows_identity,
+)
+from wholeword.core.start import starting_model
 from wholeword.core.tensors import checksum
 
 if TYPE_CHECKING:
@@ -44,7 +51,7 @@ if TYPE_CHECKING:
     from wholeword.core.config import Recipe
     from wholeword.core.interfaces import Tensors
 
-CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "hidden_act"}  # of a model that is there already
+STEPS_WITHOUT_WORD = 100  # how many steps several hosts go before they ask each other whether to stop
 SUMS = ("loss", "mlm_loss", "mlm_correct", "mlm_count", "nsp_loss", "nsp_correct", "nsp_count", "grad_norm", "steps")
 
 
@@ -64,22 +71,41 @@ def train(recipe: "Recipe", *, resume: str = "auto", observer: Observer) -> Path
     Args:
         resume: "auto" goes on from the last checkpoint in the recipe's output folder; "never" moves an earlier run aside and starts anew.
     Returns: the run's folder.
-    Raises: UserError if the folder holds a run of another recipe; DivergedError at a loss that is no number; KeyboardInterrupt after
-        SIGINT or SIGTERM, a checkpoint saved.
+    Raises: UserError if the folder holds a run of another recipe, or a host is missing; DivergedError at a loss that is no number;
+        KeyboardInterrupt after SIGINT or SIGTERM, a checkpoint saved.
     """
     folder = Path(recipe.output)
-    if resume == "never" and (folder / "recipe.json").exists():
-        observer.say(f"{folder} held a run; it is kept as {_set_aside(folder)}")
-    folder.mkdir(parents=True, exist_ok=True)
+    backend = registry.create("backend", recipe.backend.name, **recipe.backend.settings)
+    hosts = backend.hosts() if hasattr(backend, "hosts") else Hosts()
+    if hosts.is_chief:
+        if resume == "never" and (folder / "recipe.json").exists():
+            observer.say(f"{folder} held a run; it is kept as {_set_aside(folder)}")
+        folder.mkdir(parents=True, exist_ok=True)
     try:
-        with locked_folder(folder):
-            store = TokenStore(
+        with locked_folder(folder) if hosts.is_chief else nullcontext(), hosts.joined():
+            if hosts.is_chief:
                 prepare(recipe, progress=lambda done, total, tokens: observer.progress("prepare", done, total, f"{tokens:,} tokens"))
-            )
-            Run(recipe, folder, store, observer).go()
+            else:
+                observer.say(f"host {hosts.number} of {hosts.count}: what there is to see is said by host 0, {hosts.addresses[0]}")
+            _meet(recipe, hosts)
+            Run(recipe, folder, TokenStore(recipe.store), observer if hosts.is_chief else Silent(), backend, hosts).go()
     except BlockingIOError:
         raise UserError(f"{folder}: another process is training there; wait for it or set another output") from None
     return folder
+
+
+def _meet(recipe: "Recipe", hosts: Hosts) -> None:
+    """Wait until all hosts are there and the chief has prepared. Raises: UserError if one has come with another recipe or other folders."""
+    settings = {key: value for key, value in recipe.resolved().items() if key not in FREE_KEYS}
+    hosts.agree("wholeword", version("wholeword"))
+    hosts.agree("a recipe of sha256", hashlib.sha256(to_json(settings)).hexdigest()[:16])
+    for number, phase in enumerate(recipe.phases):
+        if phase.batch_size % hosts.count:
+            raise UserError(
+                f"phases.{number}.batch_size: {phase.batch_size} rows cannot be shared by {hosts.count} hosts; make it a multiple"
+            )
+    if not (Path(recipe.store) / MANIFEST).exists():
+        raise UserError(f"{recipe.store}: not on host {hosts.number}; output and store must be on a disk that all hosts see")
 
 
 def _set_aside(folder: Path) -> Path:
@@ -94,8 +120,8 @@ def _set_aside(folder: Path) -> Path:
 class Run:
     """One recipe in one folder. `go` does everything; the rest are its parts."""
 
-    def __init__(self, recipe: "Recipe", folder: Path, store: TokenStore, observer: Observer):
-        self.recipe, self.folder, self.store, self.observer = recipe, folder, store, observer
+    def __init__(self, recipe: "Recipe", folder: Path, store: TokenStore, observer: Observer, backend: Backend, hosts: Hosts):
+        self.recipe, self.folder, self.store, self.observer, self.backend, self.hosts = recipe, folder, store, observer, backend, hosts
         self.strategy = recipe_strategy(recipe, store)
         self.identity = rows_identity(recipe, store) | {key: recipe.resolved()[key] for key in MODEL_KEYS}
         self.checkpoints = folder / "checkpoints"
@@ -106,8 +132,12 @@ class Run:
 
     # --- data
 
-    def _source(self, number: int) -> BatchSource | GoogleSource:
-        return phase_source(self.recipe, number, self.store, strategy=self.strategy, cache=self.folder / "examples")
+    def _source(self, number: int) -> RowSource:
+        if hasattr(self.backend, "rows") and (rows := self.backend.rows(**record_arguments(self.recipe, number, self.store))):
+            return rows
+        cache = self.folder / "examples" if self.hosts.is_chief else None
+        source = phase_source(self.recipe, number, self.store, strategy=self.strategy, cache=cache)
+        return HostRows(source, self.hosts) if self.hosts.count > 1 else source
 
     def _held_out(self, number: int, strategy: MaskingStrategy) -> list[Mapping[str, "np.ndarray"]]:
         return held_out_batches(self.recipe, number, self.store, strategy=strategy, cache=self.folder / "examples")
@@ -117,9 +147,10 @@ class Run:
     def go(self) -> None:
         recipe = self.recipe
         place, config, weights, optimizer_state, origin = self._start()
+        self.hosts.agree(f"in {self.folder} a run", f"of {checksum(weights)[:16]} at phase {place.phase + 1}, step {place.step}")
         frozen: dict[str, Any] = {"trainable": [name for name in weights if not name.startswith("bert/")]} if recipe.model.freeze else {}
         with registry.explaining("backend", recipe.backend.name):
-            trainer: Trainer = registry.create("backend", recipe.backend.name, **recipe.backend.settings).start(
+            trainer = self.backend.start(
                 config=config,
                 weights=weights,
                 optimizer=registry.create("optimizer", recipe.optimizer.name, **recipe.optimizer.settings),
@@ -131,51 +162,30 @@ class Run:
             trainer.load(weights, optimizer_state)
         del weights, optimizer_state
         header = {"wholeword": version("wholeword"), "recipe": hashlib.sha256(to_json(self.identity)).hexdigest()}
-        self.journal = Journal(self.folder, header, size=place.log_bytes, tensorboard=recipe.log.tensorboard)
+        self.journal = (
+            Journal(self.folder, header, size=place.log_bytes, tensorboard=recipe.log.tensorboard) if self.hosts.is_chief else NoJournal()
+        )
         finished = place.phase == len(recipe.phases) - 1 and place.step == recipe.phases[-1].steps
         if finished:
             self.observer.say(f"{self.folder}: finished before; nothing is left to train")
-        with self._interruptible():
+        with interruptible(self.stop):
             for number in range(place.phase, len(recipe.phases)):
                 if number > place.phase:
                     trainer.reset_optimizer()
                     place.phase, place.step = number, 0
                 self._train_phase(trainer, place, {"config": config, "origin": origin})
         self.journal.close()
-        self._finish(trainer, config, origin)
-
-    def _starting_model(self) -> tuple[dict[str, Any], "Tensors", dict[str, Any]]:
-        """config, weights, and where they come from for the model card."""
-        section = self.recipe.model
-        vocabulary = self.store.vocabulary
-        location = section.init_folder
-        if location is None:
-            config = model_config(section.sizes(), vocab_size=len(vocabulary))
-            return config, initial_weights(config, self.recipe.seed), {"init": "random"}
-        model = read_model(location, self.recipe.base_folder)
-        if section.layers is not None:
-            model = take_layers(model, section.layers)
-        if len(model.vocabulary) != len(vocabulary) or model.vocabulary.sha256 != vocabulary.sha256:
-            raise UserError(
-                f"model.init: {location} has {len(model.vocabulary)} pieces that are not the {len(vocabulary)} of the token store; "
-                f"set tokenizer.vocab to {location if zoo_name(location) else f'{location}/vocab.txt'}"
-            )
-        said = section.sizes()
-        asked = {key: value for key, value in model_config(said, vocab_size=len(vocabulary)).items() if key in said}
-        if section.size is not None:
-            asked |= dict(zip(("num_hidden_layers", "hidden_size", "num_attention_heads"), SIZES[section.size], strict=True)) | asked
-        for key in asked.keys() - CHANGEABLE:
-            if asked[key] != model.config[key]:
-                raise UserError(f"model: {location} has {key} {model.config[key]}, the recipe asks for {asked[key]}; leave it out")
-        origin = {"init": location, "layers": section.layers, "next_sentence": model.next_sentence}
-        return model.config | asked, model.weights, origin | model.provenance
+        if self.hosts.is_chief:
+            self._finish(trainer, config, origin)
+        self.hosts.any(False)  # a host that ended before the chief would be missed
 
     def _start(self) -> tuple[Place, dict[str, Any], "Tensors", "Tensors | None", dict[str, Any]]:
         """Place, config, weights, optimizer state (None at the very beginning) and where the weights came from."""
         path = latest_checkpoint(self.checkpoints)
         if path is None:
-            config, weights, origin = self._starting_model()
-            atomic_write(self.folder / "recipe.json", to_json(self.recipe.resolved()))
+            config, weights, origin = starting_model(self.recipe, self.store.vocabulary)
+            if self.hosts.is_chief:
+                atomic_write(self.folder / "recipe.json", to_json(self.recipe.resolved()))
             return Place(), config, weights, None, origin
         weights, optimizer_state, state = read_checkpoint(path)
         changed = differences(state["identity"], self.identity)
@@ -214,15 +224,20 @@ class Run:
 
         with closing(self.sources[number].batches(place.step, phase.steps, workers=recipe.loader_workers)) as batches:
             while place.step < phase.steps:
-                end = min([phase.steps, *((place.step // interval + 1) * interval for interval in every.values() if interval)])
-                self._burst(trainer, place, batches, range(place.step, end))
-                if due("log"):
+                begin = place.step
+                end = min([phase.steps, *((begin // interval + 1) * interval for interval in every.values() if interval)])
+                if self.hosts.count > 1:
+                    end = min(end, begin + STEPS_WITHOUT_WORD)
+                self._burst(trainer, place, batches, range(begin, end))
+                if due("log") and place.step > begin and self.hosts.is_chief:
                     self._log(place)
-                if due("held out") and recipe.evaluation.held_out_rate:
+                if due("held out") and place.step > begin and recipe.evaluation.held_out_rate and self.hosts.is_chief:
                     self._log_held_out(trainer, place)
-                if due("checkpoint") or self.stop.is_set():
+                stop = self.hosts.any(self.stop.is_set())
+                if (due("checkpoint") or stop) and self.hosts.is_chief:
                     self._save(trainer, place, model)
-                if self.stop.is_set():
+                if stop:
+                    self.hosts.any(True)  # none leaves before the chief has saved
                     raise KeyboardInterrupt(f"saved after step {place.step:,} of phase {number + 1}; the same command goes on from there")
 
     def _burst(self, trainer: Trainer, place: Place, batches: Iterator[Mapping[str, "np.ndarray"]], steps: range) -> None:
@@ -233,9 +248,9 @@ class Run:
 
         def until_stopped() -> Iterator[Mapping[str, "np.ndarray"]]:
             for batch in itertools.islice(batches, len(steps)):
-                if self.stop.is_set():
+                if self.stop.is_set() and self.hosts.count == 1:  # several hosts stop at the same step
                     return
-                self.journal.tokens += int(batch["input_mask"].sum())
+                self.journal.tokens += int(batch["input_mask"].sum()) * self.hosts.count
                 yield batch
 
         for figures in trainer.train_steps(until_stopped(), learning_rates=rates, seeds=seeds):
@@ -331,25 +346,6 @@ class Run:
             "origin": dict(origin),
             "held_out": dict(figures),
         }
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the step at hand and save; a second one ends at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(number: int, frame: Any) -> None:
-            if self.stop.is_set():
-                raise KeyboardInterrupt("interrupted twice; the last checkpoint stays")
-            self.stop.set()
-
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def export(model: ModelFiles, name: str, target: Path) -> None:

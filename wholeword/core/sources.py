@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.data.batches import BatchSource, evaluation_batches
+from wholeword.core.data.examples import PAIRS
 from wholeword.core.data.google import GoogleSource
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -50,7 +51,9 @@ def rows_identity(recipe: "Recipe", store: TokenStore) -> dict[str, Any]:
     return identity | {"store": store.manifest["fingerprint"], "held_out_rate": recipe.evaluation.held_out_rate}
 
 
-def phase_source(recipe: "Recipe", number: int, store: TokenStore, *, strategy: MaskingStrategy, cache: Path) -> BatchSource | GoogleSource:
+def phase_source(
+    recipe: "Recipe", number: int, store: TokenStore, *, strategy: MaskingStrategy, cache: Path | None
+) -> BatchSource | GoogleSource:
     """The training batches of a phase."""
     masking = recipe.masking
     arguments = _phase_arguments(recipe, number)
@@ -60,6 +63,21 @@ def phase_source(recipe: "Recipe", number: int, store: TokenStore, *, strategy: 
         return GoogleSource(store, **arguments, rate=masking.settings["rate"], whole_words=masking.name == "whole-word")
     arguments |= {"dynamic": masking.dynamic, "fallback": masking.fallback, "word_lengths": False}
     return BatchSource(store, **arguments, strategy=strategy, cache=cache)
+
+
+def record_arguments(recipe: "Recipe", number: int, store: TokenStore) -> dict[str, Any]:
+    """What a backend is told that may have the rows of a phase ready in files."""
+    phase = recipe.phases[number]
+    return {
+        "number": number,
+        "num_phases": len(recipe.phases),
+        "steps": phase.steps,
+        "batch_size": phase.batch_size,
+        "max_seq_length": phase.max_seq_length,
+        "max_predictions": phase.max_predictions,
+        "next_sentence": recipe.examples.name in PAIRS,
+        "identity": rows_identity(recipe, store),
+    }
 
 
 def held_out_batches(

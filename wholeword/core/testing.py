@@ -1,4 +1,4 @@
-"""Checks for plugin authors: does my segmenter, my cleaner, my masking strategy, keep its contract?
+"""Checks for plugin authors: does my segmenter, my cleaner, my masking strategy, my task, keep its contract?
 
     from wholeword.core.testing import check_segmenter
 
@@ -11,7 +11,7 @@ Each check raises AssertionError that says what was given, what came back and wh
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wholeword.core.interfaces import Cleaner, MaskingStrategy, Segmenter
+from wholeword.core.interfaces import Cleaner, MaskingStrategy, Segmenter, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,3 +176,62 @@ def _random_batch() -> tuple[Any, tuple["np.ndarray", ...]]:
     candidates = ids >= len(SPECIAL_PIECES)
     word_starts = generator.random((rows, length)) < 0.6
     return vocabulary, (ids.astype(np.int32), word_starts, candidates, np.arange(rows, dtype=np.uint64))
+
+
+def check_task(task: Task, splits: Sequence[str] = ()) -> None:
+    """Check the contract of `interfaces.Task` on files that are there.
+
+    Args:
+        splits: what to read; by default all whose files are there, of which there must be one.
+    Raises: AssertionError that says which rule was broken, and by which example.
+    """
+    from wholeword.core.tasks.examples import SpanExample, TaggedExample, TextExample
+
+    kinds = {"classification": TextExample, "span": SpanExample, "tagging": TaggedExample}
+    assert task.head in kinds, f"head is {task.head!r}; expected one of {', '.join(kinds)}"
+    assert task.metrics, "metrics is empty; expected the figures that tables show"
+    missing = {"learning_rate", "batch_size", "epochs", "max_seq_length", "warmup_rate"} - set(task.defaults)
+    assert not missing, f"defaults have no {', '.join(sorted(missing))}"
+    labels = list(task.labels)
+    assert len(set(labels)) == len(labels), f"labels {labels}: one stands twice"
+    assert bool(labels) == (task.head != "span"), f"{len(labels)} labels for head {task.head!r}"
+    assert splits or task.splits, "no split's file is there"
+    for split in splits or task.splits:
+        examples = task.read(split)
+        assert examples and task.read(split) == examples, f"{split}: a second reading gave other examples, or none"
+        ids = [example.id for example in examples]
+        assert len(set(ids)) == len(ids) and all(isinstance(id, str) for id in ids), f"{split}: ids must be strings, all different"
+        truth: dict[str, Any] = {}
+        for example in examples:
+            where = f"{split} {example.id}"
+            assert isinstance(example, kinds[task.head]), f"{where}: {type(example).__name__} for head {task.head!r}"
+            known = _check_example(example, labels, where)
+            if known is not None:
+                truth[example.id] = known
+        if truth:
+            _check_score(task, examples, truth, split)
+
+
+def _check_example(example: Any, labels: Sequence[str], where: str) -> Any:
+    """Check one example's labels. Returns: a prediction that is right, None where that is not known."""
+    if hasattr(example, "context"):
+        for answer in example.answers:
+            found = answer.start is None or example.context.startswith(answer.text, answer.start)
+            assert found, f"{where}: {answer.text!r} does not stand at {answer.start}"
+        return example.answers[0].text if example.answers else None
+    if hasattr(example, "units"):
+        if example.tags is not None:
+            assert len(example.tags) == len(example.units), f"{where}: {len(example.tags)} tags for {len(example.units)} units"
+            assert set(example.tags) <= set(labels), f"{where}: tags {set(example.tags) - set(labels)} are none of {labels}"
+        return list(example.tags) if example.tags is not None else None
+    assert example.label is None or example.label in labels, f"{where}: {example.label!r} is none of {labels}"
+    return example.label
+
+
+def _check_score(task: Task, examples: Sequence[Any], truth: dict[str, Any], split: str) -> None:
+    best, worst = task.score(examples, truth), task.score(examples, {})
+    for metric in task.metrics:
+        assert metric in best and metric in worst, f"{split}: score has no {metric!r}, only {', '.join(best)}"
+        if task.head != "tagging" or any(tag != "O" for tags in truth.values() for tag in tags):
+            assert abs(best[metric] - 100) < 1e-9, f"{split}: right predictions have {metric} {best[metric]}; expected 100"
+        assert worst[metric] == 0, f"{split}: no predictions have {metric} {worst[metric]}; expected 0"

@@ -4,6 +4,7 @@ Written without TensorFlow. With it there is `bert_model.ckpt.meta` too, the gra
 that builds its own graph reads it.
 """
 
+import logging
 import re
 import shutil
 import zipfile
@@ -18,6 +19,7 @@ from wholeword.core.interfaces import ModelFiles
 from wholeword.core.tensor_bundle import write_bundle
 from wholeword.exporters.model_card import head_lines
 
+log = logging.getLogger(__name__)
 CHECKPOINT = "bert_model.ckpt"
 ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "gelu_new": "gelu_new"}  # "gelu" is the erf form to all but Google, since 2019
 NOTICE = """\
@@ -86,6 +88,8 @@ def _write_checkpoint(model: ModelFiles, folder: Path) -> None:
     write_bundle(folder / CHECKPOINT, weights)
     if _has_tensorflow():
         write_file(folder / f"{CHECKPOINT}.meta", _meta(weights))
+    else:
+        log.warning("%s.meta (the graph) is left out, since TensorFlow is not installed; no reader of the weights needs it", CHECKPOINT)
     write_file(folder / "bert_config.json", to_json(model.config | {"hidden_act": ACTIVATIONS[model.config["hidden_act"]]}))
     write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
     if not model.lowercase:  # Google's files have no place for it, and everybody's default is the other

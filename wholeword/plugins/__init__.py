@@ -34,6 +34,7 @@ def register_masking(register: Register) -> None:
 @hookimpl
 def register_backends(register: Register) -> None:
     register("pytorch", "wholeword.plugins.pytorch:PyTorch", extra="torch")
+    register("tensorflow", "wholeword.plugins.tensorflow:TensorFlow", extra="tensorflow")
 
 
 @hookimpl
@@ -49,6 +50,26 @@ def register_exporters(register: Register) -> None:
     register("paddlehub-module", "wholeword.exporters.paddlehub_module:PaddleHubModule")
     register("tf-checkpoint", "wholeword.exporters.tf_checkpoint:TFCheckpoint")
     register("tf-checkpoint-zip", "wholeword.exporters.tf_checkpoint:TFCheckpointZip")
+
+
+@hookimpl
+def register_tasks(register: Register) -> None:
+    register("chnsenticorp", "wholeword.plugins.tasks.classification:chnsenticorp")
+    register("thucnews", "wholeword.plugins.tasks.classification:thucnews")
+    register("thucnews-title", "wholeword.plugins.tasks.classification:thucnews_title")
+    register("xnli", "wholeword.plugins.tasks.classification:xnli")
+    register("ocnli", "wholeword.plugins.tasks.classification:ocnli")
+    register("lcqmc", "wholeword.plugins.tasks.classification:lcqmc")
+    register("bq", "wholeword.plugins.tasks.classification:bq")
+    register("cmrc2018", "wholeword.plugins.tasks.spans:cmrc2018")
+    register("drcd", "wholeword.plugins.tasks.spans:drcd")
+    register("cjrc", "wholeword.plugins.tasks.spans:cjrc")
+    register("msra-ner", "wholeword.plugins.tasks.tagging:msra_ner")
+    register("peoples-daily-ner", "wholeword.plugins.tasks.tagging:peoples_daily_ner")
+    register("classification", "wholeword.plugins.tasks.classification:classification")
+    register("pairs", "wholeword.plugins.tasks.classification:pairs")
+    register("spans", "wholeword.plugins.tasks.spans:spans")
+    register("tagging", "wholeword.plugins.tasks.tagging:tagging")
 
 
 @hookimpl

@@ -98,6 +98,8 @@ def layers_match_the_model(model: models.ModelSection) -> Findings:
 def frozen_weights_are_trained(model: models.ModelSection) -> Findings:
     if model.freeze is not None and model.init_folder is None:
         yield ("model", "freeze"), f"{model.freeze} of a random model, which would stay random; expected init: a folder beside it"
+    if model.freeze is not None and model.init.pooler == "new":
+        yield ("model", "init", "pooler"), f"new, with freeze: {model.freeze}, under which it would stay random; expected pooler: keep"
 
 
 def next_sentence_has_two_segments(examples: models.ExamplesSection, model: models.ModelSection) -> Findings:
@@ -136,6 +138,13 @@ def one_vocabulary(tokenizer: models.TokenizerSection) -> Findings:
         yield ("tokenizer", "train"), "both vocab and train; expected one: vocab takes a vocabulary, train makes one from the corpus"
     if tokenizer.train is None and "min_frequency" in tokenizer.model_fields_set:
         yield ("tokenizer", "min_frequency"), "only for a vocabulary to train; expected train: a size beside it, or no min_frequency"
+
+
+def pieces_are_added_to_a_vocabulary(tokenizer: models.TokenizerSection) -> Findings:
+    if tokenizer.add is not None and tokenizer.vocab is None:
+        yield ("tokenizer", "add"), "pieces to add to a vocabulary that is trained; expected vocab: a vocab.txt or zoo:NAME beside it"
+    if tokenizer.reuse_unused and tokenizer.add is None:
+        yield ("tokenizer", "reuse_unused"), "true, but there are no pieces to put there; expected add: pieces beside it"
 
 
 def the_zoo_has_it(tokenizer: models.TokenizerSection, model: models.ModelSection) -> Findings:
@@ -189,6 +198,7 @@ PROBLEMS: tuple[Callable[..., Findings], ...] = (
     compatibility_is_all_or_nothing,
     corpus_settings_fit_the_format,
     one_vocabulary,
+    pieces_are_added_to_a_vocabulary,
     the_zoo_has_it,
     evaluation_has_documents,
     sentences_have_a_mask,

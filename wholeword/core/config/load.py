@@ -1,19 +1,19 @@
 """A recipe's text -> `Recipe`, or every problem of it at once, each with its place."""
 
 import inspect
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from wholeword.core.config import checks
 from wholeword.core.config.messages import meant, nearest, schema_at, sections_of_recipe, wanted, wrong_value
 from wholeword.core.config.overrides import override
 from wholeword.core.config.recipe import Recipe
-from wholeword.core.config.recipes import read_recipe, shipped_recipes
-from wholeword.core.config.yaml import MAX_BYTES, Document, Problem, dotted, read_yaml
+from wholeword.core.config.recipes import shipped_recipes
+from wholeword.core.config.sections import open_document, wrong_setting
+from wholeword.core.config.yaml import Document, Problem, dotted
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import PluginError, RecipeError
 from wholeword.core.registry import registry
@@ -39,9 +39,10 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         overrides: "a.b=c" as after `--set`, in order.
     Raises: RecipeError with every problem, by place: `file:line:column: section.key: what was found, what was expected`.
     """
-    document, base_folder = _read(source)
-    if document.data is None:
-        raise RecipeError([str(problem) for problem in document.problems])
+    document, base_folder = open_document(source, expected=f"a .yaml file or one of {', '.join(shipped_recipes())}")
+    for key, what in (("task", "a recipe for fine-tuning; wholeword finetune"), ("tasks", "a table; wholeword bench run")):
+        if key in document.data and "phases" not in document.data:
+            raise RecipeError([f"{source}: {what} carries it out"])
     for text in overrides:
         override(document, text)
     loading = _Loading(document, base_folder)
@@ -55,23 +56,6 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def _lines(problems: Iterable[Problem]) -> list[str]:
     return [str(problem) for problem in sorted(problems)]
-
-
-def _read(source: str | Path) -> tuple[Document, Path]:
-    """The document and the folder that its paths start from. What has neither a suffix nor a slash is a shipped recipe."""
-    if isinstance(source, str) and not Path(source).suffix and "/" not in source:
-        return read_yaml(read_recipe(source), f"{source}.yaml"), Path()
-    path = Path(source)
-    try:
-        with open(path, "rb") as file:
-            return read_yaml(file.read(MAX_BYTES + 1), str(source)), path.parent
-    except FileNotFoundError:
-        beside = [str(file) for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        close = nearest(str(path), beside)
-        suggestion = f"; did you mean {close}?" if close else ""
-        raise RecipeError([f"{source}: no such file{suggestion}; expected a .yaml file or one of {', '.join(shipped_recipes())}"]) from None
-    except OSError as error:
-        raise RecipeError([f"{source}: {error.strerror}; expected a .yaml file that can be read"]) from None
 
 
 class _Loading:
@@ -140,7 +124,7 @@ class _Loading:
                 self.unknown((*path, key), section)
             for key, parameter in parameters.items():
                 if key in section:
-                    wrong = _wrong_setting(key, section[key], parameter.annotation)
+                    wrong = wrong_setting(key, section[key], parameter.annotation)
                     if wrong:
                         self.problem((*path, key), wrong)
                 elif parameter.default is not parameter.empty:
@@ -210,19 +194,3 @@ def _at(data: Any, path: Address) -> Any:
 def _findings(check: Callable[..., checks.Findings], sections: dict[str, Any]) -> checks.Findings:
     names = inspect.signature(check).parameters
     return check(**{name: sections[name] for name in names}) if all(name in sections for name in names) else iter(())
-
-
-def _wrong_setting(key: str, value: Any, annotation: Any) -> str | None:
-    """What is wrong with a plugin's setting. A setting `rate` or `x_rate` is a share, as everywhere."""
-    if annotation is float and (key == "rate" or key.endswith("_rate")):
-        annotation = Annotated[float, Field(ge=0, le=1)]
-    try:
-        adapter: TypeAdapter[Any] = TypeAdapter(Any if annotation is inspect.Parameter.empty else annotation)
-        schema = adapter.json_schema()
-    except PydanticUserError:
-        return None  # a type of the plugin's own, which its object has to check
-    try:
-        adapter.validate_json(json.dumps(value), strict=True)  # from JSON a list may be a tuple, and text a Path
-    except ValidationError:
-        return wrong_value(value, schema)
-    return None

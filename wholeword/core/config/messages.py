@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from wholeword.core.config.recipe import Recipe
+from wholeword.core.config.recipe import Recipe, Section
 from wholeword.core.config.yaml import Path, dotted, from_text
 
 # what other programs call a setting of ours: Google's flags, transformers' arguments
@@ -42,37 +42,39 @@ ELSEWHERE = {
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return Recipe.model_json_schema()
+def _schema(model: type[Section]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
-def schema_at(path: Path) -> dict[str, Any]:
-    """The JSON schema of what stands at a path of a recipe; {} where the framework has no say."""
-    node = _schema()
+def schema_at(path: Path, model: type[Section] = Recipe) -> dict[str, Any]:
+    """The JSON schema of what stands at a path of a recipe, or of another file; {} where the framework has no say."""
+    node = _schema(model)
     for part in path:
-        node = _inlined(node["items"] if isinstance(part, int) and "items" in node else node.get("properties", {}).get(part, {}))
+        found = node["items"] if isinstance(part, int) and "items" in node else node.get("properties", {}).get(part, {})
+        node = _inlined(found, _schema(model).get("$defs", {}))
     return node
 
 
-def _inlined(node: dict[str, Any]) -> dict[str, Any]:
+def _inlined(node: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """The node without `$ref` and "or null"; a section that text may stand for has its `properties` beside its `anyOf`."""
     if "$ref" in node:
-        node = {**_schema()["$defs"][node["$ref"].rsplit("/", 1)[1]], **node}
+        node = {**definitions[node["$ref"].rsplit("/", 1)[1]], **node}
     choices = [choice for choice in node.get("anyOf", []) if choice.get("type") != "null"]
     if len(choices) == 1:
-        return {**node, **_inlined(choices[0]), "anyOf": choices}
-    return {**next((choice for choice in choices if "properties" in choice), {}), **node}
+        return {**node, **_inlined(choices[0], definitions), "anyOf": choices}
+    items = next(({"items": choice["items"]} for choice in choices if "items" in choice), {})
+    return {**items, **next((choice for choice in choices if "properties" in choice), {}), **node}
 
 
-def sections_of_recipe(path: Path = ()) -> dict[Path, list[str]]:
+def sections_of_recipe(path: Path = (), model: type[Section] = Recipe) -> dict[Path, list[str]]:
     """The settings of every section of the framework; the first of a list stands for all."""
-    schema = schema_at(path)
+    schema = schema_at(path, model)
     if "items" in schema:
-        return sections_of_recipe((*path, 0))
+        return sections_of_recipe((*path, 0), model)
     keys = list(schema.get("properties", {}))
     sections = {path: keys} if keys else {}
     for key in keys:
-        sections |= sections_of_recipe((*path, key))
+        sections |= sections_of_recipe((*path, key), model)
     return sections
 
 

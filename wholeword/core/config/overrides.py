@@ -3,13 +3,17 @@
 from typing import Any
 
 from wholeword.core.config.messages import schema_at
+from wholeword.core.config.recipe import Recipe, Section
 from wholeword.core.config.yaml import Document, Mark, Path, Problem, dotted, read_yaml
 
 
-def override(document: Document, text: str) -> None:
+def override(document: Document, text: str, model: type[Section] = Recipe) -> None:
     """Put the value of `a.b=c` into a document; `phases.0.steps` is the first phase's. What is wrong becomes a problem of the document.
 
     Sections that are not there yet are made, and `jieba` becomes `{name: jieba}` where a setting is put beside the name.
+
+    Args:
+        model: what the document is compared with later.
     """
     mark = Mark(0, 0, f"--set {' '.join(text.split())}")
     address, equals, value = text.partition("=")
@@ -20,7 +24,7 @@ def override(document: Document, text: str) -> None:
             raise ValueError("expected section.key=value, as in phases.0.steps=1000")
         if read.problems:
             raise ValueError(read.problems[0].message)
-        path = _put(document.data, parts, read.data)
+        path = _put(document.data, parts, read.data, model)
     except ValueError as error:
         document.problems.append(Problem(mark, str(error)))
         return
@@ -31,7 +35,7 @@ def override(document: Document, text: str) -> None:
             places.setdefault(path[:depth], mark)
 
 
-def _put(node: Any, parts: list[str], value: Any) -> Path:
+def _put(node: Any, parts: list[str], value: Any, model: type[Section]) -> Path:
     """Set a value inside plain data; returns the path it has there. Raises: ValueError if there can be none."""
     path: Path = ()
     for part in parts:
@@ -49,7 +53,7 @@ def _put(node: Any, parts: list[str], value: Any) -> Path:
         inner = node[int(key)] if isinstance(node, list) else node.get(key)
         if inner is None:
             node[key] = {}
-        elif isinstance(inner, str) and "anyOf" in (schema := schema_at(path)):  # text that stands for a section
+        elif isinstance(inner, str) and "anyOf" in (schema := schema_at(path, model)):  # text that stands for a section
             node[key] = {next(iter(schema["properties"])): inner}
         node = node[key]
     return path

@@ -9,9 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    PlainValidator,
     PrivateAttr,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -26,6 +28,25 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 PAIRS = ("nsp-pairs", "sop-pairs")
+
+
+def _numbers_of_layers(value: Any) -> Any:
+    """The first N for a number N."""
+    return list(range(value)) if type(value) is int and 0 < value <= MOST_LAYERS else value
+
+
+def _file_or_pieces(value: Any) -> str | list[str]:
+    if isinstance(value, str) or (isinstance(value, list) and value and all(isinstance(item, str) and item for item in value)):
+        return value
+    raise ValueError("neither text nor a list of text")
+
+
+MOST_LAYERS = 1000
+Layers = Annotated[
+    list[CountOrZero], Field(min_length=1), BeforeValidator(_numbers_of_layers, json_schema_input_type=Count | list[CountOrZero])
+]
+FileOrPieces = Annotated[str | list[str], PlainValidator(_file_or_pieces, json_schema_input_type=str | list[str])]
+KeepOrNew = Literal["keep", "new"]
 
 
 class Section(BaseModel):
@@ -96,6 +117,11 @@ class TokenizerSection(Section):
     train: Annotated[int, Field(ge=64)] | None = Field(default=None, description="pieces of a vocabulary to train from the corpus")
     min_frequency: Count = Field(default=2, description="with train only: how often a piece must occur")
     lowercase: bool = Field(default=True, description="lower-case and strip accents, as BERT's uncased models do")
+    add: FileOrPieces | None = Field(
+        default=None,
+        description="pieces to add to vocab: a list such as [“, ”, covid], or a file with one a line, from the recipe's folder",
+    )
+    reuse_unused: bool = Field(default=False, description="with add only: put them in the place of [unused1], [unused2] ... first")
 
 
 class AlignmentSection(Section):
@@ -117,13 +143,19 @@ class InitSection(Shorthand):
     main = "from"
 
     source: str = Field(default="random", alias="from", description="random, the folder of a model, or zoo:NAME")
-    layers: Annotated[list[CountOrZero], Field(min_length=1)] | None = Field(
-        default=None, description="the layers to take from it, counted from 0; all by default"
+    layers: Layers | None = Field(
+        default=None, description="the layers to take from it: how many of the first, or a list counted from 0; all by default"
+    )
+    pooler: KeepOrNew = Field(default="keep", description="new: the pooler starts with random values")
+    heads: KeepOrNew = Field(default="keep", description="new: MLM and NSP heads start with random values")
+    new_rows: Literal["mean", "random"] = Field(
+        default="mean", description="rows of what tokenizer.add adds: the mean of the rows of the pieces it was until now, or random"
     )
 
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
-        return self.source if self.layers is None else handler(self)
+        given = {key: value for key, value in handler(self).items() if key == "from" or value != type(self).model_fields[key].default}
+        return self.source if len(given) == 1 else given
 
 
 class ModelSection(Section):
@@ -159,6 +191,11 @@ class ModelSection(Section):
     def layers(self) -> list[int] | None:
         """The layers to take from it; None for all."""
         return self.init.layers
+
+    @property
+    def renewed(self) -> list[str]:
+        """The parts that start with random values instead: keys of `wholeword.core.model.PARTS`."""
+        return [part for part in ("pooler", "heads") if getattr(self.init, part) == "new"]
 
     def sizes(self) -> dict[str, Any]:
         """What the recipe says about the model's shape, for `wholeword.core.model.model_config`."""
@@ -254,6 +291,8 @@ class Recipe(Section):
         del data["corpus"]["documents" if self.corpus.format == "jsonl" else "text_key"]  # giving these would be a problem
         if self.tokenizer.train is None:
             del data["tokenizer"]["min_frequency"]
+        if not self.tokenizer.reuse_unused:
+            del data["tokenizer"]["reuse_unused"]  # so that runs of earlier versions, which had none, go on
         for name in ("tokenizer", "model"):
             data[name] = {key: value for key, value in data[name].items() if value is not None}
         return data

@@ -27,12 +27,11 @@ from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_
 from wholeword.core.data.shards import MAX_EXAMPLES, Report, Task, await_workers, build_shards, most_frequent
 from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
 from wholeword.core.data.tokenizer import train_vocabulary
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
-from wholeword.core.locations import read_vocabulary
 from wholeword.core.registry import registry
 from wholeword.core.settings import described, found_settings
+from wholeword.core.vocabulary_growth import recipe_vocabulary
 
 if TYPE_CHECKING:
     from wholeword.core.config import Recipe
@@ -94,7 +93,7 @@ def _describe(recipe: "Recipe") -> tuple[dict[str, Any], list[CorpusFile], dict[
     if corpus.cleaning:
         inputs["corpus"]["cleaning"] = [_described_cleaner(*cleaner) for cleaner in cleaning_of(recipe)]
     if tokenizer.train is None:
-        inputs["tokenizer"]["vocabulary_sha256"] = _given_vocabulary(recipe).sha256
+        inputs["tokenizer"]["vocabulary_sha256"] = recipe_vocabulary(recipe).sha256
     else:
         inputs["tokenizer"] |= {"train": tokenizer.train, "min_frequency": tokenizer.min_frequency}
     return inputs, files, settings
@@ -104,10 +103,6 @@ def _described_cleaner(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     entry = registry.find("cleaner", name)
     version = getattr(registry.create("cleaner", name, **settings), "version", entry.version)
     return {"name": entry.name, "distribution": entry.distribution, "version": str(version), "settings": described(settings)}
-
-
-def _given_vocabulary(recipe: "Recipe") -> Vocabulary:
-    return read_vocabulary(str(recipe.tokenizer.vocab), recipe.base_folder)
 
 
 def _reuse(final: Path, inputs: dict[str, Any]) -> None:
@@ -196,7 +191,7 @@ def _build(
 
     texts = None
     if recipe.tokenizer.train is None:
-        atomic_write(partial / "store" / VOCABULARY, _given_vocabulary(recipe).to_bytes())
+        atomic_write(partial / "store" / VOCABULARY, recipe_vocabulary(recipe).to_bytes())
     else:
         texts = _train(task, files, recipe.tokenizer.train, recipe.tokenizer.min_frequency, report)
         report(total // 2 - done[0], 0)

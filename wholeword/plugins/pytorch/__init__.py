@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Optimizer, Tensors, Trainer
+    from wholeword.core.interfaces import FineTuner, Head, Optimizer, Tensors, Trainer
 
 
 class PyTorch:
@@ -46,19 +46,37 @@ class PyTorch:
         trainable: Collection[str] | None = None,
     ) -> "Trainer":
         """Raises: UserError if the device is not there."""
-        # subtle: PyTorch reads it at its first large allocation. With huge pages a CPU step is a twelfth shorter: fewer page faults.
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-        from wholeword.plugins.pytorch.trainer import PyTorchTrainer, find_device, has_bf16
+        _ask_for_huge_pages()
+        from wholeword.plugins.pytorch.trainer import PyTorchTrainer
 
-        device = find_device(self.device, threads=self.threads)
         return PyTorchTrainer(
             config=config,
             weights=weights,
             optimizer=optimizer,
             next_sentence=next_sentence,
             clip_norm=clip_norm,
-            device=device,
-            bf16=has_bf16(device) if self.precision == "auto" else self.precision == "bf16",
-            micro_batch_size=self.micro_batch_size,
             trainable=trainable,
+            **self._computing(),
         )
+
+    def start_finetuning(
+        self, *, config: Mapping[str, Any], weights: "Tensors", head: "Head", optimizer: "Optimizer", clip_norm: float
+    ) -> "FineTuner":
+        """Raises: UserError if the device is not there."""
+        _ask_for_huge_pages()
+        from wholeword.plugins.pytorch.finetune import PyTorchFineTuner
+
+        return PyTorchFineTuner(config=config, weights=weights, head=head, optimizer=optimizer, clip_norm=clip_norm, **self._computing())
+
+    def _computing(self) -> dict[str, Any]:
+        """The arguments of both trainers that say where and how."""
+        from wholeword.plugins.pytorch.trainer import find_device, has_bf16
+
+        device = find_device(self.device, threads=self.threads)
+        bf16 = has_bf16(device) if self.precision == "auto" else self.precision == "bf16"
+        return {"device": device, "bf16": bf16, "micro_batch_size": self.micro_batch_size}
+
+
+def _ask_for_huge_pages() -> None:
+    # subtle: PyTorch reads it at its first large allocation. With huge pages a CPU step is a twelfth shorter: fewer page faults.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -100,7 +100,7 @@ class PyTorchTrainer:
         self.model = build_model(config, device)
         transformers_names = names("transformers", num_hidden_layers=config["num_hidden_layers"])
         self.parameters = {name: self.model.get_parameter(other) for name, other in transformers_names.items()}
-        _fill(self.parameters, weights, what="weights")
+        fill(self.parameters, weights, what="weights")
         for name, parameter in self.parameters.items():
             parameter.requires_grad_(trainable is None or name in trainable)
         self.trained = {name: parameter for name, parameter in self.parameters.items() if parameter.requires_grad}
@@ -143,10 +143,10 @@ class PyTorchTrainer:
         for micro in self._micro_batches(batch):
             embedded, mlm_logits, nsp_logits = self._forward(micro)
             mlm_sum = (F.cross_entropy(mlm_logits, micro.labels, reduction="none") * micro.weights).sum()
-            loss, parts = mlm_sum / total_weight, [mlm_sum, _num_hits(mlm_logits, micro.labels)]
+            loss, parts = mlm_sum / total_weight, [mlm_sum, num_hits(mlm_logits, micro.labels)]
             if nsp_logits is not None:
                 nsp_sum = F.cross_entropy(nsp_logits, micro.next_sentence_labels, reduction="sum")
-                loss, parts = loss + nsp_sum / num_rows, [*parts, nsp_sum, _num_hits(nsp_logits, micro.next_sentence_labels)]
+                loss, parts = loss + nsp_sum / num_rows, [*parts, nsp_sum, num_hits(nsp_logits, micro.next_sentence_labels)]
             loss.backward()
             # subtle: the lookup stands outside of autograd, which would fill and add a whole [vocab_size, hidden_size] for these few rows
             words = self.parameters["bert/embeddings/word_embeddings"]
@@ -169,7 +169,7 @@ class PyTorchTrainer:
         """Cut a batch into micro batches, the longest rows first. Padding stands at the end of a row."""
         lengths = batch["input_mask"].sum(1)
         order = np.argsort(-lengths, kind="stable")
-        size = self.micro_batch_size or _comfortable_rows(self.config, batch["input_ids"].shape[1], self.device)
+        size = self.micro_batch_size or comfortable_rows(self.config, batch["input_ids"].shape[1], self.device)
         multiple = 1 if self.device.type == "cpu" else 64  # a few shapes that come back suit the memory allocator of a GPU
         for rows in np.split(order, range(size, len(order), size)):
             length = min(-(-lengths[rows].max() // multiple) * multiple, batch["input_ids"].shape[1])
@@ -188,8 +188,7 @@ class PyTorchTrainer:
             )
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        return tensor if self.device.type == "cpu" else tensor.pin_memory().to(self.device, non_blocking=True)
+        return to_device(array, self.device)
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> dict[str, np.ndarray]:
@@ -221,24 +220,29 @@ class PyTorchTrainer:
 
     def weights(self) -> "Tensors":
         """Copies, by canonical name in canonical layout."""
-        return {name: _to_canonical(parameter, name) for name, parameter in self.parameters.items()}
+        return {name: to_canonical(parameter, name) for name, parameter in self.parameters.items()}
 
     def optimizer_state(self) -> "Tensors":
         """Copies of the optimizer's slots, in the layouts of their tensors."""
-        return {slot: _to_canonical(tensor, slot) for slot, tensor in self.optimizer.slots.items()}
+        return {slot: to_canonical(tensor, slot) for slot, tensor in self.optimizer.slots.items()}
 
     def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None:
         """Raises: UserError if they are those of another model or optimizer."""
-        _fill(self.parameters, weights, what="weights")
-        _fill(self.optimizer.slots, optimizer_state, what="optimizer state")
+        fill(self.parameters, weights, what="weights")
+        fill(self.optimizer.slots, optimizer_state, what="optimizer state")
 
     def reset_optimizer(self) -> None:
         for tensor in self.optimizer.slots.values():
             tensor.zero_()
 
 
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+
 @torch.no_grad()
-def _fill(tensors: Mapping[str, Tensor], arrays: "Tensors", *, what: str) -> None:
+def fill(tensors: Mapping[str, Tensor], arrays: "Tensors", *, what: str) -> None:
     if differing := sorted(tensors.keys() ^ arrays.keys()):
         raise UserError(f"{what}: {differing[0]} is {'missing' if differing[0] in tensors else 'unknown'} ({len(differing)} names differ)")
     for name, tensor in tensors.items():
@@ -248,7 +252,7 @@ def _fill(tensors: Mapping[str, Tensor], arrays: "Tensors", *, what: str) -> Non
         tensor.copy_(torch.from_numpy(np.array(array)))
 
 
-def _to_canonical(tensor: Tensor, name: str) -> np.ndarray:
+def to_canonical(tensor: Tensor, name: str) -> np.ndarray:
     array = tensor.detach().to("cpu", copy=True).numpy()
     return array.T if _is_transposed(name) else array
 
@@ -258,11 +262,11 @@ def _is_transposed(name: str) -> bool:
     return is_transposed(name, "transformers") or is_transposed(name.rpartition("/")[0], "transformers")
 
 
-def _num_hits(logits: Tensor, labels: Tensor) -> Tensor:
+def num_hits(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(-1) == labels).sum().float()
 
 
-def _comfortable_rows(config: Mapping[str, Any], max_seq_length: int, device: torch.device) -> int:
+def comfortable_rows(config: Mapping[str, Any], max_seq_length: int, device: torch.device) -> int:
     """Rows of a micro batch when the recipe leaves it to us."""
     if device.type == "cpu":
         num_tokens = 2048.0  # more are no faster there (rbt3, 256 to 4,096 tried)

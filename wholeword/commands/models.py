@@ -1,0 +1,65 @@
+"""Models made of other models without training: `wholeword take-layers`, `wholeword grow-vocab`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wholeword.commands import path_type
+from wholeword.core.errors import UserError
+
+to_option = click.option("--to", default="pytorch-bin", show_default=True, metavar="NAME", help="Exporter; see wholeword plugins.")
+output_option = click.option("-o", "--output", required=True, type=path_type, metavar="DIR", help="Folder of the new model.")
+seed_option = click.option("--seed", default=12345, show_default=True, help="For what is random.")
+
+
+@click.command("take-layers")
+@click.argument("source", metavar="MODEL")
+@click.option("--layers", required=True, metavar="N|A,B,C", help="The first N, or these, counted from 0: 0,2,4,7,9,11.")
+@click.option("--pooler", type=click.Choice(["keep", "new"]), default="keep", show_default=True, help="new: random values.")
+@click.option("--heads", type=click.Choice(["keep", "new"]), default="keep", show_default=True, help="Of MLM and NSP; new: random values.")
+@to_option
+@output_option
+@seed_option
+def take_layers(source: str, layers: str, pooler: str, heads: str, to: str, output: Path, seed: int) -> None:
+    """Make a smaller model of some layers of another, as RBT3 begins. MODEL is a name of the zoo, or the place of a model or run."""
+    from wholeword.core.model import renew
+    from wholeword.core.model import take_layers as take
+    from wholeword.zoo.find import read
+
+    try:
+        numbers = [int(number) for number in layers.split(",")]
+    except ValueError:
+        raise UserError(f"--layers: {layers!r}; expected a number such as 3, or numbers such as 0,2,4") from None
+    numbers = list(range(numbers[0])) if "," not in layers else numbers
+    model = take(read(source), numbers)
+    model = renew(model, [part for part, choice in (("pooler", pooler), ("heads", heads)) if choice == "new"], seed)
+    _write(model, to, output)
+    click.echo(f"{output}: layers {', '.join(map(str, numbers))} of {source}")
+
+
+@click.command("grow-vocab")
+@click.argument("source", metavar="MODEL")
+@click.option("--add", required=True, type=path_type, metavar="FILE", help="Pieces to add, one a line: “, covid, ##vid, 喆.")
+@click.option("--rows", type=click.Choice(["mean", "random"]), default="mean", show_default=True, help="What their embeddings are.")
+@click.option("--reuse-unused", is_flag=True, help="In the place of [unused1], [unused2] ... first.")
+@to_option
+@output_option
+@seed_option
+def grow_vocab(source: str, add: Path, rows: Any, reuse_unused: bool, to: str, output: Path, seed: int) -> None:
+    """Add pieces to a model's vocabulary; what it computes for old pieces stays. A Chinese word of several characters is never a piece."""
+    from wholeword.core.vocabulary_growth import grow_model, grow_vocabulary, read_pieces
+    from wholeword.zoo.find import read
+
+    model, pieces = read(source), set(read_pieces(add))
+    before = len(pieces & model.vocabulary.ids.keys())
+    vocabulary = grow_vocabulary(model.vocabulary, read_pieces(add), lowercase=model.lowercase, reuse_unused=reuse_unused)
+    _write(grow_model(model, vocabulary, rows=rows, seed=seed), to, output)
+    added = f"{len(pieces) - before} pieces added, {before} there before"
+    click.echo(f"{output}: {added}: {len(model.vocabulary):,} -> {len(vocabulary):,}")
+
+
+def _write(model: Any, to: str, output: Path) -> None:
+    from wholeword.core.run import export
+
+    export(model, to, output)

@@ -1,0 +1,169 @@
+"""What `wholeword bench run` reads: models x tasks x seeds, one YAML file."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, PrivateAttr
+
+from wholeword.core.config.overrides import override
+from wholeword.core.config.recipe import Count, PluginSection, Section, Share, Shorthand
+from wholeword.core.config.sections import open_document, read_section
+from wholeword.core.config.yaml import Document, Problem, dotted
+from wholeword.core.config.yaml import Path as Address
+from wholeword.core.errors import RecipeError, WholewordError
+from wholeword.core.locations import read_config, zoo_name
+
+Rate = Annotated[float, Field(gt=0, le=1)]
+Rates = Annotated[list[Rate], Field(min_length=1)]
+
+# what tables of the field call a task
+TITLES = {
+    "chnsenticorp": "ChnSentiCorp",
+    "thucnews": "THUCNews",
+    "thucnews-title": "THUCNews titles",
+    "xnli": "XNLI",
+    "ocnli": "OCNLI",
+    "lcqmc": "LCQMC",
+    "bq": "BQ Corpus",
+    "cmrc2018": "CMRC 2018",
+    "drcd": "DRCD",
+    "cjrc": "CJRC",
+    "msra-ner": "MSRA NER",
+    "peoples-daily-ner": "People's Daily NER",
+}
+FINETUNING = ("batch_size", "epochs", "max_seq_length", "doc_stride", "warmup_rate")
+
+
+class BenchModel(Shorthand):
+    """A model to fine-tune, and what tables call it."""
+
+    main: ClassVar[str] = "model"
+
+    model: str = Field(min_length=1, description="folder of a run or model, from the table's folder, or zoo:NAME")
+    name: str = Field(
+        default_factory=lambda data: (zoo_name(data["model"]) or Path(data["model"]).name) if data.get("model") else "",
+        description="what tables call it; by default the last part of model",
+    )
+    learning_rates_of: str | None = Field(
+        default=None, description="name of a model above whose chosen learning rates are taken, as the published tables did"
+    )
+
+
+class BenchTask(Section):
+    """A task, and how to fine-tune for it; what is left out is the task's own default."""
+
+    task: PluginSection = Field(description="a task by name, and its settings, among them data: the folder of its files")
+    name: str = Field(
+        default_factory=lambda data: TITLES.get(data["task"].name, data["task"].name) if "task" in data else "",
+        description="what tables call it",
+    )
+    learning_rate: Rate | None = Field(default=None, description="peak learning rate; where a search starts")
+    learning_rates: Rates | None = Field(default=None, description="learning rates to choose from on dev, such as [2e-5, 3e-5, 4e-5, 5e-5]")
+    search: bool | None = Field(default=None, description="true: try the rates around learning_rate, and on while dev gets better")
+    batch_size: Count | None = Field(default=None, description="examples of an optimizer step")
+    epochs: Count | None = Field(default=None, description="passes over the training examples")
+    max_seq_length: Annotated[int, Field(ge=8)] | None = Field(default=None, description="tokens of a row")
+    doc_stride: Count | None = Field(default=None, description="tokens from one window of a long text to the next")
+    warmup_rate: Share | None = Field(default=None, description="share of the steps in which the learning rate rises")
+
+
+class TableRecipe(Section):
+    """A table to fill. Made by `load_table`."""
+
+    version: Literal[1] = Field(description="version of this format")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="name of the table: small letters, digits, '.', '_', '-'")
+    models: Annotated[list[BenchModel], Field(min_length=1)] = Field(description="what to fine-tune")
+    tasks: Annotated[list[BenchTask], Field(min_length=1)] = Field(description="what for")
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] = Field(
+        default=list(range(1, 11)), description="one run each; ten by default, as in the published tables"
+    )
+    learning_rates: Rates | None = Field(default=None, description="for every task that says none itself")
+    search: bool = Field(default=False, description="for every task that says nothing itself")
+    optimizer: PluginSection = Field(default=PluginSection(name="adamw"), description="what turns gradients into updates")
+    backend: PluginSection = Field(default=PluginSection(name="pytorch"), description="the framework that trains")
+    output: str = Field(
+        default_factory=lambda data: f"bench/{data.get('name')}", min_length=1, description="folder of the runs and of results.json"
+    )
+
+    _base_folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def base_folder(self) -> Path:
+        """What the relative paths of models and tasks start from; output starts from the working folder."""
+        return self._base_folder
+
+
+def load_table(source: str | Path, overrides: Sequence[str] = ()) -> TableRecipe:
+    """Read a table.
+
+    Args:
+        source: the path of a .yaml file, or the name of a shipped one.
+        overrides: "tasks.0.epochs=1" as after `--set`, in order.
+    Raises: RecipeError with every problem, by place.
+    """
+    document, base_folder = open_document(source, expected="a .yaml file with models and tasks, or table-chnsenticorp")
+    for text in overrides:
+        override(document, text, TableRecipe)
+    plugins: dict[Address, str] = {("optimizer",): "optimizer", ("backend",): "backend", ("tasks", "*", "task"): "task"}
+    table = read_section(TableRecipe, document, plugins=plugins)
+    table._base_folder = base_folder
+    problems = [Problem(document.place(path), f"{dotted(path)}: {message}") for path, message in _findings(table, document)]
+    if problems:
+        raise RecipeError([str(problem) for problem in sorted(problems)])
+    return table
+
+
+def _findings(table: TableRecipe, document: Document) -> Iterator[tuple[Address, str]]:
+    for key, names in (("models", [model.name for model in table.models]), ("tasks", [task.name for task in table.tasks])):
+        folders = Counter(map(folder_name, names))
+        for number, name in enumerate(names):
+            path: Address = (key, number)
+            if not folder_name(name):
+                yield path, f"no letter or digit in the name {name!r}; expected name: ... beside it"
+            elif folders[folder_name(name)] > 1:
+                yield path, f"more than one is called {name!r}; expected a name of its own: name: ... beside it"
+    for number, model in enumerate(table.models):
+        try:
+            read_config(model.model, table.base_folder)
+        except WholewordError as error:
+            yield ("models", number), str(error).splitlines()[0]
+        else:
+            if zoo_name(model.model) is None and not (table.base_folder / model.model).exists():
+                yield ("models", number), f"{table.base_folder / model.model}: no such folder; expected a model's, or zoo:NAME"
+        above = [other.name for other in table.models[:number]]
+        if model.learning_rates_of is not None and model.learning_rates_of not in above:
+            yield (
+                ("models", number, "learning_rates_of"),
+                f"{model.learning_rates_of!r}; expected the name of a model above: {', '.join(above) or 'there is none'}",
+            )
+    for seed, count in Counter(table.seeds).items():
+        if count > 1:
+            yield ("seeds",), f"{seed} stands {count} times; equal seeds are equal runs: keep one"
+    for number, task in enumerate(table.tasks):
+        if task.search and task.learning_rates:
+            yield ("tasks", number, "search"), "true beside learning_rates; expected one of them"
+    if table.search and table.learning_rates:
+        yield ("search",), "true beside learning_rates; expected one of them"
+
+
+def folder_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.").lower()
+
+
+def rates_to_try(table: TableRecipe, task: BenchTask) -> list[float] | None:
+    """The learning rates that a task is to choose from; [] for the one there is, None where they are searched for."""
+    if task.learning_rates:
+        return task.learning_rates
+    if table.search if task.search is None else task.search:
+        return None
+    return table.learning_rates or [] if task.search is None and task.learning_rate is None else []
+
+
+def finetuning_settings(table: TableRecipe, task: BenchTask) -> dict[str, Any]:
+    """What decides a task's runs, by the names of a fine-tuning recipe, learning rate and seed aside."""
+    settings = {key: getattr(task, key) for key in FINETUNING if getattr(task, key) is not None}
+    sections = {"task": task.task, "optimizer": table.optimizer}
+    return settings | {key: section.model_dump(mode="json") for key, section in sections.items()}

@@ -1,0 +1,123 @@
+"""Where each value of a recipe comes from, read off its comments: `wholeword recipes show NAME --sources`.
+
+A recipe that says so begins with the list of its sources, one a line, and every line that holds a value ends in one or more of them:
+
+    # Sources
+    #   readme: the README of ymcui/Chinese-BERT-wwm
+    #   #N: an issue of it, answered by its maintainers
+    #   assumed: nobody has said; what follows is why
+    ...
+    steps: 100000 # readme
+    peak_lr: 1.0e-4 # #28, #106: in both phases
+
+`#N` stands for any issue, `owner/name#N` for one of another repository. Of a recipe with a single source every value is from there.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from wholeword.core.config.yaml import Path, dotted, read_yaml
+from wholeword.core.errors import UserError
+
+HEAD = "# Sources"
+DECLARED = re.compile(r"#   (\S+): (\S.*)")
+ISSUE = re.compile(r"([\w.-]+/[\w.-]+)?#[0-9]+")
+ASSUMED = "assumed"
+NO_VALUES = ("version", "name")  # of the file, not of the model
+
+
+class Origin(NamedTuple):
+    path: str  # phases.0.steps
+    value: Any
+    sources: list[str]  # keys of the head
+    note: str  # what the comment says beside them
+
+    @property
+    def assumed(self) -> bool:
+        return ASSUMED in self.sources
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return self._asdict() | {"assumed": self.assumed}
+
+
+def declared_sources(content: bytes) -> dict[str, str]:
+    """Key -> what it stands for, from the head of a recipe; {} if it has none."""
+    lines = iter(content.decode("utf-8").splitlines())
+    found: dict[str, str] = {}
+    for line in lines:
+        if line == HEAD:
+            break
+    last = ""
+    for line in lines:
+        if match := DECLARED.fullmatch(line):
+            last, meaning = match.groups()
+            found[last] = meaning
+        elif last and line.startswith("#     "):  # goes on
+            found[last] += " " + line.removeprefix("#").strip()
+        else:
+            break
+    return found
+
+
+def origins(content: bytes, source: str) -> list[Origin]:
+    """The source of every value, in the order of the file.
+
+    Args:
+        source: how the recipe is called in problems.
+    Raises: UserError for a value without a source, or with one that the head does not declare.
+    """
+    declared = declared_sources(content)
+    if not declared:
+        raise UserError(f"{source}: says no sources; expected a line {HEAD!r} and what follows it in the shipped recipes")
+    document = read_yaml(content, source)
+    if document.problems:
+        raise UserError("\n".join(map(str, document.problems)))
+    lines = content.decode("utf-8").split("\n")
+    only = [key for key in declared if len(declared) == 1]
+    found = []
+    for path, value in _leaves(document.data, ()):
+        place = document.place(path)
+        sources, note = _comment(lines[place.line - 1], place.column - 1)
+        unknown = [key for key in sources if key not in declared and not (ISSUE.fullmatch(key) and _issue(key) in declared)]
+        if (unknown or not sources) and not only:
+            said = f"{unknown[0]!r} is none of its sources" if unknown else "no source"
+            raise UserError(f"{place}: {dotted(path)}: {said}; expected a comment that begins with one of {', '.join(declared)}")
+        found.append(Origin(dotted(path), value, only or sources, note if not only else ""))
+    return found
+
+
+def _issue(key: str) -> str:
+    """`#28` -> `#N`, `ymcui/MacBERT#8` -> `ymcui/MacBERT#N`."""
+    return re.sub("[0-9]+$", "N", key)
+
+
+def _leaves(data: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if path or key not in NO_VALUES:
+                yield from _leaves(value, (*path, key))
+    elif isinstance(data, list) and data and any(isinstance(item, dict | list) for item in data):
+        for number, item in enumerate(data):
+            yield from _leaves(item, (*path, number))
+    else:
+        yield path, data
+
+
+def _comment(line: str, start: int) -> tuple[list[str], str]:
+    """The keys and the rest of a line's comment; a value of ours that is text with ` #` in it would be in quotes, and before it."""
+    quoted = re.sub(r"'[^']*'|\"[^\"]*\"", lambda match: "x" * len(match[0]), line)
+    at = quoted.find(" #", start)
+    if at < 0:
+        return [], ""
+    keys, _, note = line[at + 2 :].strip().partition(": ")
+    return [key.strip() for key in keys.split(", ")], note.strip()
+
+
+def lines(found: list[Origin]) -> Iterator[str]:
+    """For people: setting, value, sources and what is said beside them."""
+    for origin in found:
+        value = json.dumps(origin.value, ensure_ascii=False)
+        yield f"{origin.path + ': ' + value:60}  {', '.join(origin.sources)}{': ' * bool(origin.note)}{origin.note}"

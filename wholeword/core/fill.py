@@ -1,0 +1,207 @@
+"""Fill-mask for words: the best candidates for several masks together, not the best piece for each mask by itself.
+
+A candidate is scored by the probability of filling its masks one after the other from left to right, each one seen by those after it:
+
+    log p(x1 | the sentence) + log p(x2 | the sentence with x1) + ... + log p(xk | the sentence with x1 ... xk-1)
+
+where what is not filled yet is [MASK]. This is a distribution: over all pieces in all places it sums to 1. It is computed by the model
+itself in float32 and never approximated; what is approximate is the search, if `width` is less than the candidates there are.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from wholeword.core.errors import UserError
+from wholeword.core.evaluation import encode_masked, prediction_batch
+from wholeword.core.heads import inspect_model
+from wholeword.core.interfaces import ModelFiles, Trainer
+from wholeword.core.registry import registry
+
+if TYPE_CHECKING:
+    from wholeword.core.data.tokenizer import WordPieceTokenizer
+
+WIDTH = 64  # partial candidates that are kept after each mask
+TOKENS = 4096  # of the rows computed at once
+MASK = "[MASK]"
+
+
+class Candidate(NamedTuple):
+    pieces: tuple[str, ...]  # one a mask
+    words: tuple[str, ...]  # one for each run of masks with nothing between
+    text: str  # the whole sentence
+    log_probability: float
+
+    def plain(self) -> dict[str, Any]:
+        return self._asdict() | {"probability": math.exp(self.log_probability)}
+
+
+def start_model(model: ModelFiles, *, backend: str = "pytorch") -> Trainer:
+    """A model that predicts and is not trained, in float32."""
+    settings = {"precision": "fp32"} if "precision" in registry.parameters("backend", backend) else {}
+    with registry.explaining("backend", backend):
+        trainer: Trainer = registry.create("backend", backend, **settings).start(
+            config=model.config,
+            weights=model.weights,
+            optimizer=registry.create("optimizer", "adamw"),
+            next_sentence=False,
+            clip_norm=1.0,
+            trainable=(),
+        )
+    return trainer
+
+
+def check_head(model: ModelFiles, name: str) -> str | None:
+    """A doubt about a model's predictions, in one line. Raises: UserError if it has no MLM head to predict with."""
+    if "MLM head" in model.provenance.get("missing", ()):
+        raise UserError(f"{name}: its files hold no MLM head, and a random one predicts nothing; `wholeword repair-head` trains one")
+    state, why = inspect_model(model).mlm
+    if state == "untouched":
+        return f"{name}: its MLM head was never trained ({why}), so it predicts nothing; `wholeword repair-head` trains it"
+    return None
+
+
+def fill(
+    trainer: Trainer,
+    tokenizer: "WordPieceTokenizer",
+    sentence: str,
+    *,
+    top: int = 10,
+    width: int | None = None,
+    words: Iterable[str] | None = None,
+    max_seq_length: int = 512,
+) -> list[Candidate]:
+    """The `top` candidates for the masks of a sentence, the most probable first.
+
+    Args:
+        width: partial candidates to keep after each mask. By default WIDTH; for a word of a list, all, so that no candidate is missed.
+        words: what masks with nothing between may be; only words of as many pieces count. By default any pieces that text can give.
+        max_seq_length: of the model.
+    Raises: UserError if the sentence has no mask or is too long, or no word fits.
+    """
+    row, places = encode_masked(sentence, tokenizer)
+    if not len(places):
+        raise UserError(f"{sentence}: no {MASK} in it; expected {MASK} in the place of each piece to fill in")
+    if len(row) > max_seq_length:
+        raise UserError(f"{sentence}: {len(row)} pieces with [CLS] and [SEP]; the model takes {max_seq_length}: expected a shorter text")
+    between = sentence.split(MASK)[1:-1]
+    runs = [list(run) for run in np.split(np.arange(len(places)), [number for number, text in enumerate(between, 1) if text])]
+    choices = _any_pieces(tokenizer) if words is None else _word_pieces(words, [len(run) for run in runs], tokenizer)
+    if width is None:
+        width = WIDTH if words is None or len(runs) > 1 else sys.maxsize
+    found = _search(trainer, row, places, choices, vocab_size=len(tokenizer.vocabulary), width=width)
+    return [_candidate(ids, score, sentence, runs, tokenizer) for ids, score in found[:top]]
+
+
+Choices = Callable[[tuple[int, ...]], np.ndarray]  # ids of the masks filled so far -> ids that the next one may have, ascending
+Beam = tuple[tuple[int, ...], float]
+
+
+def _search(trainer: Trainer, row: np.ndarray, places: np.ndarray, choices: Choices, *, vocab_size: int, width: int) -> list[Beam]:
+    """Beam search over the masks, left to right; the best first."""
+    beams: list[Beam] = [((), 0.0)]
+    rows_at_once = max(1, TOKENS // len(row))
+    for number, place in enumerate(places):
+        scores, parents, pieces = [], [], []
+        for first in range(0, len(beams), rows_at_once):
+            some = beams[first : first + rows_at_once]
+            rows = np.repeat(row[None], len(some), axis=0)
+            rows[:, places[:number]] = np.array([ids for ids, _ in some], np.int32).reshape(len(some), number)
+            log_probabilities = _log_probabilities(trainer, rows, place, vocab_size)
+            for offset, (ids, score) in enumerate(some):
+                allowed = choices(ids)
+                scores.append(score + log_probabilities[offset, allowed])
+                parents.append(np.full(len(allowed), first + offset))
+                pieces.append(allowed)
+        all_scores, all_parents, all_pieces = map(np.concatenate, (scores, parents, pieces))
+        best = np.argsort(-all_scores, kind="stable")[:width]
+        beams = [((*beams[all_parents[at]][0], int(all_pieces[at])), float(all_scores[at])) for at in best]
+    return beams
+
+
+def _log_probabilities(trainer: Trainer, rows: np.ndarray, place: int, vocab_size: int) -> np.ndarray:
+    """float64 [batch, vocab_size]: of each piece at one place of each row."""
+    ids, probabilities = (array[:, 0] for array in trainer.predict(prediction_batch(rows, np.array([place])), vocab_size))
+    by_id = np.zeros((len(rows), vocab_size))
+    np.put_along_axis(by_id, ids, probabilities.astype(np.float64), axis=1)
+    with np.errstate(divide="ignore"):  # of a piece less probable than 1e-45
+        return np.log(by_id)
+
+
+# --- what may stand there
+
+
+def _any_pieces(tokenizer: "WordPieceTokenizer") -> Choices:
+    """Whatever text can give: no special piece, and no `##` before a Chinese character."""
+    pool = tokenizer.vocabulary.pool("live")
+    return lambda filled: pool
+
+
+def _word_pieces(words: Iterable[str], lengths: Sequence[int], tokenizer: "WordPieceTokenizer") -> Choices:
+    """A word of as many pieces as there are masks, in each run of them. Raises: UserError if there is none for a run."""
+    by_length: dict[int, set[tuple[int, ...]]] = {length: set() for length in lengths}
+    for word in words:
+        ids = tuple(tokenizer.encode(word)[0].tolist())
+        if len(ids) in by_length and tokenizer.vocabulary.unk_id not in ids:
+            by_length[len(ids)].add(ids)
+    trees = {length: _beginnings(found) for length, found in by_length.items()}
+    if none := [length for length, found in by_length.items() if not found]:
+        raise UserError(f"no word of {none[0]} pieces in the list; expected one for each run of as many {MASK}")
+    runs = [(number, length) for length in lengths for number in range(length)]  # mask -> place in its run, length of the run
+
+    def choices(filled: tuple[int, ...]) -> np.ndarray:
+        number, length = runs[len(filled)]
+        return trees[length][filled[len(filled) - number :]]
+
+    return choices
+
+
+def _beginnings(words: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], np.ndarray]:
+    """Every beginning of a word -> the pieces that may follow it, ascending."""
+    following: dict[tuple[int, ...], set[int]] = {}
+    for ids in words:
+        for number, piece in enumerate(ids):
+            following.setdefault(ids[:number], set()).add(piece)
+    return {beginning: np.array(sorted(pieces)) for beginning, pieces in following.items()}
+
+
+def read_words(path: Path | str) -> list[str]:
+    """A word list: UTF-8, a word a line, what stands behind a blank or tab (a frequency, a tag) ignored. Raises: UserError."""
+    try:
+        lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected a word list, one word a line") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}; convert it (iconv -f gb18030 -t utf-8)") from None
+    words = [line.split()[0] for line in lines if line.strip()]
+    if not words:
+        raise UserError(f"{path}: empty; expected one word a line")
+    return words
+
+
+# --- what is said of it
+
+
+def _candidate(
+    ids: tuple[int, ...], score: float, sentence: str, runs: Sequence[Sequence[int]], tokenizer: "WordPieceTokenizer"
+) -> Candidate:
+    pieces = tuple(tokenizer.vocabulary.pieces[piece] for piece in ids)
+    words = tuple(_joined([pieces[number] for number in run]) for run in runs)
+    parts = sentence.split(MASK)
+    text, run_of = parts[0], {run[0]: word for run, word in zip(runs, words, strict=True)}
+    for number, part in enumerate(parts[1:]):
+        text += run_of.get(number, "") + part
+    return Candidate(pieces, words, text, score)
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """Pieces as text: `##` goes, and a blank stands between two words of letters or digits."""
+    text = ""
+    for piece in pieces:
+        apart = text and text[-1].isascii() and piece[0].isascii() and text[-1].isalnum() and piece[0].isalnum()
+        text += f" {piece}" if apart else piece.removeprefix("##") if len(piece) > 2 else piece
+    return text

@@ -1,0 +1,49 @@
+"""The first weights of a run: random, or another model's, cut, grown and renewed as the recipe says."""
+
+from typing import TYPE_CHECKING, Any
+
+from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.errors import UserError
+from wholeword.core.locations import read_model, zoo_name
+from wholeword.core.model import SIZES, initial_weights, model_config, renew, take_layers
+from wholeword.core.vocabulary_growth import grow_model
+
+if TYPE_CHECKING:
+    from wholeword.core.config import Recipe
+    from wholeword.core.interfaces import Tensors
+
+CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "hidden_act"}  # of a model that is there already
+
+
+def starting_model(recipe: "Recipe", vocabulary: Vocabulary) -> tuple[dict[str, Any], "Tensors", dict[str, Any]]:
+    """What `model` says: configuration, weights, and where they come from, for the model card.
+
+    Args:
+        vocabulary: of the token store.
+    Raises: UserError if the recipe asks for what the model it starts from is not.
+    """
+    section = recipe.model
+    location = section.init_folder
+    if location is None:
+        config = model_config(section.sizes(), vocab_size=len(vocabulary))
+        return config, initial_weights(config, recipe.seed), {"init": "random"}
+    model = read_model(location, recipe.base_folder)
+    if section.layers is not None:
+        model = take_layers(model, section.layers)
+    model = renew(model, section.renewed, recipe.seed)
+    if recipe.tokenizer.add is not None:
+        model = grow_model(model, vocabulary, rows=section.init.new_rows, seed=recipe.seed)
+    if len(model.vocabulary) != len(vocabulary) or model.vocabulary.sha256 != vocabulary.sha256:
+        raise UserError(
+            f"model.init: {location} has {len(model.vocabulary)} pieces that are not the {len(vocabulary)} of the token store; "
+            f"set tokenizer.vocab to {location if zoo_name(location) else f'{location}/vocab.txt'}"
+        )
+    said = section.sizes()
+    asked = {key: value for key, value in model_config(said, vocab_size=len(vocabulary)).items() if key in said}
+    if section.size is not None:
+        asked |= dict(zip(("num_hidden_layers", "hidden_size", "num_attention_heads"), SIZES[section.size], strict=True)) | asked
+    for key in asked.keys() - CHANGEABLE:
+        if asked[key] != model.config[key]:
+            raise UserError(f"model: {location} has {key} {model.config[key]}, the recipe asks for {asked[key]}; leave it out")
+    origin = {"init": location, "layers": section.layers, "renewed": section.renewed, "next_sentence": model.next_sentence}
+    return model.config | asked, model.weights, origin | model.provenance

@@ -1,0 +1,167 @@
+"""New pieces for a vocabulary, and new rows for the model that has it: `tokenizer.add`, `wholeword grow-vocab`.
+
+A piece helps only if the tokenizer can give it: a word of Latin letters, digits or kana, a `##` continuation of one, a punctuation mark
+such as “, or one Chinese character. A Chinese word of several characters never is a piece: BERT makes a piece of every Chinese character.
+What stays keeps its id and its row, so that the logits of the old pieces are what they were.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from wholeword.core.data.tokenizer import MAX_WORD, WordPieceTokenizer
+from wholeword.core.data.vocabulary import SPECIAL_PIECES, UNUSED, Vocabulary, is_chinese
+from wholeword.core.errors import UserError
+from wholeword.core.interfaces import ModelFiles
+from wholeword.core.locations import read_vocabulary, vocabulary_size
+from wholeword.core.model import initial_weights
+
+if TYPE_CHECKING:
+    from wholeword.core.config import Recipe
+
+Rows = Literal["mean", "random"]
+ROW_KINDS = get_args(Rows)
+GROWING = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")  # what has a row or a value for every piece
+SHOWN = 5  # refused pieces
+
+
+def read_pieces(path: Path) -> list[str]:
+    """The pieces of a file, one a line; empty lines do not count.
+
+    Raises: UserError.
+    """
+    try:
+        lines = path.read_bytes().decode("utf-8").removeprefix("\ufeff").split("\n")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected pieces to add, one a line") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def grow_vocabulary(vocabulary: Vocabulary, pieces: Iterable[str], *, lowercase: bool, reuse_unused: bool = False) -> Vocabulary:
+    """The vocabulary with more pieces, each once; those that are there already change nothing.
+
+    Args:
+        reuse_unused: put them in the place of [unused1], [unused2] ... as long as there are any, and the size stays.
+    Raises: UserError naming the pieces that no text would ever give, and why.
+    """
+    tokenizer = WordPieceTokenizer(vocabulary, lowercase)
+    new = [piece for piece in dict.fromkeys(pieces) if piece not in vocabulary.ids]
+    refused = [f"{piece!r} {reason}" for piece in new if (reason := _why_never(piece, tokenizer))]
+    if refused:
+        more = f" (and {len(refused) - SHOWN} more)" if len(refused) > SHOWN else ""
+        raise UserError(f"{len(refused)} of {len(new)} pieces to add would never be used: {'; '.join(refused[:SHOWN])}{more}")
+    grown = list(vocabulary.pieces)
+    slots = [number for number, piece in enumerate(grown) if UNUSED.fullmatch(piece)] if reuse_unused else []
+    for slot, piece in zip(slots, new, strict=False):
+        grown[slot] = piece
+    return Vocabulary([*grown, *new[len(slots) :]], source="the grown vocabulary")
+
+
+def _why_never(piece: str, tokenizer: WordPieceTokenizer) -> str | None:
+    """Why no text gives a piece; None if some does."""
+    normalizer, pre_tokenizer = tokenizer.reference.normalizer, tokenizer.reference.pre_tokenizer
+    continues = piece.startswith("##") and len(piece) > 2
+    text = piece[2:] if continues else piece
+    if piece in SPECIAL_PIECES:
+        return "is a special piece"
+    if not text or text.split() != [text]:
+        return "holds a blank, and text is cut there: add its words"
+    if any(map(is_chinese, text)) and (continues or len(text) > 1):
+        return (
+            "holds Chinese characters, each of which is a piece by itself, so that whole word masking joins them by the segmenter's words: "
+            "put it into the dictionary of the segmenter"
+        )
+    read = normalizer.normalize_str(text).strip()
+    words = [word for word, _ in pre_tokenizer.pre_tokenize_str(read)]
+    if len(words) > 1:
+        return f"is cut into {' | '.join(words)}"
+    if read != text:
+        return f"is read as {read!r}: add that" if words else "is removed from text"
+    if continues and len(pre_tokenizer.pre_tokenize_str(f"a{text}")) > 1:
+        return "continues nothing: a punctuation mark is a piece by itself"
+    if len(text) > MAX_WORD:
+        return f"has more than {MAX_WORD} characters, and such a word is [UNK]"
+    return None
+
+
+def grow_model(model: ModelFiles, vocabulary: Vocabulary, *, rows: Rows, seed: int) -> ModelFiles:
+    """The model with a row of the embeddings and a value of the MLM head's bias for each piece of a grown vocabulary.
+
+    Args:
+        rows: "mean": new ones are the mean of those of the pieces that the text was until now ([UNK] for what was unknown), so that it
+            means much the same; "random": first values as for a new model, and bias 0.
+        seed: for "random".
+    Raises: UserError if the vocabulary is not the model's own, grown.
+    """
+    old = model.vocabulary
+    kept = [piece == before for piece, before in zip(vocabulary.pieces, old.pieces, strict=False)]
+    moved = [before for keeps, before in zip(kept, old.pieces, strict=False) if not keeps and not UNUSED.fullmatch(before)]
+    if moved or len(vocabulary) < len(old):
+        what = f"{moved[0]!r} is not where it was" if moved else f"{len(vocabulary)} pieces are fewer than {len(old)}"
+        raise UserError(f"the vocabulary is not that of the model, grown: {what}; grow the model's own")
+    new = [number for number in range(len(vocabulary)) if number >= len(old) or not kept[number]]
+    config = model.config | {"vocab_size": len(vocabulary)}
+    fresh = initial_weights(config, seed, GROWING)
+    tokenizer = WordPieceTokenizer(old, model.lowercase)
+    weights = dict(model.weights)
+    for name in GROWING:
+        values, before = fresh[name], model.weights[name]
+        values[: len(old)] = before
+        for number in new:
+            if rows == "mean":
+                values[number] = before[_pieces_before(vocabulary.pieces[number], tokenizer)].mean(0, dtype=np.float64)
+            elif number < len(old):  # what was [unused...]; beyond, these are first values already
+                values[number] = initial_weights(config, seed, [name])[name][number]
+        weights[name] = values
+    provenance = dict(model.provenance) | {"added_pieces": {"count": len(new), "rows": rows}}
+    return model._replace(config=config, weights=weights, vocabulary=vocabulary, provenance=provenance)
+
+
+def _pieces_before(piece: str, tokenizer: WordPieceTokenizer) -> list[int]:
+    """The ids that the text of a new piece had."""
+    if not piece.startswith("##") or len(piece) == 2:
+        return tokenizer.encode(piece)[0].tolist()
+    return list(_longest_first(piece, tokenizer.vocabulary.ids)) or [tokenizer.vocabulary.unk_id]
+
+
+def _longest_first(piece: str, ids: Mapping[str, int]) -> Iterator[int]:
+    """WordPiece over what follows a `##`; nothing if it fails."""
+    found, rest = [], piece[2:]
+    while rest:
+        length = next((n for n in range(len(rest), 0, -1) if f"##{rest[:n]}" in ids), 0)
+        if not length:
+            return
+        found.append(ids[f"##{rest[:length]}"])
+        rest = rest[length:]
+    yield from found
+
+
+# --- of a recipe
+
+
+def recipe_vocabulary(recipe: "Recipe") -> Vocabulary:
+    """`tokenizer.vocab` with the pieces of `tokenizer.add`. Raises: UserError."""
+    tokenizer = recipe.tokenizer
+    vocabulary = read_vocabulary(str(tokenizer.vocab), recipe.base_folder)
+    if tokenizer.add is None:
+        return vocabulary
+    return grow_vocabulary(vocabulary, added_pieces(recipe), lowercase=tokenizer.lowercase, reuse_unused=tokenizer.reuse_unused)
+
+
+def added_pieces(recipe: "Recipe") -> list[str]:
+    """The pieces of `tokenizer.add`, from its file if it names one."""
+    add = recipe.tokenizer.add
+    return read_pieces(recipe.base_folder / add) if isinstance(add, str) else list(add or [])
+
+
+def recipe_vocabulary_size(recipe: "Recipe") -> int:
+    """Pieces of a recipe's vocabulary: an upper bound where it trains one, or adds pieces to one of the zoo (without network)."""
+    tokenizer = recipe.tokenizer
+    if tokenizer.train:
+        return tokenizer.train
+    size = vocabulary_size(str(tokenizer.vocab), recipe.base_folder)
+    return size if tokenizer.reuse_unused else size + len(set(added_pieces(recipe)))

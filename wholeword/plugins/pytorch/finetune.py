@@ -1,0 +1,210 @@
+"""One BERT in fine-tuning on PyTorch: transformers' encoder, Google's head, our optimizers.
+
+What makes a step cheap is what does in `trainer.py`: rows of like length share a micro batch that is cut to its longest row, and the
+lookup of words stands outside of autograd. And a classifier looks at [CLS] alone, so that the last layer computes nothing else.
+
+As in run_classifier.py and run_squad.py of google-research/bert there is dropout before the head, but not for spans. Otherwise than there,
+a span can neither begin nor end in padding, so that a row's logits and loss do not depend on its neighbours.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wholeword.core.model import HEADS
+from wholeword.core.tasks.rows import NO_TARGET, Rows
+from wholeword.exporters.names import names
+from wholeword.plugins.optimizers.pytorch import norms
+from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, fill, num_hits, to_canonical, to_device
+
+if TYPE_CHECKING:
+    from wholeword.core.interfaces import Head, Optimizer, Tensors
+
+Batch = Mapping[str, np.ndarray]
+HEAD_DROPOUT = 0.1  # of run_classifier.py, whatever the model's own
+
+
+class MicroBatch(NamedTuple):
+    """Some rows of a batch, ready for the model. B rows, L length."""
+
+    ids: Tensor  # [B, L]
+    segments: Tensor  # [B, L]
+    mask: Tensor | None  # bool [B, 1, 1, L], None where no row is padded
+    targets: Tensor  # [B], [B, 2] or [B, L]
+
+
+class PyTorchFineTuner:
+    """See `wholeword.core.interfaces.FineTuner`."""
+
+    def __init__(
+        self,
+        *,
+        config: Mapping[str, Any],
+        weights: "Tensors",
+        head: "Head",
+        optimizer: "Optimizer",
+        clip_norm: float,
+        device: torch.device,
+        bf16: bool,
+        micro_batch_size: int | None,
+    ):
+        self.config, self.head, self.clip_norm = config, head, clip_norm
+        self.device, self.bf16, self.micro_batch_size = device, bf16, micro_batch_size
+        self.bert = build_model(config, device).bert
+        encoder_names = names("transformers", num_hidden_layers=config["num_hidden_layers"])
+        left_out = () if head == "classification" else ("bert/pooler/",)
+        self.parameters = {
+            name: self.bert.get_parameter(other.removeprefix("bert."))
+            for name, other in encoder_names.items()
+            if name.startswith("bert/") and not name.startswith(left_out)
+        }
+        for name in (f"{HEADS[head]}_weights", f"{HEADS[head]}_bias"):
+            self.parameters[name] = nn.Parameter(torch.empty(weights[name].shape, device=device))
+        fill(self.parameters, {name: weights[name] for name in self.parameters}, what="weights")
+        self.head_weights, self.head_bias = list(self.parameters.values())[-2:]
+        self.words = self.parameters["bert/embeddings/word_embeddings"]
+        self.words.grad = torch.zeros_like(self.words)
+        self.pooler, self.bert.pooler = self.bert.pooler, None
+        self.last_layer: nn.Module | None = None
+        if head == "classification":
+            self.last_layer = self.bert.encoder.layer[-1]
+            del self.bert.encoder.layer[-1]
+        self.dropout = nn.Dropout(0.0 if head == "span" else HEAD_DROPOUT)
+        self.modules = nn.ModuleList(module for module in (self.bert, self.last_layer, self.dropout) if module is not None)
+        self.optimizer = optimizer.build("pytorch", self.parameters.items())
+
+    def train_steps(self, batches: Iterable[Batch], *, learning_rates: Sequence[float], seeds: Sequence[int]) -> list[dict[str, float]]:
+        """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
+        self.modules.train()
+        skip = torch.zeros((), device=self.device)  # 1 from the first step on whose gradient is not finite
+        counts, measured = [], []  # counts are known here, what is measured stays on the device until the end
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
+                torch.manual_seed(seed)
+                sums, count = self._backward(batch)
+                norm = norms([parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]).norm()
+                skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
+                self.optimizer.step(learning_rate, divisor=(norm / self.clip_norm).clamp(min=1.0), skip=skip)
+                counts.append(count)
+                measured.append(torch.cat([sums, torch.stack([norm, skip])]))
+        metrics = []
+        for count, values in zip(counts, torch.stack(measured).tolist() if measured else [], strict=True):
+            loss, correct, grad_norm, skipped = values
+            metrics.append({"loss": loss / count, "correct": correct, "count": float(count), "grad_norm": grad_norm})
+            if skipped:
+                break
+        return metrics
+
+    def _backward(self, batch: Batch) -> tuple[Tensor, int]:
+        """Set the gradients of the step's loss; return the sums of loss and hits, float32 [2], and what they are to be divided by."""
+        for parameter in self.parameters.values():
+            parameter.grad = parameter.grad.zero_() if parameter is self.words else None
+        targets = batch["targets"]
+        count = max(1, len(targets) if self.head == "span" else int((targets != NO_TARGET).sum()))
+        sums = torch.zeros(2, device=self.device)
+        for _, micro in self._micro_batches(batch):
+            embedded, logits = self._forward(micro)
+            loss, correct = self._loss(logits, micro.targets)
+            (loss / count).backward()
+            # subtle: the lookup stands outside of autograd, which would fill and add a whole [vocab_size, hidden_size] for these few rows
+            self.words.grad.index_add_(0, micro.ids.flatten(), embedded.grad.flatten(0, 1))
+            sums += torch.stack([loss, correct]).detach()
+        return sums, count
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of loss and hits; a span counts as a hit if both its ends are right."""
+        if self.head == "span":
+            begins, ends = logits.unbind(-1)
+            loss = (F.cross_entropy(begins, targets[:, 0], reduction="sum") + F.cross_entropy(ends, targets[:, 1], reduction="sum")) / 2
+            return loss, (logits.argmax(1) == targets).all(1).sum().float()
+        logits, targets = logits.flatten(0, -2), targets.flatten()
+        return F.cross_entropy(logits, targets, reduction="sum", ignore_index=NO_TARGET), num_hits(logits, targets)
+
+    def _forward(self, micro: MicroBatch) -> tuple[Tensor, Tensor]:
+        """The looked-up embeddings [B, L, hidden], and the logits in float32: [B, num_labels] or [B, L, num_labels]."""
+        embedded = F.embedding(micro.ids, self.words.detach()).requires_grad_(torch.is_grad_enabled())
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            hidden = self.bert(inputs_embeds=embedded, attention_mask=micro.mask, token_type_ids=micro.segments).last_hidden_state
+            if self.last_layer is not None:
+                hidden = self.pooler(_first_position(self.last_layer, hidden, micro.mask))
+            logits = F.linear(self.dropout(hidden), self.head_weights, self.head_bias).float()
+        if self.head == "span" and micro.mask is not None:
+            logits = logits.masked_fill(~micro.mask[:, 0, 0, :, None], -torch.inf)
+        return embedded, logits
+
+    def _micro_batches(self, batch: Batch) -> Iterator[tuple[np.ndarray, MicroBatch]]:
+        """Cut a batch into micro batches, the longest rows first; which rows they are stands beside them."""
+        lengths = batch["input_mask"].sum(1)
+        order = np.argsort(-lengths, kind="stable")
+        multiple = 1 if self.device.type == "cpu" else 16  # a few shapes that come back suit the memory allocator of a GPU
+        by_piece = self.head == "tagging"
+        size = self.micro_batch_size or comfortable_rows(self.config, int(lengths.max()), self.device)
+        for rows in np.split(order, range(size, len(order), size)):
+            length = min(-(-int(lengths[rows].max()) // multiple) * multiple, batch["input_ids"].shape[1])
+            mask = np.arange(length) < lengths[rows, None]
+            yield (
+                rows,
+                MicroBatch(
+                    ids=to_device(batch["input_ids"][rows, :length], self.device),
+                    segments=to_device(batch["segment_ids"][rows, :length], self.device),
+                    mask=None if mask.all() else to_device(mask[:, None, None, :], self.device),
+                    targets=to_device(batch["targets"][rows, :length] if by_piece else batch["targets"][rows], self.device),
+                ),
+            )
+
+    @torch.no_grad()
+    def logits(self, rows: Rows) -> np.ndarray:
+        """As the interface says; rows of like length are computed together."""
+        self.modules.eval()
+        by_row = self.head == "classification"
+        found = np.zeros((len(rows) if by_row else len(rows.ids), len(self.head_bias)), np.float32)
+        order = np.argsort(-rows.lengths, kind="stable")
+        lengths = rows.lengths[order]
+        first = 0
+        while first < len(order):
+            last = first + (self.micro_batch_size or comfortable_rows(self.config, int(lengths[first]), self.device))
+            numbers = order[first:last]
+            batch = rows.batch(numbers)
+            for places, micro in self._micro_batches(batch):
+                logits = self._forward(micro)[1].cpu().numpy()
+                if by_row:
+                    found[numbers[places]] = logits
+                else:
+                    filled = batch["input_mask"][places, : logits.shape[1]].astype(bool)
+                    found[rows.pieces_of(numbers[places])] = logits[filled]
+            first = last
+        return found
+
+    def weights(self) -> "Tensors":
+        return {name: to_canonical(parameter, name) for name, parameter in self.parameters.items()}
+
+    def optimizer_state(self) -> "Tensors":
+        return {slot: to_canonical(tensor, slot) for slot, tensor in self.optimizer.slots.items()}
+
+    def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None:
+        """Raises: UserError if they are those of another model or optimizer."""
+        fill(self.parameters, weights, what="weights")
+        fill(self.optimizer.slots, optimizer_state, what="optimizer state")
+
+
+def _first_position(layer: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """What a BertLayer gives for the first position of each row, [B, 1, hidden], from hidden [B, L, hidden]."""
+    attention = layer.attention.self
+
+    def by_head(projected: Tensor) -> Tensor:  # [B, heads, positions, head size]
+        return projected.unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
+
+    first = hidden[:, :1]
+    context = F.scaled_dot_product_attention(
+        by_head(attention.query(first)),
+        by_head(attention.key(hidden)),
+        by_head(attention.value(hidden)),
+        attn_mask=mask,
+        dropout_p=attention.dropout.p if attention.training else 0.0,
+    )
+    attended = layer.attention.output(context.transpose(1, 2).flatten(2), first)
+    return layer.output(layer.intermediate(attended), attended)

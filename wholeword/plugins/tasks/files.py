@@ -1,0 +1,144 @@
+"""Files of tasks: what was published where, and whether what a user has is that. No data comes with wholeword."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wholeword.core.errors import UserError
+from wholeword.core.interfaces import Head
+from wholeword.core.tasks.examples import Example
+from wholeword.core.tasks.metrics import METRICS, score
+
+
+class File(NamedTuple):
+    """One split as it was published."""
+
+    names: tuple[str, ...]  # what the file is called; the first that is there counts
+    rows: tuple[int, ...] = ()  # examples in it, one number a published version; none: not known
+    sha256: tuple[str, ...] = ()  # of versions that were looked at; others may be fine too
+
+
+class Dataset(NamedTuple):
+    """A task's data, and what is known of training on it."""
+
+    name: str
+    origin: str  # where it comes from
+    licence: str
+    splits: Mapping[str, File]
+    labels: tuple[str, ...]
+    defaults: Mapping[str, Any]
+
+
+class Text(NamedTuple):
+    """What a reader gets."""
+
+    path: Path
+    content: str
+    notes: list[str]  # takes what is odd in it
+
+
+Reader = Callable[[Text], list[Any]]
+
+
+class FileTask:
+    """A task (`wholeword.core.interfaces.Task`) over files of one folder.
+
+    Args:
+        read: content -> examples; raises UserError with the line that is wrong.
+        labels: of a user's own data, if they are not to be found in the training file.
+        check: whether a file must have as many examples as the published one.
+    """
+
+    def __init__(self, dataset: Dataset, data: Path | str, *, head: Head, read: Reader, labels: Sequence[str] = (), check: bool = True):
+        self.dataset, self.folder, self.head, self.check = dataset, Path(data), head, check
+        self.metrics, self.defaults = METRICS[head], dataset.defaults
+        self.notes: list[str] = []
+        self._read, self._labels = read, tuple(labels) or dataset.labels
+
+    @property
+    def splits(self) -> list[str]:
+        return [split for split in self.dataset.splits if self._path(split) is not None]
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """As given or published, else all that the training file has: O first, then in alphabetical order."""
+        if self._labels or self.head == "span":
+            return list(self._labels)
+        found: set[str] = set()
+        for example in self._examples("train"):
+            found.update(example.tags or () if self.head == "tagging" else [example.label] if example.label is not None else [])
+        return sorted(found, key=lambda label: (label != "O", label))
+
+    def read(self, split: str) -> list[Example]:
+        examples = self._examples(split)
+        known = set(self.labels)
+        for example in examples if known else []:
+            for label in (example.tags or ()) if self.head == "tagging" else (example.label,):
+                if label is not None and label not in known:
+                    raise UserError(f"{self._path(split)}: example {example.id} is {label!r}; expected one of {', '.join(self.labels)}")
+        return examples
+
+    def score(self, examples: Sequence[Any], predictions: Mapping[str, Any]) -> dict[str, float]:
+        return score(self.head, examples, predictions)
+
+    def _examples(self, split: str) -> list[Any]:
+        path = self._path(split)
+        if path is None:
+            raise UserError(self._missing(split))
+        content = path.read_bytes()
+        notes: list[str] = []
+        examples = self._read(Text(path, _decoded(path, content), notes))
+        file = self.dataset.splits[split]
+        if self.check and file.rows and len(examples) not in file.rows:
+            found = f"{path}: {len(examples):,} examples"
+            raise UserError(f"{found}; expected {self._published(split)}; for a part of it or another version say check: false")
+        sha256 = hashlib.sha256(content).hexdigest()
+        if file.sha256 and sha256 not in file.sha256:
+            notes.append(f"sha256 {sha256}, not {' or '.join(file.sha256)} as published; {len(examples):,} examples")
+        self.notes.extend(line for note in notes if (line := f"{path}: {note}") not in self.notes)
+        return examples
+
+    def _path(self, split: str) -> Path | None:
+        file = self.dataset.splits.get(split)
+        return next((path for name in file.names if (path := self.folder / name).is_file()), None) if file else None
+
+    def _missing(self, split: str) -> str:
+        if split not in self.dataset.splits:
+            return f"{self.dataset.name} has no split {split!r}; expected one of {', '.join(self.dataset.splits)}"
+        names = " or ".join(self.dataset.splits[split].names)
+        what = "no such folder" if not self.folder.is_dir() else f"no {names} in it"
+        return f"{self.folder}: {what}; expected {self._published(split)}"
+
+    def _published(self, split: str) -> str:
+        file = self.dataset.splits[split]
+        rows = " or ".join(f"{count:,}" for count in file.rows)
+        facts = [f"{rows} examples"] * bool(rows) + [f"sha256 {' or '.join(file.sha256)}"] * bool(file.sha256)
+        what = f"{self.dataset.name} {split}" + (f" ({', '.join(facts)})" if facts else "")
+        return f"{what} from {self.dataset.origin} ({self.dataset.licence})"
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
+
+
+def lines(text: Text) -> list[str]:
+    """Lines end in a line feed only; carriage returns before it are dropped."""
+    return [line.removesuffix("\r") for line in text.content.removesuffix("\n").split("\n")] if text.content else []
+
+
+def parse_json(text: Text) -> Any:
+    try:
+        return json.loads(text.content)
+    except ValueError as error:
+        raise UserError(f"{text.path}: not JSON: {error}") from None
+
+
+def own_data(kind: str, names: Mapping[str, tuple[str, ...]], defaults: Mapping[str, Any]) -> Dataset:
+    """A user's own files."""
+    return Dataset("your data", f"you, in the form that task {kind!r} reads", "yours", {s: File(n) for s, n in names.items()}, (), defaults)

@@ -1,0 +1,73 @@
+"""Several hosts on TensorFlow: MultiWorkerMirroredStrategy over those of the recipe, or of TF_CONFIG."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from wholeword.core.errors import UserError
+from wholeword.core.hosts import Hosts
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def find_hosts(addresses: Sequence[str] | None, number: int | None) -> Hosts:
+    """The hosts of a run: those given, or those of TF_CONFIG, or this machine alone; `number` is which of them this is.
+
+    Raises: UserError if that is not known, or TF_CONFIG is not understood.
+    """
+    if addresses is None:
+        cluster, own = _of_environment()
+        addresses, number = (cluster or [""]), (own if number is None else number)
+    if number is None and len(addresses) > 1:
+        raise UserError(f"backend.hosts: which of the {len(addresses)} is this machine? --set backend.host=0 on {addresses[0]}, and so on")
+    return Hosts(tuple(addresses), number or 0)
+
+
+def _of_environment() -> tuple[list[str], int]:
+    """https://www.tensorflow.org/guide/distributed_training#TF_CONFIG; the chief, or else worker 0, comes first."""
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return [], 0
+    try:
+        config = json.loads(text)
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        addresses = [address for kind in ("chief", "worker") for address in cluster.get(kind, [])]
+        if not addresses:
+            return [], 0
+        return addresses, addresses.index(cluster[task["type"]][task["index"]])
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        expected = '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
+        raise UserError(
+            f"TF_CONFIG: {text[:200]!r}; expected something like {expected}, its task a chief or worker of the cluster"
+        ) from None
+
+
+def multi_worker(hosts: Hosts) -> "tf.distribute.MultiWorkerMirroredStrategy":
+    """A strategy over the devices of all hosts; nothing of TensorFlow may have run before."""
+    import tensorflow as tf
+
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(hosts.addresses)}), task_type="worker", task_id=hosts.number, rpc_layer="grpc"
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+
+
+@contextmanager
+def noticing_losses(hosts: Hosts) -> Iterator[None]:
+    """Around steps of several hosts. Raises: UserError if another host is gone."""
+    import tensorflow as tf
+
+    gone: tuple[Any, ...] = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+    try:
+        yield
+    except gone as error:
+        if hosts.count == 1:
+            raise
+        first = str(error.message).splitlines()[0][:200]
+        raise UserError(
+            f"host {hosts.number} ({hosts.addresses[hosts.number]}): another host is gone, see what it says there ({first}); "
+            "the same command on every host goes on from the last checkpoint"
+        ) from None
