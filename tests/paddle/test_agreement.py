@@ -138,6 +138,7 @@ def test_all_frameworks_agree(computed: Computed) -> None:
             assert first.shape == second.shape and difference < 1e-5, (one, other, name)
 
 
+@pytest.mark.parametrize("computed", ["rbt3", "rbtl3"], indirect=True)
 @pytest.mark.parametrize("framework", ["tensorflow", "paddle"])
 def test_there_and_back_no_bit_changes(computed: Computed, framework: str, tmp_path: Path) -> None:
     """PyTorch writes, we export, the other framework reads and writes, we export, PyTorch reads and writes."""
