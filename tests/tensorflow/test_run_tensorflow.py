@@ -102,6 +102,7 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_never_stopped(tmp_path):
     done = subprocess.run(program, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["failed"] == found["different"] == 0 and found["finished"] > 0 and found["kills"] >= kills, (found, done.stderr)
+    assert found["went_on"] > 0  # some were killed after a checkpoint
 
 
 def test_a_recipe_goes_from_pytorch_to_tensorflow_and_back(whole):
