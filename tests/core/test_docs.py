@@ -1,6 +1,8 @@
 """Pages in two languages say the same: equal code, equal headings; and their commands and settings exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,14 @@ def test_commands_and_settings_exist(page):
     backend = registry.parameters("backend", "tensorflow")
     for setting in re.findall(r"backend\.(\w+)", code):
         assert setting in {*backend, "name"}, setting
+
+
+def test_the_tpu_page_shows_what_check_prints():
+    backend = {
+        line.split(":")[0].strip(): line.split(":")[1].split("#")[0].strip()
+        for line in dict(blocks(text_of("tpu", "")))["yaml"].splitlines()[1:]
+    }
+    settings = ", ".join(f"{name}: {value}" for name, value in backend.items())
+    program = [sys.executable, "-m", "wholeword", "check", "bert-wwm", "--set", f"backend={{{settings}}}"]
+    printed = subprocess.run(program, capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    assert [line for line in printed.splitlines() if line.startswith("TPU ")] == dict(blocks(text_of("tpu", "")))[""].splitlines()

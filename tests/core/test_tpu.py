@@ -5,7 +5,7 @@ import pytest
 from wholeword.core.config import load_recipe
 from wholeword.core.errors import UserError
 from wholeword.core.model import flops_per_token, model_config
-from wholeword.core.tpu import GIB, padding, plan_tpu, row_bytes, tpu_slice, up, utilisation
+from wholeword.core.tpu import GIB, comfortable_rows, padding, plan_tpu, row_bytes, tpu_slice, up, utilisation
 
 BASE = model_config({"size": "base"}, 21128)
 RECIPE = """
@@ -110,21 +110,24 @@ def test_memory_of_a_row_and_a_replica(planned):
     kept = 12 * 128 * (34 * 768 + 5 * 12 * 128)  # layers, positions, and of each: Korthikanti et al., sbh(34 + 5as/h)
     assert row_bytes(BASE, 128, 20, bf16=True) == kept + 12 * 20 * 21128 == 56_975_232
     assert row_bytes(BASE, 128, 20, bf16=False) == 2 * kept + 12 * 20 * 21128
-    first = planned().phases[0]
     parameters = 102_267_648 + 613_256 + 1_538  # encoder and pooler, MLM head, NSP head: facts of the releases
-    assert first.memory_bytes == 16 * parameters + 320 * 56_975_232
-    assert first.most_rows == (16 * GIB - 16 * parameters) // 56_975_232 == 272
+    assert planned(micro_batch_size=320).phases[0].memory_bytes == 16 * parameters + 320 * 56_975_232
+    assert comfortable_rows(BASE, 16 * GIB, 128, 20, bf16=True) == (9 * 16 * GIB // 10 - 16 * parameters) // 56_975_232 == 242
 
 
-def test_what_does_not_fit_is_said_with_what_does(planned):
-    said = "\n".join(planned().warnings)
-    assert "phases.0: up to 18.5 GiB a replica, 16 are there" in said and "backend.micro_batch_size: 16 fits for sure" in said
-    smaller = planned(micro_batch_size=16)
-    assert not any("GiB a replica" in warning for warning in smaller.warnings)
-    assert [phase.rows_at_once for phase in smaller.phases] == [16, 16]  # of 320 and of 48 rows
+def test_as_many_rows_are_computed_at_once_as_fit(planned):
+    plan = planned()
+    assert [phase.rows_at_once for phase in plan.phases] == [160, 24]  # divisors of 320 and 48
+    assert all(phase.memory_bytes < 0.9 * 16 * GIB for phase in plan.phases) and not plan.warnings
+    assert [phase.rows_at_once for phase in planned(accelerator_type="v5p-8").phases] == [640, 96]  # all of them
+
+
+def test_what_does_not_fit_is_said(planned):
+    [warning] = [warning for warning in planned(micro_batch_size=320).warnings if warning.startswith("phases.0:")]
+    assert warning.startswith("phases.0: up to 18.5 GiB a replica, 16 are there") and "leave backend.micro_batch_size out" in warning
     large = model_config({"size": "large", "num_hidden_layers": 200}, 21128)
-    assert "the model is too large for this TPU" in planned(config=large).warnings
-    assert not any("GiB a replica" in warning for warning in planned(accelerator_type="v5p-8").warnings)
+    assert all("take a larger TPU" in warning for warning in planned(config=large).warnings if "GiB a replica" in warning)
+    assert any("GiB a replica" in warning for warning in planned(config=large).warnings)
 
 
 def test_a_batch_that_replicas_cannot_share_is_an_error(planned):

@@ -67,7 +67,6 @@ class TpuPhase:
     rows_at_once: int
     padding: float  # what is computed for nothing, as a share of what is needed
     memory_bytes: int  # of a replica
-    most_rows: int  # at once, if nothing is recomputed
     steps_per_second: float
     hours: float
 
@@ -148,17 +147,20 @@ def plan_tpu(recipe: Recipe, config: Mapping[str, Any], *, utilisation: float) -
             near = " or ".join(f"{count * tpu.num_replicas:,}" for count in (rows, rows + 1) if count)
             errors.append(f"{key}: {phase.batch_size:,} rows are not a multiple of {tpu.num_replicas} replicas; {near} are")
         rows = max(rows, 1)
-        at_once = min(settings.get("micro_batch_size") or rows, rows)
+        length, predictions = phase.max_seq_length, phase.max_predictions
+        asked = settings.get("micro_batch_size")
+        at_once = min(asked or rows_at_once(config, rows, tpu.replica_bytes, length, predictions, bf16=bf16), rows)
         if rows % at_once:
             errors.append(f"{key}: {rows:,} rows a replica are not a multiple of backend.micro_batch_size {at_once:,}")
         if at_once % SUBLANES:
             warnings.append(f"{key}: {at_once:,} rows at once on a replica are not a multiple of {SUBLANES}; small arrays are padded to it")
-        length, predictions = phase.max_seq_length, phase.max_predictions
-        state, row = 16 * count_parameters(config), row_bytes(config, length, predictions, bf16=bf16)
-        memory, most = state + at_once * row, max((tpu.replica_bytes - state) // row, 0)
+        memory = 16 * count_parameters(config) + at_once * row_bytes(config, length, predictions, bf16=bf16)
         if memory > tpu.replica_bytes:
             found = f"up to {memory / GIB:.1f} GiB a replica, {tpu.replica_bytes / GIB:g} are there"
-            warnings.append(f"phases.{number}: {found}; XLA may recompute enough of it")
+            help_ = (
+                "leave backend.micro_batch_size out, and as many rows are taken as fit" if asked and at_once > 1 else "take a larger TPU"
+            )
+            warnings.append(f"phases.{number}: {found}; XLA may recompute enough of it, or {help_}")
         flops = phase.batch_size * length * flops_per_token(config, length, predictions, frozen_encoder=frozen)
         speed = utilisation * tpu.peak_flops / flops
         phases.append(
@@ -167,16 +169,10 @@ def plan_tpu(recipe: Recipe, config: Mapping[str, Any], *, utilisation: float) -
                 rows_at_once=at_once,
                 padding=padding(config, at_once, length, predictions),
                 memory_bytes=memory,
-                most_rows=most,
                 steps_per_second=speed,
                 hours=phase.steps / speed / 3600,
             )
         )
-    if any(phase.memory_bytes > tpu.replica_bytes for phase in phases):
-        fitting = [
-            count for count in range(1, 1 + min(phase.most_rows for phase in phases)) if all(phase.rows % count == 0 for phase in phases)
-        ]
-        warnings.append(f"backend.micro_batch_size: {fitting[-1]} fits for sure" if fitting else "the model is too large for this TPU")
     return TpuPlan(tpu, utilisation, phases, _padded_shapes(recipe, config), errors, warnings)
 
 
@@ -185,6 +181,18 @@ def row_bytes(config: Mapping[str, Any], max_seq_length: int, max_predictions: i
     width, layers, heads = config["hidden_size"], config["num_hidden_layers"], config["num_attention_heads"]
     kept = (34 * width + 5 * heads * max_seq_length) * (1 if bf16 else 2)
     return layers * max_seq_length * kept + 12 * max_predictions * config["vocab_size"]
+
+
+def comfortable_rows(config: Mapping[str, Any], memory_bytes: int, max_seq_length: int, max_predictions: int, *, bf16: bool) -> int:
+    """Rows that may be computed at once, a tenth of the memory left over."""
+    free = 0.9 * memory_bytes - 16 * count_parameters(config)
+    return max(1, int(free / row_bytes(config, max_seq_length, max_predictions, bf16=bf16)))
+
+
+def rows_at_once(config: Mapping[str, Any], rows: int, memory_bytes: int, max_seq_length: int, max_predictions: int, *, bf16: bool) -> int:
+    """What the TensorFlow backend takes unless told: the most of a replica's rows that divide them and are comfortable."""
+    most = comfortable_rows(config, memory_bytes, max_seq_length, max_predictions, bf16=bf16)
+    return max(size for size in range(1, min(most, rows) + 1) if rows % size == 0)
 
 
 def products(config: Mapping[str, Any], rows: int, max_seq_length: int, max_predictions: int) -> list[tuple[int, int, int, int]]:

@@ -17,8 +17,8 @@ from tensorflow import Tensor
 from wholeword.core.data.tfrecord import FEATURES
 from wholeword.core.errors import UserError
 from wholeword.core.hosts import Hosts
-from wholeword.core.model import count_parameters, tensor_shapes
-from wholeword.core.tpu import row_bytes
+from wholeword.core.model import tensor_shapes
+from wholeword.core.tpu import comfortable_rows
 from wholeword.plugins.optimizers.tensorflow import norm
 from wholeword.plugins.tensorflow.hosts import noticing_losses
 from wholeword.plugins.tensorflow.model import embed, encode, mlm_logits, nsp_logits
@@ -250,8 +250,7 @@ class TensorFlowTrainer:
     def _comfortable_rows(self, length: int, predictions: int) -> int:
         if self.replica_bytes is None:
             return max(1, 2048 // length)  # more are no faster on a CPU
-        free = 0.9 * self.replica_bytes - 16 * count_parameters(self.config)
-        return max(1, int(free / row_bytes(self.config, length, predictions, bf16=self.dtype == tf.bfloat16)))
+        return comfortable_rows(self.config, self.replica_bytes, length, predictions, bf16=self.dtype == tf.bfloat16)
 
     def _metrics(self, step: Mapping[str, float], num_rows: int) -> dict[str, float]:
         mlm_loss, nsp_loss = step["mlm_sum"] / step["total_weight"], step["nsp_sum"] / num_rows
