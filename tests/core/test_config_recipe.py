@@ -556,7 +556,8 @@ def with_plugins(tmp_path, monkeypatch):
         Entry("segmenter", "words", "words_plugin:Words", "words-dist", "1.0"),
         Entry("segmenter", "needy", "needy_plugin:Needs", "needy-dist", "1.0", "all"),
     ]
-    monkeypatch.setattr("wholeword.core.config.load.registry", Registry((registry.entries + others, [])))
+    for module in ("load", "sections"):
+        monkeypatch.setattr(f"wholeword.core.config.{module}.registry", Registry((registry.entries + others, [])))
 
 
 def test_the_signature_of_a_plugin_is_its_schema(load, with_plugins):

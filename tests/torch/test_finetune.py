@@ -440,8 +440,8 @@ def test_recipes_of_the_other_kind_are_told_apart() -> None:
 
 def test_a_task_may_be_completed_on_the_command_line() -> None:
     recipe = load_finetune_recipe("finetune-chnsenticorp", ["task=lcqmc", "task.data=there", "backend.threads=1"])
-    assert recipe.backend.settings == {"threads": 1}
-    assert recipe.task.name == "lcqmc" and recipe.task.settings == {"data": "there"}
+    assert recipe.backend.settings == {"precision": "auto", "device": "auto", "micro_batch_size": None, "threads": 1}
+    assert recipe.task.name == "lcqmc" and recipe.task.settings == {"data": "there", "check": True}
 
 
 def test_rows_longer_than_the_model_has_positions_are_refused(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from wholeword.core.locations import read_model
 from wholeword.core.model import initial_head
 from wholeword.core.registry import registry
 from wholeword.core.run import export
-from wholeword.core.schedules import bert_linear
+from wholeword.core.schedules import bert_linear, step_seed
 from wholeword.core.settings import found_settings
 from wholeword.core.tasks.buckets import epoch_batches
 from wholeword.core.tasks.decode import Predictions, decode
@@ -254,7 +254,7 @@ class _Run:
     def _burst(self, tuner: FineTuner, place: Place, steps: range) -> None:
         """Some steps at once; fewer if the run is to stop."""
         rates = [self._rate(step) for step in steps]
-        seeds = [_step_seed(self.seed, step) for step in steps]
+        seeds = [step_seed("finetune", self.seed, step) for step in steps]
 
         def batches() -> Iterator[Mapping[str, np.ndarray]]:
             for step in steps:
@@ -377,8 +377,3 @@ def _fingerprint(examples: "Sequence[Example]") -> str:
     for example in examples:
         digest.update(json.dumps(example, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
-
-
-def _step_seed(seed: int, step: int) -> int:
-    """63 bits for the dropout of one step."""
-    return int.from_bytes(hashlib.blake2b(f"finetune/{seed}/{step}".encode(), digest_size=8).digest()) >> 1

@@ -31,7 +31,7 @@ from wholeword.core.interfaces import Backend, MaskingStrategy, ModelFiles, RowS
 from wholeword.core.interrupts import interruptible
 from wholeword.core.journal import Journal, NoJournal
 from wholeword.core.registry import registry
-from wholeword.core.schedules import bert_linear
+from wholeword.core.schedules import bert_linear, step_seed
 from wholeword.core.sources import (
     FREE_KEYS,
     MODEL_KEYS,
@@ -244,7 +244,7 @@ class Run:
         """Some steps at once; fewer if the run is to stop."""
         phase = self.recipe.phases[place.phase]
         rates = [bert_linear(step, peak_lr=phase.peak_lr, warmup_steps=phase.warmup_steps, steps=phase.steps) for step in steps]
-        seeds = [_step_seed(self.recipe.seed, place.phase, step) for step in steps]
+        seeds = [step_seed(self.recipe.seed, place.phase, step) for step in steps]
 
         def until_stopped() -> Iterator[Mapping[str, "np.ndarray"]]:
             for batch in itertools.islice(batches, len(steps)):
@@ -369,8 +369,3 @@ def read_back(model: ModelFiles, written: ModelFiles) -> Iterator[str]:
         size = sum(array.nbytes for array in before.values())
         left_out = f"{slots['tensors']:,} optimizer slots left out, {size + slots['bytes']:,} -> {size:,} bytes"
         yield f"{left_out}; the other tensors have sha256 {checksum(before)[:16]}... before and {checksum(after)[:16]}... after"
-
-
-def _step_seed(seed: int, phase: int, step: int) -> int:
-    """63 bits for the dropout of one step."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{phase}/{step}".encode(), digest_size=8).digest()) >> 1

@@ -1,4 +1,6 @@
-"""Learning rates as functions of the step."""
+"""Learning rates and seeds as functions of the step."""
+
+import hashlib
 
 
 def bert_linear(step: int, *, peak_lr: float, warmup_steps: int, steps: int) -> float:
@@ -14,3 +16,8 @@ def bert_linear(step: int, *, peak_lr: float, warmup_steps: int, steps: int) -> 
     if step < warmup_steps:
         return peak_lr * step / warmup_steps
     return peak_lr * max(0.0, 1.0 - step / steps)
+
+
+def step_seed(*place: int | str) -> int:
+    """63 bits for the dropout of one step: a function of the seed of the run and the place in it."""
+    return int.from_bytes(hashlib.blake2b("/".join(map(str, place)).encode(), digest_size=8).digest()) >> 1

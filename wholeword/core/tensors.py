@@ -3,14 +3,14 @@
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from wholeword.core.errors import IntegrityError
+from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import disk_errors
 
 if TYPE_CHECKING:
@@ -47,6 +47,15 @@ def checksum(tensors: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def expect_tensors(shapes: Mapping[str, Sequence[int]], arrays: "Tensors", *, what: str) -> None:
+    """Raises: UserError naming the first array that is missing, unknown or of another shape."""
+    if differing := sorted(shapes.keys() ^ arrays.keys()):
+        raise UserError(f"{what}: {differing[0]} is {'missing' if differing[0] in shapes else 'unknown'} ({len(differing)} names differ)")
+    for name, shape in shapes.items():
+        if arrays[name].shape != tuple(shape):
+            raise UserError(f"{what}: {name} has shape {list(arrays[name].shape)}, which does not fit the model")
 
 
 def read_tensors(path: Path | str) -> "Tensors":

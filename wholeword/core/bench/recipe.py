@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from wholeword.core.config.overrides import override
 from wholeword.core.config.recipe import Count, PluginSection, Section, Share, Shorthand
-from wholeword.core.config.sections import open_document, read_section
+from wholeword.core.config.sections import lines, open_document, read_section
 from wholeword.core.config.yaml import Document, Problem, dotted
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import RecipeError, WholewordError
@@ -112,7 +112,7 @@ def load_table(source: str | Path, overrides: Sequence[str] = ()) -> TableRecipe
     table._base_folder = base_folder
     problems = [Problem(document.place(path), f"{dotted(path)}: {message}") for path, message in _findings(table, document)]
     if problems:
-        raise RecipeError([str(problem) for problem in sorted(problems)])
+        raise RecipeError(lines(problems))
     return table
 
 

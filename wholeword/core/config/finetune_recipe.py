@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr
 
 from wholeword.core.config.overrides import override
 from wholeword.core.config.recipe import Count, PluginSection, Section, Share
-from wholeword.core.config.sections import open_document, read_section
+from wholeword.core.config.sections import lines, open_document, read_section
 from wholeword.core.config.yaml import Document, Mark, Problem, dotted
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import RecipeError
@@ -95,7 +95,7 @@ def finetune_recipe_from(document: Document, base_folder: Path) -> FinetuneRecip
     recipe = read_section(FinetuneRecipe, document, plugins=PLUGINS)
     recipe._base_folder = base_folder
     if problems := [Problem(document.place(path), f"{dotted(path)}: {message}") for path, message in _findings(recipe)]:
-        raise RecipeError([str(problem) for problem in sorted(problems)])
+        raise RecipeError(lines(problems))
     return recipe
 
 

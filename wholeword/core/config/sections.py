@@ -1,14 +1,14 @@
-"""YAML files beside recipes, as strict as they: a text -> a model of sections, or every problem of it at once, each with its place."""
+"""YAML files -> models of sections, or every problem of them at once, each with its place. `load.py` has what recipes alone want."""
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
 
-from wholeword.core.config.messages import nearest, schema_at, sections_of_recipe, wanted, wrong_value
+from wholeword.core.config.messages import meant, nearest, schema_at, sections_of_recipe, wanted, wrong_value
 from wholeword.core.config.recipe import Section
 from wholeword.core.config.recipes import read_recipe
 from wholeword.core.config.yaml import MAX_BYTES, Document, Problem, dotted, read_yaml
@@ -42,93 +42,133 @@ def open_document(source: str | Path, *, expected: str) -> tuple[Document, Path]
     return document, path.parent
 
 
-def read_section(model: type[Model], document: Document, *, plugins: Mapping[Address, str], optional: Sequence[str] = ()) -> Model:
+def read_section(model: type[Model], document: Document, *, plugins: Mapping[Address, str]) -> Model:
     """Compare a document with a model, and the sections of plugins with their signatures, whose defaults are filled in.
 
     Args:
         plugins: path of a section -> kind of plugin; `*` in a path is each entry of a list.
-        optional: settings of plugins that need not be there.
     Raises: RecipeError with every problem, by place.
     """
-    reading = _Reading(model, document)
-    for path, kind in plugins.items():
-        for found in reading.places(path):
-            reading.plugin(found, kind, optional)
-    read = reading.compare()
-    if document.problems or read is None:
-        raise RecipeError([str(problem) for problem in sorted(document.problems)])
-    return read
+    reading = Reading(model, document)
+    reading.check_plugins(plugins)
+    reading.check_model()
+    if document.problems:
+        raise RecipeError(lines(document.problems))
+    return model.model_validate(document.data)
 
 
-class _Reading:
+def lines(problems: Iterable[Problem]) -> list[str]:
+    return [str(problem) for problem in sorted(problems)]
+
+
+class Reading:
+    """One document on its way to a model; problems go into the document."""
+
     def __init__(self, model: type[Section], document: Document):
         self.model, self.document = model, document
+        self.data: dict[str, Any] = document.data
         self.sections = sections_of_recipe((), model)
-
-    def places(self, path: Address) -> list[Address]:
-        """The paths that a pattern stands for, of those that are there."""
-        found: list[Address] = [()]
-        for part in path:
-            found = [(*before, key) for before in found for key in self.keys(before) if part in (key, "*")]
-        return found
-
-    def keys(self, path: Address) -> list[str | int]:
-        inside = self.at(path)
-        return list(inside) if isinstance(inside, dict) else list(range(len(inside))) if isinstance(inside, list) else []
-
-    def at(self, path: Address) -> Any:
-        data = self.document.data
-        for part in path:
-            data = data[part]
-        return data
+        self.broken: set[str | int] = set()  # what of the top level cannot be looked at any further
+        self.guessed: set[Address] = set()  # settings that an unknown one was probably meant to be
 
     def problem(self, path: Address, message: str) -> None:
         self.document.problems.append(Problem(self.document.place(path), f"{dotted(path)}: {message}"))
+        self.broken.update(path[:1])
 
-    def unknown(self, path: Address, known: Sequence[str]) -> None:
+    def unknown(self, path: Address, section: dict[str, Any]) -> None:
         """Report a setting that its section does not have, and drop it."""
-        section, key = self.at(path[:-1]), str(path[-1])
-        guess = nearest(key, [other for other in known if other not in section])
-        hint = f"did you mean {guess!r}?" if guess else f"expected one of {', '.join(known)}"
+        *around, key = path
+        own = self.sections.get(tuple(around)) or self.sections[tuple(0 if isinstance(part, int) else part for part in around)]
+        guess = meant(str(key), [other for other in own if other not in section], self.sections)
+        if guess in own:
+            self.guessed.add((*around, guess))
+        hint = f"did you mean {guess!r}?" if guess else f"expected one of {', '.join(own)}"
         self.document.problems.append(Problem(self.document.key_place(path), f"{dotted(path)}: unknown setting; {hint}"))
-        del section[key]
+        del section[str(key)]
 
-    def plugin(self, path: Address, kind: str, optional: Sequence[str]) -> None:
-        section = self.at(path)
-        if isinstance(section, str):
-            section = {"name": section}
-            self.at(path[:-1])[path[-1]] = section
-        if not isinstance(section, dict) or not isinstance(section.get("name"), str):
-            return  # the model says so
-        try:
-            parameters = registry.parameters(kind, section["name"])
-        except PluginError as error:
-            self.problem((*path, "name"), str(error))
-            return
-        own = list(schema_at(path, self.model).get("properties", {"name": {}}))
-        for key in [key for key in section if key not in own and key not in parameters]:
-            self.unknown((*path, key), [*own, *parameters])
-        for key, parameter in parameters.items():
-            if key in section:
-                if wrong := wrong_setting(key, section[key], parameter.annotation):
-                    self.problem((*path, key), wrong)
-            elif parameter.default is parameter.empty and key not in optional:
-                self.problem((*path, key), f"missing; {section['name']} needs it")
+    def check_plugins(self, plugins: Mapping[Address, str]) -> None:
+        """Compare the plugins' sections with the signatures of the plugins, and fill in their defaults.
 
-    def compare(self) -> Any:
+        Args:
+            plugins: as of `read_section`.
+        """
+        loaded: dict[Address, dict[str, inspect.Parameter]] = {}
+        for kind, path, section in self.plugin_sections(plugins):
+            self.sections[path] = list(schema_at(path, self.model)["properties"])
+            if not isinstance(section.get("name"), str):
+                for key in [key for key in section if key != "name" and nearest(key, self.sections[path])]:
+                    self.unknown((*path, key), section)
+                continue
+            try:
+                loaded[path] = registry.parameters(kind, section["name"])
+            except PluginError as error:
+                self.problem((*path, "name"), str(error))
+            else:
+                self.sections[path] += loaded[path]
+        for path, parameters in loaded.items():
+            section = at(self.data, path)
+            for key in [key for key in section if key not in self.sections[path]]:
+                self.unknown((*path, key), section)
+            for key, parameter in parameters.items():
+                if key in section:
+                    if wrong := wrong_setting(key, section[key], parameter.annotation):
+                        self.problem((*path, key), wrong)
+                elif parameter.default is not parameter.empty:
+                    if isinstance(parameter.default, JSON):
+                        section[key] = parameter.default
+                elif (*path, key) not in self.guessed:
+                    self.problem((*path, key), f"missing; {section['name']} needs it")
+
+    def plugin_sections(self, plugins: Mapping[Address, str]) -> Iterator[tuple[str, Address, dict[str, Any]]]:
+        """Kind, path and settings of each plugin that is there; text that stands for settings is replaced by them."""
+        for pattern, kind in plugins.items():
+            for *around, key in self.places(pattern):
+                inside = at(self.data, tuple(around))
+                if isinstance(inside[key], str):
+                    inside[key] = {"name": inside[key]}
+                if isinstance(inside[key], dict):
+                    yield kind, (*around, key), inside[key]
+
+    def places(self, pattern: Address) -> list[Address]:
+        """The paths that a pattern stands for, of those that are there."""
+        found: list[Address] = [()]
+        for part in pattern:
+            found = [(*before, key) for before in found for key in _entries(at(self.data, before), part)]
+        return found
+
+    def check_model(self) -> None:
+        """Compare everything else with the model."""
         try:
-            return self.model.model_validate(self.document.data)
+            self.model.model_validate(self.data)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                path = detail["loc"]
+            details = error.errors(include_url=False)
+            for detail in details:
                 if detail["type"] == "extra_forbidden":
-                    known = self.sections.get(tuple(0 if isinstance(part, int) else part for part in path[:-1]), [])
-                    self.unknown(path, known)
-                elif detail["type"] == "missing":
-                    self.problem(path, f"missing; expected {wanted(schema_at(path, self.model))}")
-                elif detail["type"] != "default_factory_not_called":
+                    self.unknown(detail["loc"], at(self.data, detail["loc"][:-1]))
+            for detail in details:
+                path = detail["loc"]
+                if detail["type"] == "missing":
+                    self.broken.update(path[:1])
+                    if path not in self.guessed:
+                        self.problem(path, f"missing; expected {wanted(schema_at(path, self.model))}")
+                elif detail["type"] not in ("extra_forbidden", "default_factory_not_called"):
                     self.problem(path, wrong_value(detail["input"], schema_at(path, self.model)))
-            return None
+
+
+JSON = (type(None), bool, int, float, str, list, dict)
+
+
+def at(data: Any, path: Address) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+def _entries(data: Any, part: str | int) -> Iterable[str | int]:
+    """What `part` of a pattern stands for in some data."""
+    if part == "*":
+        return range(len(data)) if isinstance(data, list) else ()
+    return (part,) if isinstance(data, dict) and part in data else ()
 
 
 def wrong_setting(key: str, value: Any, annotation: Any) -> str | None:

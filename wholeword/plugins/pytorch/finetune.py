@@ -18,8 +18,7 @@ from torch.nn import functional as F
 from wholeword.core.model import HEADS
 from wholeword.core.tasks.rows import NO_TARGET, Rows
 from wholeword.exporters.names import names
-from wholeword.plugins.optimizers.pytorch import norms
-from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, fill, num_hits, to_canonical, to_device
+from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, fill, num_hits, take_steps, to_canonical, to_device
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Head, Optimizer, Tensors
@@ -80,40 +79,29 @@ class PyTorchFineTuner:
     def train_steps(self, batches: Iterable[Batch], *, learning_rates: Sequence[float], seeds: Sequence[int]) -> list[dict[str, float]]:
         """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
         self.modules.train()
-        skip = torch.zeros((), device=self.device)  # 1 from the first step on whose gradient is not finite
-        counts, measured = [], []  # counts are known here, what is measured stays on the device until the end
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
-                torch.manual_seed(seed)
-                sums, count = self._backward(batch)
-                norm = norms([parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]).norm()
-                skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
-                self.optimizer.step(learning_rate, divisor=(norm / self.clip_norm).clamp(min=1.0), skip=skip)
-                counts.append(count)
-                measured.append(torch.cat([sums, torch.stack([norm, skip])]))
-        metrics = []
-        for count, values in zip(counts, torch.stack(measured).tolist() if measured else [], strict=True):
-            loss, correct, grad_norm, skipped = values
-            metrics.append({"loss": loss / count, "correct": correct, "count": float(count), "grad_norm": grad_norm})
-            if skipped:
-                break
-        return metrics
+        parameters = self.parameters.values()
+        measured = take_steps(
+            self._backward, batches, learning_rates, seeds, parameters=parameters, optimizer=self.optimizer, clip_norm=self.clip_norm
+        )
+        keys = ("loss", "correct", "count", "grad_norm")
+        return [dict(zip(keys, (loss / count, correct, count, norm), strict=True)) for loss, correct, count, norm in measured]
 
-    def _backward(self, batch: Batch) -> tuple[Tensor, int]:
-        """Set the gradients of the step's loss; return the sums of loss and hits, float32 [2], and what they are to be divided by."""
+    def _backward(self, batch: Batch) -> Tensor:
+        """Set the gradients of the step's loss; return the sums of loss and hits, and what they are to be divided by, float32 [3]."""
         for parameter in self.parameters.values():
             parameter.grad = parameter.grad.zero_() if parameter is self.words else None
         targets = batch["targets"]
         count = max(1, len(targets) if self.head == "span" else int((targets != NO_TARGET).sum()))
-        sums = torch.zeros(2, device=self.device)
+        sums = torch.zeros(3, device=self.device)
+        sums[2] = count
         for _, micro in self._micro_batches(batch):
             embedded, logits = self._forward(micro)
             loss, correct = self._loss(logits, micro.targets)
             (loss / count).backward()
             # subtle: the lookup stands outside of autograd, which would fill and add a whole [vocab_size, hidden_size] for these few rows
             self.words.grad.index_add_(0, micro.ids.flatten(), embedded.grad.flatten(0, 1))
-            sums += torch.stack([loss, correct]).detach()
-        return sums, count
+            sums[:2] += torch.stack([loss, correct]).detach()
+        return sums
 
     def _loss(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Sums of loss and hits; a span counts as a hit if both its ends are right."""

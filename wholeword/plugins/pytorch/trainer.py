@@ -4,7 +4,7 @@ What makes a step cheap: the MLM head sees only the positions that are predicted
 to its longest row, and has no attention mask when nothing is padded; clipping happens inside the optimizer's kernel.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertForPreTraining
 
 from wholeword.core.errors import UserError
+from wholeword.core.tensors import expect_tensors
 from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, is_transposed, names
 from wholeword.plugins.optimizers.pytorch import norms
 
@@ -111,28 +112,24 @@ class PyTorchTrainer:
         """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
         self.model.train()
         self.model.bert.train(self.trains_encoder)
-        skip = torch.zeros((), device=self.device)  # 1 from the first step on whose gradient is not finite
-        counts, measured = [], []  # counts are known here, what is measured stays on the device until the end
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
-                torch.manual_seed(seed)
-                sums = self._backward(batch)
-                norm = norms([parameter.grad for parameter in self.trained.values() if parameter.grad is not None]).norm()
-                skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
-                self.optimizer.step(learning_rate, divisor=(norm / self.clip_norm).clamp(min=1.0), skip=skip)
-                weights = batch["masked_lm_weights"]
-                counts.append((float(weights.sum()), float(np.count_nonzero(weights)), float(len(weights))))
-                measured.append(torch.cat([sums, torch.stack([norm, skip])]))
+        counts = []  # are known here; what is measured stays on the device until the end
+
+        def backward(batch: Batch) -> Tensor:
+            weights = batch["masked_lm_weights"]
+            counts.append((float(weights.sum()), float(np.count_nonzero(weights)), float(len(weights))))
+            return self._backward(batch)
+
+        measured = take_steps(
+            backward, batches, learning_rates, seeds, parameters=self.trained.values(), optimizer=self.optimizer, clip_norm=self.clip_norm
+        )
         metrics = []
-        for (total_weight, mlm_count, nsp_count), values in zip(counts, torch.stack(measured).tolist() if measured else [], strict=True):
-            mlm_sum, mlm_correct, nsp_sum, nsp_correct, grad_norm, skipped = values
+        for (total_weight, mlm_count, nsp_count), values in zip(counts, measured, strict=False):  # a step that was skipped is the last
+            mlm_sum, mlm_correct, nsp_sum, nsp_correct, grad_norm = values
             mlm_loss, nsp_loss = mlm_sum / total_weight, nsp_sum / nsp_count
             metrics.append({"loss": mlm_loss + nsp_loss, "mlm_loss": mlm_loss, "mlm_correct": mlm_correct, "mlm_count": mlm_count})
             if self.next_sentence:
                 metrics[-1] |= {"nsp_loss": nsp_loss, "nsp_correct": nsp_correct, "nsp_count": nsp_count}
             metrics[-1]["grad_norm"] = grad_norm
-            if skipped:
-                break
         return metrics
 
     def _backward(self, batch: Batch) -> Tensor:
@@ -236,6 +233,39 @@ class PyTorchTrainer:
             tensor.zero_()
 
 
+def take_steps(
+    backward: Callable[[Batch], Tensor],
+    batches: Iterable[Batch],
+    learning_rates: Sequence[float],
+    seeds: Sequence[int],
+    *,
+    parameters: Collection[Tensor],
+    optimizer: Any,
+    clip_norm: float,
+) -> list[list[float]]:
+    """Optimizer steps, clipped, each with its seed; nothing waits for the device before the last of them.
+
+    Args:
+        backward: sets the gradients for a batch, and returns what is to be measured, float32 [n].
+    Returns: of each step what was measured, and the norm of its gradient. A step in which that is not finite changes nothing, nor does
+        any after it; it is the last one told.
+    """
+    device = next(iter(parameters)).device
+    skip = torch.zeros((), device=device)  # 1 from the first step on whose gradient is not finite
+    measured = []
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
+            torch.manual_seed(seed)
+            figures = backward(batch)
+            norm = norms([parameter.grad for parameter in parameters if parameter.grad is not None]).norm()
+            skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
+            optimizer.step(learning_rate, divisor=(norm / clip_norm).clamp(min=1.0), skip=skip)
+            measured.append(torch.cat([figures, torch.stack([norm, skip])]))
+    rows = torch.stack(measured).tolist() if measured else []
+    end = next((number for number, row in enumerate(rows, 1) if row[-1]), len(rows))
+    return [row[:-1] for row in rows[:end]]
+
+
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
@@ -243,13 +273,11 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
 
 @torch.no_grad()
 def fill(tensors: Mapping[str, Tensor], arrays: "Tensors", *, what: str) -> None:
-    if differing := sorted(tensors.keys() ^ arrays.keys()):
-        raise UserError(f"{what}: {differing[0]} is {'missing' if differing[0] in tensors else 'unknown'} ({len(differing)} names differ)")
+    """Raises: UserError if the arrays are those of another model or optimizer."""
+    shapes = {name: tensor.shape[::-1] if _is_transposed(name) else tensor.shape for name, tensor in tensors.items()}
+    expect_tensors(shapes, arrays, what=what)
     for name, tensor in tensors.items():
-        array = arrays[name].T if _is_transposed(name) else arrays[name]
-        if array.shape != tensor.shape:
-            raise UserError(f"{what}: {name} has shape {list(arrays[name].shape)}, which does not fit the model")
-        tensor.copy_(torch.from_numpy(np.array(array)))
+        tensor.copy_(torch.from_numpy(np.array(arrays[name].T if _is_transposed(name) else arrays[name])))
 
 
 def to_canonical(tensor: Tensor, name: str) -> np.ndarray:

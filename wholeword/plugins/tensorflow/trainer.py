@@ -18,6 +18,7 @@ from wholeword.core.data.tfrecord import FEATURES
 from wholeword.core.errors import UserError
 from wholeword.core.hosts import Hosts
 from wholeword.core.model import tensor_shapes
+from wholeword.core.tensors import expect_tensors
 from wholeword.core.tpu import comfortable_rows
 from wholeword.plugins.optimizers.tensorflow import norm
 from wholeword.plugins.tensorflow.hosts import noticing_losses
@@ -70,7 +71,7 @@ class TensorFlowTrainer:
         self.micro_batch_size, self.replica_bytes, self.steps_per_call = micro_batch_size, replica_bytes, steps_per_call
         self.num_local = strategy.num_replicas_in_sync // self.hosts.count
         shapes = tensor_shapes(config)
-        _check(shapes, weights, what="weights")
+        expect_tensors(shapes, weights, what="weights")
         names = [name for name in shapes if trainable is None or name in trainable]
         self.trains_encoder = any(name.startswith("bert/") for name in names)
         self.learning = [name for name in names if next_sentence or not name.startswith(NEXT_SENTENCE_PARTS)]
@@ -207,8 +208,7 @@ class TensorFlowTrainer:
             # subtle: the lookup stands outside of the tape, which would fill and add a whole [vocab_size, hidden_size] for these few rows
             ids = tf.reshape(rows["input_ids"], [-1, 1])
             gradients[WORDS] = tf.tensor_scatter_nd_add(gradients[WORDS], ids, gradients.pop("embedded"))
-        hits = (tf.reduce_sum(tf.cast(hits, tf.float32)) for hits in (mlm_hits, nsp_hits))
-        mlm_correct, nsp_correct = hits
+        mlm_correct, nsp_correct = (tf.reduce_sum(tf.cast(hits, tf.float32)) for hits in (mlm_hits, nsp_hits))
         return gradients, tf.stack([mlm_sum, mlm_correct, nsp_sum, nsp_correct])
 
     def _forward(
@@ -351,15 +351,7 @@ def _padded(values: np.ndarray, rows: int, width: int) -> np.ndarray:
     return np.pad(values, [(0, size - have) for size, have in zip((rows, width), values.shape, strict=False)])
 
 
-def _check(shapes: Mapping[str, Sequence[int]], arrays: "Tensors", *, what: str) -> None:
-    if differing := sorted(shapes.keys() ^ arrays.keys()):
-        raise UserError(f"{what}: {differing[0]} is {'missing' if differing[0] in shapes else 'unknown'} ({len(differing)} names differ)")
-    for name, shape in shapes.items():
-        if arrays[name].shape != tuple(shape):
-            raise UserError(f"{what}: {name} has shape {list(arrays[name].shape)}, which does not fit the model")
-
-
 def _fill(variables: Mapping[str, tf.Variable], arrays: "Tensors", *, what: str) -> None:
-    _check({name: variable.shape for name, variable in variables.items()}, arrays, what=what)
+    expect_tensors({name: variable.shape for name, variable in variables.items()}, arrays, what=what)
     for name, variable in variables.items():
         variable.assign(arrays[name])
