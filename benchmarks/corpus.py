@@ -32,7 +32,8 @@ from tokenizers import Encoding, Tokenizer
 
 from wholeword.core.config import Recipe
 from wholeword.core.data.align import align, find_words
-from wholeword.core.data.corpus import CorpusReader, expand_files, read_documents
+from wholeword.core.data.corpus import CorpusReader, expand_files
+from wholeword.core.data.documents import read_documents
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer

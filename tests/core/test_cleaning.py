@@ -16,7 +16,8 @@ from tokenizers.implementations import BertWordPieceTokenizer
 from wholeword.core.config import load_recipe
 from wholeword.core.config.recipe import CorpusSection
 from wholeword.core.data.cleaning import clean
-from wholeword.core.data.corpus import CorpusReader, expand_files, read_documents
+from wholeword.core.data.corpus import CorpusReader, expand_files
+from wholeword.core.data.documents import read_documents
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary

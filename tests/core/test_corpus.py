@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from wholeword.core.config.recipe import CorpusSection
 from wholeword.core.data import corpus as module
-from wholeword.core.data.corpus import CorpusReader, expand_files, read_documents
+from wholeword.core.data.corpus import Chunk, CorpusReader, Span, expand_files
+from wholeword.core.data.documents import read_documents
 from wholeword.core.data.hash_set import HashSet
 from wholeword.core.errors import UserError
 
@@ -180,7 +181,7 @@ def test_a_line_without_end_is_an_error_that_names_it(tmp_path, monkeypatch, bef
 
 
 def test_a_sentence_without_end_is_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MAX_SENTENCE", 10)
+    monkeypatch.setattr("wholeword.core.data.documents.MAX_SENTENCE", 10)
     (tmp_path / "a.txt").write_text("好" * 25, encoding="utf-8")
     assert read(tmp_path) == [["好" * 10, "好" * 10, "好" * 5]]
 
@@ -259,3 +260,28 @@ def test_a_chunk_depends_on_nothing_but_the_text(tmp_path):
     assert [chunk.sha256 for chunk in chunks_of(tmp_path, shard_mb=1)] == [chunk.sha256 for chunk in plain]
     assert b"".join(span.data for chunk in plain for span in chunk.spans) == text
     assert all(0.99 < sum(len(span.data) for span in chunk.spans) / 2**20 <= 1 for chunk in plain[:-1])
+
+
+class Nothing:
+    """A cleaner that leaves every line as it is."""
+
+    def clean(self, lines):
+        return lines
+
+
+HOSTILE = st.text(st.sampled_from("今天，a \t\r\u3000\u2028\u0085\x0c\x1c。"), max_size=30)
+
+
+@given(st.lists(HOSTILE, max_size=12), st.sampled_from(["blank-line", "line", "file"]))
+def test_lines_taken_all_at_once_are_those_taken_one_by_one(lines, documents):
+    """Cleaners want lines one by one; without them a span is read in a few passes over all its lines."""
+    corpus = CorpusSection(files=["*"], format="sentences", documents=documents)
+    chunk = Chunk(0, [Span("a.txt", 5, "\n".join(lines).encode()), Span("b.txt", 1, "别的文件\n\n今天".encode())])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wholeword.core.data.documents.MAX_SENTENCE", 7)
+        at_once = list(read_documents(chunk, corpus, Counter()))
+        one_by_one = list(read_documents(chunk, corpus, Counter(), [("nothing", Nothing())]))
+    assert [document for _, document in at_once] == [document for _, document in one_by_one]
+    for where, document in at_once:
+        path, line = where.split(":")
+        assert document[0] in (lines[int(line) - 5] if path == "a.txt" else "别的文件\n今天")

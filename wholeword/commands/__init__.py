@@ -26,3 +26,21 @@ class Commands(click.Group):
             close = get_close_matches(args[0], self.commands, n=1)
             message = f"No such command {args[0]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
             raise click.UsageError(f"{message} Commands: {', '.join(self.commands)}", ctx) from error
+
+
+EXAMPLE = "使用语言模型来预测下一个词的probability。"
+
+
+def next_commands(folder: Path) -> list[str]:
+    """What to try with a finished run, as lines."""
+    exported = folder / "export" / "pytorch-bin"
+    if not exported.exists():
+        return []
+    return [
+        "",
+        "next:",
+        f"  python -c \"from transformers import pipeline; print(pipeline('fill-mask', '{exported}')('房间很[MASK]净。'))\"",
+        f'  wholeword mask "{EXAMPLE}" --compare wordpiece,whole-word --vocab {exported / "vocab.txt"}',
+        "  wholeword recipes cp quickstart mine.yaml    # a recipe of your own: put your text into it, then",
+        "  wholeword check mine.yaml && wholeword train mine.yaml",
+    ]

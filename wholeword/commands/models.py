@@ -1,16 +1,80 @@
-"""Models made of other models without training: `wholeword take-layers`, `wholeword grow-vocab`."""
+"""Models made of other models: `wholeword export`, `wholeword repair-head`, `wholeword take-layers`, `wholeword grow-vocab`."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from wholeword.commands import path_type
-from wholeword.core.errors import UserError
+from wholeword.commands import next_commands, path_type, set_option
+from wholeword.core.errors import PluginError, UserError
 
 to_option = click.option("--to", default="pytorch-bin", show_default=True, metavar="NAME", help="Exporter; see wholeword plugins.")
 output_option = click.option("-o", "--output", required=True, type=path_type, metavar="DIR", help="Folder of the new model.")
 seed_option = click.option("--seed", default=12345, show_default=True, help="For what is random.")
+
+
+@click.command()
+@click.argument("source", metavar="MODEL")
+@click.option("--to", required=True, metavar="A,B", help="Exporters; see wholeword plugins.")
+@click.option(
+    "-o", "--output", required=True, type=path_type, metavar="DIR", help="Where to; with several exporters a folder each below it."
+)
+@click.option("--verify", is_flag=True, help="Read each result back, and compare what the tool it is meant for computes with it.")
+def export(source: str, to: str, output: Path, verify: bool) -> None:
+    """Write a model for other tools. MODEL is a name of the zoo, or the folder of a run, checkpoint or model."""
+    from wholeword.core.registry import registry
+    from wholeword.core.run import export as export_model
+    from wholeword.core.run import read_back
+    from wholeword.zoo.find import read
+    from wholeword.zoo.verify import place_of
+    from wholeword.zoo.verify import verify as verify_export
+
+    names = [name.strip() for name in to.split(",")]
+    for name in names:
+        registry.find("exporter", name)
+    model = read(source)
+    unverified = []
+    for name in names:
+        target = output / name if len(names) > 1 else output
+        export_model(model, name, target)
+        click.echo(f"{name}: {target}")
+        if verify or "slots" in model.provenance:
+            for line in read_back(model, read(str(place_of(target)))):
+                click.echo(f"{name}: {line}")
+        if verify:
+            try:
+                click.echo(verify_export(model, name, target))
+            except PluginError as error:
+                unverified.append(str(error))
+    if unverified:
+        raise PluginError("\n".join(unverified))
+
+
+@click.command("repair-head")
+@click.argument("source", metavar="MODEL")
+@click.argument("recipe", metavar="[RECIPE]", required=False)
+@click.option("--corpus", multiple=True, metavar="FILES", help="Text, one document a line; may come several times.")
+@click.option("-o", "--output", required=True, type=path_type, metavar="DIR", help="Folder of the run.")
+@set_option
+def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output: Path, overrides: tuple[str, ...]) -> None:
+    """Fit the MLM head of a model over its frozen encoder, on the corpus of a recipe or on files."""
+    from wholeword.core.console import observer
+    from wholeword.core.heads import inspect, inspect_model
+    from wholeword.core.repair import repair_recipe
+    from wholeword.core.run import train as train_run
+    from wholeword.zoo.find import find, read
+
+    if recipe is None and not corpus:
+        raise click.UsageError("a RECIPE or --corpus says on what text")
+    model = read(source)
+    click.echo(f"before: MLM head {': '.join(inspect_model(model).mlm)}")
+    loaded = repair_recipe(str(find(source)), model, output, recipe=recipe, corpus=corpus, overrides=overrides)
+    with observer() as console:
+        folder = train_run(loaded, observer=console)
+    after = read(str(folder.absolute()))
+    click.echo(f"after: MLM head {': '.join(inspect(after.weights, after.config).mlm)}")
+    for line in next_commands(folder):
+        click.echo(line)
 
 
 @click.command("take-layers")

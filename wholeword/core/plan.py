@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 from wholeword.core.config.recipe import PAIRS, Recipe
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
-from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks, read_documents
+from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
+from wholeword.core.data.documents import read_documents
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, read_manifest

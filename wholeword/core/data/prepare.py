@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from wholeword.core.data.align import segment
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
-from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files, read_documents
+from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files
+from wholeword.core.data.documents import read_documents
 from wholeword.core.data.shards import MAX_EXAMPLES, Report, Task, await_workers, build_shards, most_frequent
 from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
 from wholeword.core.data.tokenizer import train_vocabulary

@@ -25,7 +25,8 @@ import numpy as np
 
 from wholeword.core.data.align import Words, align, find_words
 from wholeword.core.data.cleaning import NamedSettings, make_cleaners
-from wholeword.core.data.corpus import Chunk, Passage, read_passages
+from wholeword.core.data.corpus import Chunk
+from wholeword.core.data.documents import Passage, read_passages
 from wholeword.core.data.store import VOCABULARY, id_dtype, shard_bytes, shard_name
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary

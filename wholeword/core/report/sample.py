@@ -8,7 +8,8 @@ from typing import Any
 from wholeword.core.config import Recipe
 from wholeword.core.config.recipe import CorpusSection
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
-from wholeword.core.data.corpus import BYTE_ORDER_MARK, PACKED, Chunk, CorpusFile, Span, expand_files, read_blocks, read_documents
+from wholeword.core.data.corpus import BYTE_ORDER_MARK, PACKED, Chunk, CorpusFile, Span, expand_files, read_blocks
+from wholeword.core.data.documents import read_documents
 from wholeword.core.data.tokenizer import valid
 from wholeword.core.errors import UserError
 

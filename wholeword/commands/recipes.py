@@ -1,0 +1,55 @@
+"""`wholeword recipes`: those that come with it."""
+
+import json
+from pathlib import Path
+
+import click
+
+from wholeword.commands import Commands, json_option, path_type
+
+
+@click.group(cls=Commands)
+def recipes() -> None:
+    """List, print and copy the recipes that come with wholeword."""
+
+
+@recipes.command("ls")
+def recipes_ls() -> None:
+    """List the shipped recipes."""
+    from wholeword.core.config.recipes import shipped_recipes
+
+    for name, description in shipped_recipes().items():
+        click.echo(f"{name:24} {description}")
+
+
+@recipes.command("show")
+@click.argument("name")
+@click.option("--sources", is_flag=True, help="Instead, where each value comes from.")
+@json_option
+def recipes_show(name: str, sources: bool, as_json: bool) -> None:
+    """Print a shipped recipe, or where each of its values comes from."""
+    from wholeword.core.config.recipes import read_recipe
+
+    content = read_recipe(name)
+    if not (sources or as_json):
+        click.echo(content, nl=False)
+        return
+    from wholeword.core.config.origins import declared_sources, lines, origins
+
+    found = origins(content, f"{name}.yaml")
+    if as_json:
+        said = {"sources": declared_sources(content), "values": [origin.plain() for origin in found]}
+        click.echo(json.dumps(said, ensure_ascii=False, indent=1))
+    else:
+        for line in lines(found):
+            click.echo(line)
+
+
+@recipes.command("cp")
+@click.argument("name")
+@click.argument("target", type=path_type, default=".")
+def recipes_cp(name: str, target: Path) -> None:
+    """Copy a shipped recipe to a file or folder of your own; refuses to overwrite."""
+    from wholeword.core.config.recipes import copy_recipe
+
+    click.echo(str(copy_recipe(name, target)))

@@ -1,0 +1,122 @@
+"""What masking does, to look at: `wholeword mask`, `wholeword report`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wholeword.commands import json_option, path_type
+from wholeword.core.errors import UserError
+
+
+@click.command()
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
+@click.option("--segmenter", default="jieba", show_default=True, help="What cuts words; ltp=FOLDER sets its model.")
+@click.option("--strategy", default="whole-word", show_default=True, help="What chooses the masks; lexicon=FILE.")
+@click.option("--compare", metavar="A,B", help="Several strategies side by side.")
+@click.option("--vocab", type=path_type, metavar="FILE", help="A model's vocab.txt; without it a vocabulary for display.")
+@click.option("--cased", is_flag=True, help="Do not lower-case.")
+@click.option("--seed", type=int, default=12345, show_default=True, help="Another seed, other masks.")
+@json_option
+@click.option("--html", type=path_type, metavar="FILE", help="Write a page instead.")
+def mask(
+    texts: tuple[str, ...],
+    segmenter: str,
+    strategy: str,
+    compare: str | None,
+    vocab: Path | None,
+    cased: bool,
+    seed: int,
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    """Show words, pieces and masks of sentences; - reads them from standard input, one a line."""
+    from wholeword.core.data.tokenizer import WordPieceTokenizer
+    from wholeword.core.data.vocabulary import Vocabulary
+    from wholeword.core.preview import display_vocabulary, preview, to_html
+    from wholeword.core.settings import create_from
+    from wholeword.core.sources import bind
+
+    sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
+    names = [name.strip() for name in compare.split(",")] if compare else [strategy]
+    tokenizer = WordPieceTokenizer(Vocabulary.read(vocab) if vocab else display_vocabulary(), not cased)
+    strategies = {name: bind(create_from("masking", name), tokenizer) for name in names}
+    previews = preview(sentences, create_from("segmenter", segmenter), strategies, tokenizer, seed=seed)
+    if html:
+        html.write_text(to_html(previews), encoding="utf-8")
+        click.echo(f"{html}: {len(previews)} sentence{'s' * (len(previews) != 1)}")
+    elif as_json:
+        for rows in previews:
+            for row in rows:
+                click.echo(json.dumps(row, ensure_ascii=False))
+    else:
+        _print_previews(previews)
+
+
+@click.command()
+@click.argument("source", metavar="STORE|RUN|RECIPE|TEXT")
+@click.option("--compare", metavar="A,B", help="Segmenters over the text of a recipe or a .txt instead: jieba,characters,ltp=FOLDER.")
+@click.option("--strategy", metavar="NAME", help="What chooses the masks.  [default: as the run or recipe says, or whole-word]")
+@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="Share to mask.")
+@click.option("--max-seq-length", "lengths", type=click.IntRange(8), multiple=True, metavar="N", help="Of rows; may come several times.")
+@json_option
+@click.option("--html", type=path_type, metavar="FILE", help="Write a page instead.")
+def report(
+    source: str,
+    compare: str | None,
+    strategy: str | None,
+    rate: float | None,
+    lengths: tuple[int, ...],
+    as_json: bool,
+    html: Path | None,
+) -> None:
+    """Show what masking does to a corpus, or what another segmenter would."""
+    from wholeword.core.report import lines, pages
+    from wholeword.core.report.compare import compare_source
+    from wholeword.core.report.compare_page import compare_page
+    from wholeword.core.report.figures import report_source
+
+    masks: dict[str, Any] = {"strategy": strategy, "rate": rate, "lengths": lengths}
+    if compare:
+        figures = compare_source(source, [name.strip() for name in compare.split(",")], **masks)
+    else:
+        figures = report_source(source, **masks)
+    if html:
+        html.write_text(compare_page(figures) if compare else pages.store_page(figures), encoding="utf-8")
+        click.echo(str(html))
+    elif as_json:
+        click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
+    else:
+        for line in lines.compare_lines(figures) if compare else lines.store_lines(figures):
+            click.echo(line)
+
+
+def _standard_input() -> list[str]:
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"standard input: not UTF-8 at byte {error.start}") from None
+    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+
+
+def _print_previews(previews: list[list[dict[str, Any]]]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from wholeword.core.preview import marked
+
+    styles = {"mask": "bold white on red", "kept": "black on green", "random": "black on yellow", "piece": "", "word": ""}
+    console = Console(highlight=False, soft_wrap=True)
+    for rows in previews:
+        width = max(len(name) for name in ("words", *(row["strategy"] for row in rows)))
+        console.print(Text(rows[0]["text"], style="bold"))
+        console.print(Text(f"  {'words':{width}}  " + " / ".join(rows[0]["words"])))
+        for row in rows:
+            line = Text(f"  {row['strategy']:{width}}  ")
+            for text, kind in marked(row):
+                line.append(text, style=styles[kind])
+            console.print(line)
+        if rows[0]["fallbacks"]:
+            console.print(Text(f"  {rows[0]['fallbacks']} span(s) where the segmenter altered the text: single characters there"))

@@ -1,0 +1,72 @@
+"""`wholeword zoo`: models by name."""
+
+import json
+from pathlib import Path
+
+import click
+
+from wholeword.commands import Commands, json_option, path_type
+
+
+@click.group(cls=Commands)
+def zoo() -> None:
+    """List, describe, fetch and check models by name."""
+
+
+@zoo.command("ls")
+@json_option
+def zoo_ls(as_json: bool) -> None:
+    """List the models: layers x width, parameters and their share of RoBERTa-wwm-ext, the state of the MLM head, licence."""
+    from wholeword.zoo import info, list_models
+
+    cards = [info(name) for name in list_models()]
+    if as_json:
+        click.echo(json.dumps(cards, ensure_ascii=False, indent=1))
+        return
+    for card in cards:
+        head = f"MLM head {card['heads']['mlm']}"
+        click.echo(f"{card['name']:37} {card['size']:>9}  {card['parameters']:13} {head:18} {card['license']}")
+
+
+@zoo.command("info")
+@click.argument("model", metavar="NAME|PATH")
+@click.option("--weights", is_flag=True, help="Fetch or read the weights, and say whether the heads in them are trained.")
+@json_option
+def zoo_info(model: str, weights: bool, as_json: bool) -> None:
+    """Say what is known of a model, or what a folder holds."""
+    from wholeword.zoo.describe import describe, lines
+
+    facts = describe(model, weights=weights)
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=1))
+    else:
+        for line in lines(facts):
+            click.echo(line)
+
+
+@zoo.command("get")
+@click.argument("name")
+@click.option("-o", "--output", type=path_type, metavar="DIR", help="Copy it there, with checksums; by default it stays in the cache.")
+@click.option("--revision", metavar="REVISION", help="Branch, tag or commit of the hub.")
+def zoo_get(name: str, output: Path | None, revision: str | None) -> None:
+    """Fetch a model, check it and print where it is."""
+    from wholeword.zoo.describe import copy
+    from wholeword.zoo.find import find
+
+    path = find(name, revision=revision)
+    click.echo(str(copy(path, output, name=name) if output else path))
+
+
+@zoo.command("verify")
+@click.argument("model", metavar="NAME|PATH")
+@json_option
+def zoo_verify(model: str, as_json: bool) -> None:
+    """Compare every byte of a model, fetched or in a folder, with its checksums."""
+    from wholeword.zoo.describe import verify
+
+    checksums = verify(model)
+    if as_json:
+        click.echo(json.dumps(checksums, indent=1))
+    else:
+        for file, checksum in checksums.items():
+            click.echo(f"{checksum}  {file}")
