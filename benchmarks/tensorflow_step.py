@@ -2,8 +2,8 @@
 
     python benchmarks/tensorflow_step.py [--threads 1] [--rounds 5]
 
-KerasHub: `BertMaskedLM` over `BertBackbone`, with AdamW, clipping by global norm, its head at the masked positions, and the tanh form of gelu;
-`fit` over ready batches, which is what its users call. It has no NSP, so ours goes without. In float32 on the CPU; the clock is the
+KerasHub: `BertMaskedLM` over `BertBackbone`, with AdamW, clipping by global norm, its head at the masked positions, and the tanh form of
+gelu; `fit` over ready batches, which is what its users call. It has no NSP, so ours goes without. In float32 on the CPU; the clock is the
 process's CPU time, so that neighbours on the machine matter little. The floor is the step's useful FLOPs at the rate of a large matrix
 product, which takes its turns like the others. Both are measured without XLA, as they are by default on a CPU, and with it.
 """
