@@ -1,4 +1,4 @@
-"""Corpus to token store, one core: ours beside jieba, a fast tokenizer and the alignment of run_chinese_ref.py, in one process.
+"""Corpus to token store, one core: ours beside jieba, a fast tokenizer and the alignment of run_chinese_ref.py.
 
     python benchmarks/corpus.py [--rounds 3]
 
@@ -6,8 +6,9 @@ Ours is `prepare` with one worker, all of it: files read and hashed, words, piec
 The peer is what users have: `jieba.lcut`, `tokenizers` as `BertTokenizerFast` sets it up (without transformers around it) and, in Python,
 the algorithm of `run_chinese_ref.py` (transformers, examples/research_projects/mlm_wwm; MiniRBT has the same), at the speed of that
 script. It reads the same file and keeps ids and positions in lists: nothing is written, which favours it.
-Both have their dictionaries in memory before the clock starts. The floor is `rjieba.cut` alone, which is inside of ours. CPU times of this
-process; rounds of both sides alternate.
+Both have their modules and dictionaries in memory before the clock starts. The floor is `rjieba.cut` alone, which is inside of ours. Each
+time is the CPU time of a process that does nothing else (in a heap that the other side has filled, either may take twice as long); the
+sides alternate, and medians are told.
 
 On every line it is checked that words are those of jieba and ids those of `tokenizers`; and for both sides it is counted how many of the
 borders between two Chinese pieces are not where jieba has them.
@@ -15,8 +16,11 @@ borders between two Chinese pieces are not where jieba has them.
 
 import argparse
 import gc
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -38,10 +42,12 @@ from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.registry import registry
 from wholeword.plugins.segmenters.jieba import Jieba
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 BATCH = 1 << 16  # characters, as in `prepare`
+TIMES_OURS = 4  # in a round: it is over in a moment, so one time says less than one of the peer's
 
 
 def is_chinese(text: str) -> bool:
@@ -136,7 +142,7 @@ def read(given: Recipe) -> None:
             pass
 
 
-def our_shares(lines: list[str], vocabulary: Vocabulary) -> dict[str, float]:
+def our_steps(lines: list[str], vocabulary: Vocabulary) -> dict[str, float]:
     """Seconds of the steps, in batches as `prepare` makes them."""
     seconds = dict.fromkeys(("rjieba", "words beside it", "tokenizer", "alignment"), 0.0)
     tokenizer, segmenter = WordPieceTokenizer(vocabulary, lowercase=True), Jieba()  # new ones, as they have to learn
@@ -196,35 +202,75 @@ def read_sentences(store: TokenStore) -> Iterator[tuple[np.ndarray, np.ndarray]]
         yield from zip(np.split(shard.ids, borders), np.split(starts, borders), strict=True)
 
 
-def measure(kind: str, documents: Documents, folder: Path, rounds: int) -> None:
-    """Print one kind of text."""
-    write_documents(folder / "text.txt", documents)
-    given = recipe(folder, "made")
-    lines = [sentence for document in documents for sentence in document]
-    characters = sum(map(len, lines))
-    tokenizer, segmenter = WordPieceTokenizer(Vocabulary.read(folder / "vocab.txt"), lowercase=True), Jieba()
-    peer = Peer(tokenizer.reference)
+def time_ours(folder: Path) -> dict[str, float]:
+    given = recipe(folder, "timed")
+    registry.create("segmenter", "jieba").segment(["词"])  # imported, and its dictionary read
+    seconds = {"all": cpu_seconds(prepare, given)}
+    shutil.rmtree(folder / "timed")
+    return seconds
 
-    differences = compare(TokenStore(prepare(given)), lines, peer, segmenter)
-    times = []
-    for _ in range(rounds):
-        shutil.rmtree(folder / "made")
-        times.append((cpu_seconds(prepare, given), cpu_seconds(list, peer.run(folder / "text.txt"))))
-    ours, theirs = np.median(times, axis=0)
-    parts = [{"reading": cpu_seconds(read, given)} | our_shares(lines, tokenizer.vocabulary) for _ in range(rounds)]
-    shares = {name: float(np.median([part[name] for part in parts])) for name in parts[0]}
-    shares["writing and the rest"] = ours - sum(shares.values())
+
+def time_our_steps(folder: Path) -> dict[str, float]:
+    given = recipe(folder, "timed")
+    rjieba.cut("词", True)
+    return {"reading": cpu_seconds(read, given)} | our_steps(read_lines(folder), Vocabulary.read(folder / "vocab.txt"))
+
+
+def time_peer(folder: Path) -> dict[str, float]:
+    return {"all": cpu_seconds(list, new_peer(folder).run(folder / "text.txt"))}
+
+
+def time_peers_steps(folder: Path) -> dict[str, float]:
+    peer, lines = new_peer(folder), read_lines(folder)
     words, encodings = peer.words(lines), peer.encode(lines)
-    steps = {
+    return {
         "jieba": cpu_seconds(peer.words, lines),
         "tokenizer": cpu_seconds(peer.encode, lines),
         "alignment": cpu_seconds(peer.align, encodings, words),
     }
+
+
+def new_peer(folder: Path) -> Peer:
+    jieba.initialize()
+    return Peer(WordPieceTokenizer(Vocabulary.read(folder / "vocab.txt"), lowercase=True).reference)
+
+
+def read_lines(folder: Path) -> list[str]:
+    return [line for line in (folder / "text.txt").read_text(encoding="utf-8").split("\n") if line]
+
+
+TIMED = {function.__name__: function for function in (time_ours, time_our_steps, time_peer, time_peers_steps)}
+
+
+def apart(function: Callable[[Path], dict[str, float]], folder: Path, times: int) -> dict[str, float]:
+    """What a function that times something gives in processes of their own; medians."""
+    command = [sys.executable, __file__, "--timed", function.__name__, "--folder", str(folder)]
+    found = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(times)]
+    return {name: float(np.median([seconds[name] for seconds in found])) for name in found[0]}
+
+
+def measure(kind: str, documents: Documents, folder: Path, rounds: int) -> None:
+    """Print one kind of text."""
+    write_documents(folder / "text.txt", documents)
+    lines = [sentence for document in documents for sentence in document]
+    characters = sum(map(len, lines))
+    found = []
+    for _ in range(rounds):
+        found.append((apart(time_ours, folder, TIMES_OURS)["all"], apart(time_peer, folder, 1)["all"]))
+    ours, theirs = np.median(found, axis=0).tolist()
+    ratios = [peers / own for own, peers in found]
+    steps, peers_steps = apart(time_our_steps, folder, rounds), apart(time_peers_steps, folder, 1)
+    steps["writing and the rest"] = ours - sum(steps.values())
     print(f"{kind}: {len(lines):,} lines, {characters:,} characters")
-    for who, seconds, parts in (("ours", ours, shares), ("the peer", theirs, steps)):
+    for who, seconds, parts in (("ours", ours, steps), ("the peer", theirs, peers_steps)):
         split = ", ".join(f"{name} {part / seconds:.0%}" for name, part in parts.items())
         print(f"  {who:9} {characters / seconds / 1e6:6.3f} M characters/s   ({split})")
-    print(f"  {theirs / ours:.1f} x the peer; rjieba alone would be {theirs / shares['rjieba']:.1f} x")
+    print(
+        f"  {theirs / ours:.1f} x the peer ({min(ratios):.1f} to {max(ratios):.1f}); rjieba alone would be {theirs / steps['rjieba']:.1f} x"
+    )
+
+    store = TokenStore(prepare(recipe(folder, "made")))
+    differences = compare(store, lines, new_peer(folder), Jieba())
     print(f"  lines that differ: {differences.words} in words from jieba, {differences.ids} in ids from tokenizers")
     for who, wrong, hit in (("ours", differences.ours, differences.our_lines), ("the peer", differences.peers, differences.peers_lines)):
         share, lines_hit = wrong / differences.borders, hit / len(lines)
@@ -234,16 +280,21 @@ def measure(kind: str, documents: Documents, folder: Path, rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--timed", choices=TIMED, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
     jieba.setLogLevel(60)
+    gc.disable()  # else the collector would go through all that the peer keeps, again and again
+    if arguments.timed:
+        print(json.dumps(TIMED[arguments.timed](arguments.folder)))
+        return
     texts = read_texts()
     everything = [document for kind, documents in texts.items() if kind != "CMRC contexts" for document in documents]
-    gc.freeze()  # else the collector would look through all this text again and again, in the rounds of both
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_vocabulary(folder / "vocab.txt", everything)
         for kind, documents in (texts | {"together": everything}).items():
-            measure(kind, documents, folder, rounds)
+            measure(kind, documents, folder, arguments.rounds)
             shutil.rmtree(folder / "made")
 
 

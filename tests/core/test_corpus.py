@@ -272,16 +272,29 @@ class Nothing:
 HOSTILE = st.text(st.sampled_from("今天，a \t\r\u3000\u2028\u0085\x0c\x1c。"), max_size=30)
 
 
-@given(st.lists(HOSTILE, max_size=12), st.sampled_from(["blank-line", "line", "file"]))
-def test_lines_taken_all_at_once_are_those_taken_one_by_one(lines, documents):
-    """Cleaners want lines one by one; without them a span is read in a few passes over all its lines."""
+@given(st.lists(HOSTILE, max_size=12), st.sampled_from(["blank-line", "line", "file"]), st.sampled_from([0, 1, 20, 1 << 20]))
+def test_lines_taken_all_at_once_are_those_taken_one_by_one(lines, documents, part):
+    """Cleaners want lines one by one; without them a span is read in parts, each in a few passes over all its lines."""
     corpus = CorpusSection(files=["*"], format="sentences", documents=documents)
     chunk = Chunk(0, [Span("a.txt", 5, "\n".join(lines).encode()), Span("b.txt", 1, "别的文件\n\n今天".encode())])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wholeword.core.data.documents.MAX_SENTENCE", 7)
-        at_once = list(read_documents(chunk, corpus, Counter()))
         one_by_one = list(read_documents(chunk, corpus, Counter(), [("nothing", Nothing())]))
+        patch.setattr("wholeword.core.data.documents.PART", part)
+        at_once = list(read_documents(chunk, corpus, Counter()))
     assert [document for _, document in at_once] == [document for _, document in one_by_one]
     for where, document in at_once:
         path, line = where.split(":")
         assert document[0] in (lines[int(line) - 5] if path == "a.txt" else "别的文件\n今天")
+
+
+@pytest.mark.parametrize("part", [0, 1 << 20])
+def test_what_is_wrong_in_a_later_part_has_its_own_line(part, monkeypatch):
+    monkeypatch.setattr("wholeword.core.data.documents.PART", part)
+    text = "今天下雨。\n\n\n明天\r\n \n晴。\n".encode()
+    corpus = CorpusSection(files=["*"], format="sentences")
+    with pytest.raises(UserError, match=r"^a\.txt:10: byte 4 of the line \(0xff\) is not UTF-8; "):
+        list(read_documents(Chunk(0, [Span("a.txt", 3, text + "\n好".encode() + b"\xff\n")]), corpus, Counter()))
+    corpus = CorpusSection(files=["*"], format="jsonl")
+    with pytest.raises(UserError, match=r"^a\.jsonl:5: not JSON: "):
+        list(read_documents(Chunk(0, [Span("a.jsonl", 3, b'{"text": "a"}\n\n{\n')]), corpus, Counter()))

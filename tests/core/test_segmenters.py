@@ -32,6 +32,7 @@ TEXT = [sentence for document in DOCUMENTS for sentence in document]
 HOSTILE = [
     *("", " ", "  ", "\u3000", "\t", "\u00a0", "\u200b", "\0", " 使用语言模型", "\u3000\u3000使用 语言  模型\t来\u00a0预测 "),
     *("行尾的回车\r", "\u2028分行符\x85", "\u200b开头\x00控制\x01字符\x7f", "增长了3.14%", "他说: 3.14 ", "价格是2019", "２０１９年１２月"),
+    "一" + "a" * 300 + "一",
     *("New York 和 deep learning", "龘龖㐂", "\ufffd坏\ufffd字", "[UNK]", "[CLS]你好[SEP]", "\u0301开头组合a\u0301b", "İstanbul ﬁne café"),
 ]
 
@@ -163,7 +164,7 @@ phases: [{{max_seq_length: 32, batch_size: 2, steps: 1, peak_lr: 1e-4}}]
 
 
 @pytest.mark.parametrize(
-    ("config", "weights", "told"),
+    ("config", "damaged", "told"),
     [
         (None, None, "FileNotFoundError: .*config.json"),
         ("{", None, "JSONDecodeError"),
@@ -171,16 +172,21 @@ phases: [{{max_seq_length: 32, batch_size: 2, steps: 1, peak_lr: 1e-4}}]
         ('{"model_type": "bert"}', None, "KeyError: 'nerual'"),
         ('{"nerual": false, "tasks": {"pos": "x"}}', None, "KeyError: 'cws'"),
         ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', None, "FileNotFoundError: .*cws.bin"),
-        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', slice(1000), "ValueError: cws.bin is cut short"),
-        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', slice(-1), "ValueError: cws.bin is cut short"),
-        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', slice(0), "RuntimeError: Failed to read header"),
+        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', lambda whole: whole[:1000], "ValueError: cws.bin is damaged"),
+        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', lambda whole: whole[:-1], "ValueError: cws.bin is damaged"),
+        (
+            '{"nerual": false, "tasks": {"cws": "cws.bin"}}',
+            lambda whole: whole[:5000] + bytes(5000) + whole[10000:],
+            "ValueError: cws.bin is damaged",
+        ),
+        ('{"nerual": false, "tasks": {"cws": "cws.bin"}}', lambda whole: b"", "RuntimeError: Failed to read header"),
     ],
 )
-def test_a_folder_that_is_no_ltp_model_is_told_in_a_line(legacy_model, tmp_path, config, weights, told):
+def test_a_folder_that_is_no_ltp_model_is_told_in_a_line(legacy_model, tmp_path, config, damaged, told):
     if config is not None:
         (tmp_path / "config.json").write_text(config)
-    if weights is not None:
-        (tmp_path / "cws.bin").write_bytes((legacy_model / "cws_model.bin").read_bytes()[weights])
+    if damaged is not None:
+        (tmp_path / "cws.bin").write_bytes(damaged((legacy_model / "cws_model.bin").read_bytes()))
     with pytest.raises(UserError, match=f"^segmenter.model: .* is no LTP model: {told}[^\n]*$"):
         registry.create("segmenter", "ltp", model=str(tmp_path))
 

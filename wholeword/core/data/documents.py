@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from wholeword.core.data.cleaning import NamedCleaner, clean
-from wholeword.core.data.corpus import Chunk, Span
+from wholeword.core.data.corpus import WHITE_LINES, Chunk, Span
 from wholeword.core.data.sentences import split_sentences
 from wholeword.core.data.tokenizer import SURROGATES, valid
 from wholeword.core.errors import UserError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_SENTENCE = 100_000  # characters; a longer one is cut, so that a line without end is segmented in bounded memory
 MAX_PASSAGE = 4096  # sentences to gather
+PART = 1 << 20  # bytes to read at once: memory that is used again does not cost the system a fresh page
 BLANKS = " \t\r\f\v\u3000"
 
 
@@ -53,7 +54,7 @@ def read_passages(chunk: Chunk, corpus: "CorpusSection", counts: Counter[str], c
 
     Raises: UserError with file, line and byte for what is not UTF-8 or not the JSON it should be; PluginError for a broken cleaner.
     """
-    for span in chunk.spans:
+    for span in chain.from_iterable(_parts(span, corpus) for span in chunk.spans):
         if corpus.format == "sentences" and not cleaners:
             passages: Iterable[Passage] = [_lines_as_sentences(span, corpus, counts)]
         else:
@@ -61,8 +62,25 @@ def read_passages(chunk: Chunk, corpus: "CorpusSection", counts: Counter[str], c
         yield from (passage for passage in passages if passage.sentences)
 
 
+def _parts(span: Span, corpus: "CorpusSection") -> Iterator[Span]:
+    """The span in parts of at least PART bytes, cut where documents end."""
+    start, data = 0, span.data
+    while len(data) - start > PART:
+        if corpus.format == "jsonl" or corpus.documents == "line":
+            end = data.find(b"\n", start + PART) + 1
+        else:
+            border = WHITE_LINES.search(data, start + PART) if corpus.documents == "blank-line" else None
+            end = border.end() if border else 0
+        if not end:
+            break
+        yield Span(span.path, span.first_line, data[start:end])
+        span = span._replace(first_line=span.first_line + data.count(b"\n", start, end))
+        start = end
+    yield span._replace(data=data[start:]) if start else span
+
+
 def _lines_as_sentences(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> Passage:
-    """All of a span in which every line is a sentence."""
+    """The documents of a span in which every line is a sentence."""
     texts = _decode(span, corpus.bad_bytes, counts).split("\n")
     stripped = list(map(str.strip, texts))
     lengths = np.fromiter(map(len, stripped), np.int64, len(stripped))

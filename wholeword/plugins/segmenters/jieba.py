@@ -24,10 +24,9 @@ from wholeword.plugins.segmenters.jieba_ties import TIES
 CONNECTORS = "+#&._%-"
 LATIN = re.compile(r"[a-zA-Z0-9+#&._%\-]+")  # jieba.re_han_default without its Chinese characters
 SKIP = re.compile(r"([a-zA-Z0-9]+(?:\.\d+)?%?)")  # jieba.finalseg.re_skip
-RARE = re.compile("([\u3400-\u4dbf\u9fd6-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
-BLOCK = re.compile(r"[\u4e00-\u9fd5a-zA-Z0-9+#&._%\-]+")  # jieba.re_han_default: what lies in two of them never meets
+BLOCK = re.compile(r"[\u4e00-\u9fd5a-zA-Z0-9+#&._%\-]+")  # jieba.re_han_default
 MAX_LOOSE, MAX_REMEMBERED = 1 << 16, 32  # words to remember, and characters of one
-OTHER, ALPHANUMERIC, CONNECTOR, RARE_CHINESE, TIED = range(5)  # kinds of characters
+CHINESE, ALPHANUMERIC, CONNECTOR, TIE_FIRST, TIE_SECOND = (1 << bit for bit in range(5))  # kinds of characters in blocks
 
 
 class Jieba:
@@ -73,27 +72,30 @@ class Jieba:
         return [sentence[start:end] for start, end in pairwise(borders)]
 
     def _word_starts_of_rjieba(self, text: str) -> np.ndarray:
-        """Where words begin: bool [num_characters]. The text may be any number of sentences parted by line feeds."""
+        """Where words begin: bool [num_characters]. The text may be any number of sentences parted by line feeds.
+
+        What lies in two blocks never meets, and outside of them every character is a word. So only blocks are cut, parted by line feeds.
+        """
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         kinds = _kinds().take(codes, mode="clip")
-        starts = self._word_starts_of_parts(text, kinds)
-        if self.hmm:
-            for place in _places_of_ties(codes, kinds):
-                self._cut_tie(text, place, starts)
+        kept = kinds > 0
+        kept[1:] |= kept[:-1]
+        places = np.flatnonzero(kept)
+        kinds = kinds[places]
+        blocks = np.where(kinds > 0, codes[places], ord("\n")).astype("<u2").tobytes().decode("utf-16-le")
+        starts = np.ones(len(codes), bool)
+        starts[places] = self._word_starts_of_blocks(blocks, kinds)
+        starts[1:] &= (codes[1:] != ord("\n")) | (codes[:-1] != ord("\r"))  # jieba.re_skip_default has them as one
         return starts
 
-    def _word_starts_of_parts(self, text: str, kinds: np.ndarray) -> np.ndarray:
-        if not (kinds == RARE_CHINESE).any():
-            return self._word_starts(text, kinds)
-        ends = np.cumsum([len(part) for part in RARE.split(text)])  # text, character, text, ...
-        spans = zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)
-        return np.concatenate([self._word_starts(text[start:end], kinds[start:end]) for start, end in spans])
-
-    def _word_starts(self, text: str, kinds: np.ndarray) -> np.ndarray:
+    def _word_starts_of_blocks(self, text: str, kinds: np.ndarray) -> np.ndarray:
         words = self._rjieba.cut(text, self.hmm)
         starts, ends = _starts_of(words, len(text))
-        if self.hmm and (kinds == CONNECTOR).any():
-            self._recut_latin(text, kinds, words, ends, starts)
+        if self.hmm:
+            if (kinds == CONNECTOR).any():
+                self._recut_latin(text, kinds, words, ends, starts)
+            for place in _places_of_ties(text, kinds):
+                self._cut_tie(text, place, starts)
         return starts
 
     def _recut_latin(self, text: str, kinds: np.ndarray, words: list[str], ends: np.ndarray, starts: np.ndarray) -> None:
@@ -156,7 +158,11 @@ class Jieba:
 
 def _starts_of(words: list[str], num_characters: int) -> tuple[np.ndarray, np.ndarray]:
     """Where words begin that stand one behind the other, bool [num_characters], and where each ends, int64 [num_words]."""
-    ends = np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))
+    try:
+        lengths = np.frombuffer(bytes(map(len, words)), np.uint8)  # quicker than fromiter, and nearly always enough
+    except ValueError:
+        lengths = np.fromiter(map(len, words), np.int64, len(words))
+    ends = np.cumsum(lengths, dtype=np.int64)
     starts = np.zeros(num_characters, bool)
     starts[ends[:-1]] = True
     starts[:1] = True
@@ -167,28 +173,25 @@ def _is_single(word: str) -> bool:
     return len(word) == 1 and "\u4e00" <= word <= "\u9fd5"
 
 
-def _places_of_ties(codes: np.ndarray, kinds: np.ndarray) -> list[int]:
-    places = np.flatnonzero(kinds[:-1] == TIED)
-    pairs = codes[places].astype(np.uint64) << np.uint64(32) | codes[places + 1]
+def _places_of_ties(text: str, kinds: np.ndarray) -> list[int]:
     ties = _ties()
-    found = np.minimum(np.searchsorted(ties, pairs), len(ties) - 1)
-    return places[ties[found] == pairs].tolist()
+    places = np.flatnonzero((kinds[:-1] & TIE_FIRST > 0) & (kinds[1:] & TIE_SECOND > 0))
+    return [place for place in places.tolist() if text[place : place + 2] in ties]
 
 
 @cache
-def _ties() -> np.ndarray:
-    """uint64, ascending: both code points of each pair."""
-    return np.array(sorted(ord(first) << 32 | ord(second) for first, second in map(tuple, TIES)), np.uint64)
+def _ties() -> frozenset[str]:
+    return frozenset(TIES)
 
 
 @cache
 def _kinds() -> np.ndarray:
-    """uint8 [code points, with one for all above]: the kind of each character."""
-    kinds = np.zeros(0x40001, np.uint8)
+    """uint8 [code points, with one for all above]: the kinds of each character, a bit each; 0 outside of blocks."""
+    kinds = np.zeros(0x9FD7, np.uint8)
     for character in map(chr, range(128)):
         if LATIN.fullmatch(character):
             kinds[ord(character)] = CONNECTOR if character in CONNECTORS else ALPHANUMERIC
-    for first, last in ((0x3400, 0x4DBF), (0x9FD6, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)):
-        kinds[first : last + 1] = RARE_CHINESE
-    kinds[[ord(pair[0]) for pair in TIES]] = TIED
+    kinds[0x4E00:0x9FD6] = CHINESE
+    for place, kind in enumerate((TIE_FIRST, TIE_SECOND)):
+        kinds[list({ord(pair[place]) for pair in TIES})] |= kind
     return kinds

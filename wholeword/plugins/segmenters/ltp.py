@@ -14,6 +14,8 @@ import mmap
 import multiprocessing
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
@@ -50,7 +52,7 @@ class LTP:
             if config["nerual"]:  # the misspelling is LTP's
                 self._parts, self._read, library = _parts, _Neural(folder, device).read, "ltp"
             else:
-                perceptron = ltp_extension.perceptron.CWSModel.load(_whole(folder / config["tasks"]["cws"]))
+                perceptron = ltp_extension.perceptron.CWSModel.load(_undamaged(folder / config["tasks"]["cws"]))
                 self._parts, self._read, library = _one_part, partial(perceptron.batch_predict, parallelism=False), "ltp_extension"
         self.version = f"{library} {version(library)}{commit}"
 
@@ -160,11 +162,12 @@ def _load_neural(folder: Path) -> Any:
     return model
 
 
-def _whole(path: Path) -> str:
-    """An Avro file ends in the marker that its head names. Where it is missing, LTP ends the process that reads the file."""
-    content = path.read_bytes()
-    if content[-16:] not in content[: min(4096, len(content) - 16)]:
-        raise ValueError(f"{path.name} is cut short")
+def _undamaged(path: Path) -> str:
+    """The path of a legacy model. LTP aborts the process that reads a damaged one, so another process reads it first."""
+    path.stat()  # raises if there is none
+    read = "import sys, ltp_extension; ltp_extension.perceptron.CWSModel.load(sys.argv[1])"
+    if subprocess.run([sys.executable, "-c", read, path], capture_output=True).returncode < 0:
+        raise ValueError(f"{path.name} is damaged")
     return str(path)
 
 
