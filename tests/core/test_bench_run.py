@@ -8,12 +8,13 @@ import pytest
 
 from wholeword.cli import main
 from wholeword.core.bench.formats import markdown
-from wholeword.core.bench.recipe import load_table
+from wholeword.core.bench.recipe import FINETUNING, BenchTask, finetuning_settings, load_table
 from wholeword.core.bench.results import read_results
 from wholeword.core.bench.run import planned, run_table
 from wholeword.core.bench.search import MANTISSAS, Score, best_of, climb, higher, lower, score
 from wholeword.core.bench.tables import all_tables
 from wholeword.core.config import load_recipe
+from wholeword.core.config.finetune_recipe import FinetuneRecipe, Training
 from wholeword.core.config.origins import origins
 from wholeword.core.config.recipes import read_recipe
 from wholeword.core.console import Silent
@@ -266,3 +267,11 @@ def test_the_shipped_table_loads_and_says_its_sources():
     assert {origin.path for origin in origins(read_recipe("table-chnsenticorp"), "x")} >= {"seeds", "output", "tasks.0.learning_rates"}
     with pytest.raises(RecipeError, match="a table; wholeword bench run carries it out"):
         load_recipe("table-chnsenticorp")
+
+
+def test_a_table_says_whatever_of_fine_tuning_changes_figures(folder):
+    assert {*Training._fields, "max_query_length", "max_answer_length"} == {"learning_rate", *FINETUNING}
+    assert set(FINETUNING) <= BenchTask.model_fields.keys() & FinetuneRecipe.model_fields.keys()
+    given = table(folder, TABLE.replace("epochs: 1", "epochs: 1\n    max_query_length: 24"))
+    found = finetuning_settings(given, given.tasks[1])
+    assert {key: found[key] for key in FINETUNING if key in found} == {"epochs": 1, "max_query_length": 24}

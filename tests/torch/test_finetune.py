@@ -314,6 +314,26 @@ def test_a_finished_seed_is_not_run_again_and_another_recipe_is_refused(tmp_path
         run(recipe, "epochs=1", "seeds=[9]")
 
 
+def test_finished_runs_are_not_taken_for_those_of_a_model_that_has_changed(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, "classification")
+    write_task(tmp_path / "data", "classification", train=32, dev=8)
+    folder = run(recipe, "epochs=1")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json")}
+    data = tmp_path / "data" / "train.jsonl"
+    data.write_bytes(data.read_bytes())  # the same again: read, and nothing is run
+    run(recipe, "epochs=1")
+    assert [path.name for path, time in before.items() if path.stat().st_mtime_ns != time] == ["recipe.json"]
+    weights = next((tmp_path / "model").glob("*.safetensors"))
+    tensors = read_tensors(weights)
+    name = next(name for name in tensors if name.endswith("query/kernel") or name.endswith("query.weight"))
+    write_tensors(weights, {**tensors, name: tensors[name] + 1}, {"format": "pt"})
+    with pytest.raises(UserError, match=r"another recipe \(model\.weights: "):
+        run(recipe, "epochs=1")
+    data.unlink()
+    weights.unlink()
+    run(recipe, "epochs=1")  # what is finished does without both
+
+
 def test_without_keep_model_figures_and_predictions_stay(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, "tagging")
     write_task(tmp_path / "data", "tagging", train=16, dev=4)

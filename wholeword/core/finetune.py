@@ -120,7 +120,9 @@ class _Finetuning:
 
     def __init__(self, recipe: "FinetuneRecipe", folder: Path, observer: Observer):
         self.recipe, self.folder, self.observer = recipe, folder, observer
-        self.task: Task = registry.create("task", recipe.task.name, **found_settings("task", recipe.task, recipe.base_folder))
+        settings = found_settings("task", recipe.task, recipe.base_folder)
+        self.task: Task = registry.create("task", recipe.task.name, **settings)
+        self.places = [recipe.base_folder / recipe.model, *(value for value in settings.values() if isinstance(value, Path))]
         self.training = recipe.training(self.task.defaults)
         settings = {key: value for key, value in recipe.model_dump(mode="json").items() if key not in FREE_KEYS}
         self.identity: dict[str, Any] = {"settings": settings | self.training._asdict()}
@@ -132,7 +134,7 @@ class _Finetuning:
             if seed not in todo:
                 self.observer.say(f"{seed_folder(self.folder, seed)}: finished before")
                 shutil.rmtree(seed_folder(self.folder, seed) / PROGRESS, ignore_errors=True)  # killed just after its result was written
-        if todo:
+        if todo or self._files_changed():
             self._prepare()
         for seed in todo:
             _Run(self, seed).go()
@@ -167,7 +169,7 @@ class _Finetuning:
         self.identity["labels"] = list(task.labels)
         for key in ("model", "data", "labels"):
             self._expect_same(key)
-        atomic_write(self.folder / "recipe.json", to_json(self.identity))
+        atomic_write(self.folder / "recipe.json", to_json(self.identity | {"files": self._files()}))
         for note in task.notes:
             self.observer.say(note)
         counts = ", ".join(f"{split} {len(data.examples):,}" for split, data in self.data.items())
@@ -185,6 +187,16 @@ class _Finetuning:
             max_query_length=self.recipe.max_query_length,
         )
         return Split(examples, rows)
+
+    def _files(self) -> dict[str, list[int]]:
+        """Size and time of each file of model and task on this machine."""
+        found = [file for place in self.places for file in (place.iterdir() if place.is_dir() else [place]) if file.is_file()]
+        return {str(file.absolute()): [file.stat().st_size, file.stat().st_mtime_ns] for file in found}
+
+    def _files_changed(self) -> bool:
+        """Whether a file that is there is another one than when model and task were last read; then they are read again."""
+        held = json.loads((self.folder / "recipe.json").read_bytes()).get("files", {})
+        return any(held.get(name) != stamp for name, stamp in self._files().items())
 
     def _expect_same(self, key: str) -> None:
         """Raises: UserError if the folder holds runs of something else."""

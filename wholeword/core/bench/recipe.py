@@ -34,7 +34,7 @@ TITLES = {
     "msra-ner": "MSRA NER",
     "peoples-daily-ner": "People's Daily NER",
 }
-FINETUNING = ("batch_size", "epochs", "max_seq_length", "doc_stride", "warmup_rate")
+FINETUNING = ("batch_size", "epochs", "max_seq_length", "doc_stride", "max_query_length", "max_answer_length", "warmup_rate")
 
 
 class BenchModel(Shorthand):
@@ -67,6 +67,8 @@ class BenchTask(Section):
     epochs: Count | None = Field(default=None, description="passes over the training examples")
     max_seq_length: Annotated[int, Field(ge=8)] | None = Field(default=None, description="tokens of a row")
     doc_stride: Count | None = Field(default=None, description="tokens from one window of a long text to the next")
+    max_query_length: Count | None = Field(default=None, description="most tokens of a question")
+    max_answer_length: Count | None = Field(default=None, description="most tokens of an answer")
     warmup_rate: Share | None = Field(default=None, description="share of the steps in which the learning rate rises")
 
 
