@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from wholeword.commands import Commands, json_option, next_commands, path_type, recipe_argument, set_option
+from wholeword.commands import Commands, json_option, next_commands, path_type, print_found, recipe_argument, set_option
 from wholeword.commands.bench import bench
 from wholeword.commands.fill import fill
 from wholeword.commands.finetune import finetune
@@ -101,12 +101,9 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     config = planned_config(loaded, result.vocab_size)
     advice = advise(loaded, config=config, plan=result if result.num_tokens else None, vocabulary=local_vocabulary(loaded))
     tpu = plan_tpu(loaded, config, utilisation=UTILISATION)
-    if as_json:
-        said = {"advice": [item._asdict() for item in advice], "warnings": loaded.warnings, "tpu": asdict(tpu) if tpu else None}
-        click.echo(json.dumps(asdict(result) | said, ensure_ascii=False, indent=1))
-    else:
-        for line in [*result.lines(), *(tpu.lines() if tpu else []), *(f"advice: {item}" for item in advice)]:
-            click.echo(line)
+    said = {"advice": [item._asdict() for item in advice], "warnings": loaded.warnings, "tpu": asdict(tpu) if tpu else None}
+    lines = [*result.lines(), *(tpu.lines() if tpu else []), *(f"advice: {item}" for item in advice)]
+    print_found(asdict(result) | said, lines, as_json)
 
 
 @app.command()

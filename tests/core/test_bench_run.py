@@ -18,7 +18,7 @@ from wholeword.core.config.finetune_recipe import FinetuneRecipe, Training
 from wholeword.core.config.origins import origins
 from wholeword.core.config.recipes import read_recipe
 from wholeword.core.console import Silent
-from wholeword.core.errors import DiskError, DivergedError, RecipeError, UserError
+from wholeword.core.errors import DiskError, DivergedError, OtherOriginError, RecipeError, UserError
 
 TABLE = """version: 1
 name: planted
@@ -125,13 +125,14 @@ def test_a_failed_run_is_a_result_until_it_is_tried_again(folder):
     assert (path / "results.json").read_bytes() == (whole / "results.json").read_bytes()
 
 
-def test_a_full_disk_is_no_result(folder):
-    def full(table, cell, output, observer):
-        raise DiskError("no room")
+@pytest.mark.parametrize("error", [DiskError, OtherOriginError])
+def test_a_full_disk_or_a_changed_model_is_no_result(folder, error):
+    def stopped(table, cell, output, observer):
+        raise error("no room, or of another model")
 
-    with pytest.raises(DiskError):
-        run_table(table(folder), observer=Silent(), run=full)
-    assert len(Planted().done) == 0 and not list((folder / "out").rglob("*.failed.json"))
+    with pytest.raises(error):
+        run_table(table(folder), observer=Silent(), run=stopped)
+    assert not list((folder / "out").rglob("*.failed.json"))
 
 
 def test_a_table_may_grow_but_not_change(folder):

@@ -5,6 +5,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from transformers import BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification
+
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.model import initial_weights, model_config
@@ -14,6 +16,11 @@ FILLER = "的一是在不了有和人这中大为上个国我以要他时来用�
 NAMES, ENDS = "王李张刘陈", "红明华"
 PIECES = [*SPECIAL_PIECES, *FILLER, *NAMES, *ENDS, *"好坏问，。"]
 SECTION = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 48, "initializer_range": 0.1}
+CLASSES: dict[str, Any] = {
+    "classification": BertForSequenceClassification,
+    "span": BertForQuestionAnswering,
+    "tagging": BertForTokenClassification,
+}
 
 RECIPE = """
 version: 1

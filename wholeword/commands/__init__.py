@@ -3,6 +3,8 @@
 Like there, everything but click is imported inside the command that uses it.
 """
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,12 @@ recipe_argument = click.argument("recipe", metavar="RECIPE")
 set_option = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: phases.0.steps=100.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 path_type = click.Path(path_type=Path)
+
+
+def print_found(found: Any, lines: Iterable[str], as_json: bool) -> None:
+    """Print what a command has found: as JSON, or in lines."""
+    for line in [json.dumps(found, ensure_ascii=False, indent=1)] if as_json else lines:
+        click.echo(line)
 
 
 class Commands(click.Group):

@@ -1,11 +1,10 @@
 """`wholeword recipes`: those that come with it."""
 
-import json
 from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, json_option, path_type
+from wholeword.commands import Commands, json_option, path_type, print_found
 
 
 @click.group(cls=Commands)
@@ -37,12 +36,7 @@ def recipes_show(name: str, sources: bool, as_json: bool) -> None:
     from wholeword.core.config.origins import declared_sources, lines, origins
 
     found = origins(content, f"{name}.yaml")
-    if as_json:
-        said = {"sources": declared_sources(content), "values": [origin.plain() for origin in found]}
-        click.echo(json.dumps(said, ensure_ascii=False, indent=1))
-    else:
-        for line in lines(found):
-            click.echo(line)
+    print_found({"sources": declared_sources(content), "values": [origin.plain() for origin in found]}, lines(found), as_json)
 
 
 @recipes.command("cp")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wholeword.commands import json_option, path_type
+from wholeword.commands import json_option, path_type, print_found
 from wholeword.core.errors import UserError
 
 
@@ -86,11 +86,8 @@ def report(
     if html:
         html.write_text(compare_page(figures) if compare else pages.store_page(figures), encoding="utf-8")
         click.echo(str(html))
-    elif as_json:
-        click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
     else:
-        for line in lines.compare_lines(figures) if compare else lines.store_lines(figures):
-            click.echo(line)
+        print_found(figures, lines.compare_lines(figures) if compare else lines.store_lines(figures), as_json)
 
 
 def _standard_input() -> list[str]:

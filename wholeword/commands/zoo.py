@@ -1,11 +1,10 @@
 """`wholeword zoo`: models by name."""
 
-import json
 from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, json_option, path_type
+from wholeword.commands import Commands, json_option, path_type, print_found
 
 
 @click.group(cls=Commands)
@@ -20,12 +19,11 @@ def zoo_ls(as_json: bool) -> None:
     from wholeword.zoo import info, list_models
 
     cards = [info(name) for name in list_models()]
-    if as_json:
-        click.echo(json.dumps(cards, ensure_ascii=False, indent=1))
-        return
-    for card in cards:
-        head = f"MLM head {card['heads']['mlm']}"
-        click.echo(f"{card['name']:37} {card['size']:>9}  {card['parameters']:13} {head:18} {card['license']}")
+    lines = (
+        f"{card['name']:37} {card['size']:>9}  {card['parameters']:13} {'MLM head ' + card['heads']['mlm']:18} {card['license']}"
+        for card in cards
+    )
+    print_found(cards, lines, as_json)
 
 
 @zoo.command("info")
@@ -37,11 +35,7 @@ def zoo_info(model: str, weights: bool, as_json: bool) -> None:
     from wholeword.zoo.describe import describe, lines
 
     facts = describe(model, weights=weights)
-    if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False, indent=1))
-    else:
-        for line in lines(facts):
-            click.echo(line)
+    print_found(facts, lines(facts), as_json)
 
 
 @zoo.command("get")
@@ -65,8 +59,4 @@ def zoo_verify(model: str, as_json: bool) -> None:
     from wholeword.zoo.describe import verify
 
     checksums = verify(model)
-    if as_json:
-        click.echo(json.dumps(checksums, indent=1))
-    else:
-        for file, checksum in checksums.items():
-            click.echo(f"{checksum}  {file}")
+    print_found(checksums, (f"{checksum}  {file}" for file, checksum in checksums.items()), as_json)

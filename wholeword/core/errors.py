@@ -17,6 +17,10 @@ class UserError(WholewordError, ValueError):
     exit_code = 2
 
 
+class OtherOriginError(UserError):
+    """A folder holds what was made from something else than is asked for now."""
+
+
 class RecipeError(UserError):
     """One or more problems of a recipe; `problems` holds one line each."""
 

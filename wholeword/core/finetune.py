@@ -30,7 +30,7 @@ from wholeword.core.bench.figures import figure, text
 from wholeword.core.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.console import Observer
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.errors import DivergedError, UserError
+from wholeword.core.errors import DivergedError, OtherOriginError, UserError
 from wholeword.core.files import MANIFEST, atomic_write, differences, locked_folder, to_json
 from wholeword.core.interfaces import FineTuner, ModelFiles, Task
 from wholeword.core.interrupts import interruptible
@@ -77,8 +77,8 @@ def finetune(recipe: "FinetuneRecipe", *, observer: Observer) -> Path:
     """Carry a recipe out, or go on with it where it was left; a seed that is finished stays as it is.
 
     Returns: the folder of the seeds.
-    Raises: UserError if the folder holds runs of another recipe, or model and task do not fit; DivergedError at a loss that is no number;
-        KeyboardInterrupt after SIGINT or SIGTERM, a checkpoint saved.
+    Raises: OtherOriginError if the folder holds runs of another recipe; UserError if model and task do not fit; DivergedError at a loss
+        that is no number; KeyboardInterrupt after SIGINT or SIGTERM, a checkpoint saved.
     """
     folder = Path(recipe.output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,9 +120,9 @@ class _Finetuning:
 
     def __init__(self, recipe: "FinetuneRecipe", folder: Path, observer: Observer):
         self.recipe, self.folder, self.observer = recipe, folder, observer
-        settings = found_settings("task", recipe.task, recipe.base_folder)
-        self.task: Task = registry.create("task", recipe.task.name, **settings)
-        self.places = [recipe.base_folder / recipe.model, *(value for value in settings.values() if isinstance(value, Path))]
+        given = found_settings("task", recipe.task, recipe.base_folder)
+        self.task: Task = registry.create("task", recipe.task.name, **given)
+        self.places = [recipe.base_folder / recipe.model, *(value for value in given.values() if isinstance(value, Path))]
         self.training = recipe.training(self.task.defaults)
         settings = {key: value for key, value in recipe.model_dump(mode="json").items() if key not in FREE_KEYS}
         self.identity: dict[str, Any] = {"settings": settings | self.training._asdict()}
@@ -144,6 +144,7 @@ class _Finetuning:
     def _prepare(self) -> None:
         """Read model and data, and compare them with those of earlier seeds."""
         recipe, training, task = self.recipe, self.training, self.task
+        files = self._files()
         self.backend = registry.create("backend", recipe.backend.name, **recipe.backend.settings)
         if not hasattr(self.backend, "start_finetuning"):
             raise UserError(f"backend.name: {recipe.backend.name} cannot fine-tune; expected one that can, such as pytorch")
@@ -169,7 +170,7 @@ class _Finetuning:
         self.identity["labels"] = list(task.labels)
         for key in ("model", "data", "labels"):
             self._expect_same(key)
-        atomic_write(self.folder / "recipe.json", to_json(self.identity | {"files": self._files()}))
+        atomic_write(self.folder / "recipe.json", to_json(self.identity | {"files": files}))
         for note in task.notes:
             self.observer.say(note)
         counts = ", ".join(f"{split} {len(data.examples):,}" for split, data in self.data.items())
@@ -188,6 +189,11 @@ class _Finetuning:
         )
         return Split(examples, rows)
 
+    def _held(self) -> dict[str, Any]:
+        """What the folder's runs are of; empty if there are none."""
+        path = self.folder / "recipe.json"
+        return json.loads(path.read_bytes()) if path.exists() else {}
+
     def _files(self) -> dict[str, list[int]]:
         """Size and time of each file of model and task on this machine."""
         found = [file for place in self.places for file in (place.iterdir() if place.is_dir() else [place]) if file.is_file()]
@@ -195,18 +201,19 @@ class _Finetuning:
 
     def _files_changed(self) -> bool:
         """Whether a file that is there is another one than when model and task were last read; then they are read again."""
-        held = json.loads((self.folder / "recipe.json").read_bytes()).get("files", {})
+        held = self._held().get("files", {})
         return any(held.get(name) != stamp for name, stamp in self._files().items())
 
     def _expect_same(self, key: str) -> None:
-        """Raises: UserError if the folder holds runs of something else."""
-        path = self.folder / "recipe.json"
-        if not path.exists():
+        """Raises: OtherOriginError if the folder holds runs of something else."""
+        held = self._held()
+        if not held:
             return
-        held = json.loads(path.read_bytes())
         changed = differences(held[key], self.identity[key], key) if "settings" in held else ["it is no fine-tuning"]
         if changed:
-            raise UserError(f"{self.folder}: holds runs of another recipe ({'; '.join(changed[:4])}); set another output, or remove it")
+            raise OtherOriginError(
+                f"{self.folder}: holds runs of another recipe ({'; '.join(changed[:4])}); set another output, or remove it"
+            )
 
 
 class _Run:

@@ -21,7 +21,7 @@ from wholeword.core.bench.search import Score, best_of, climb, score
 from wholeword.core.bench.tables import SPLITS
 from wholeword.core.config.yaml import Document, Mark
 from wholeword.core.console import Observer
-from wholeword.core.errors import DiskError, NetworkError, UserError, WholewordError
+from wholeword.core.errors import DiskError, NetworkError, OtherOriginError, UserError, WholewordError
 from wholeword.core.files import atomic_write, differences, locked_folder, to_json
 from wholeword.core.interfaces import Task
 from wholeword.core.locations import read_config, read_model
@@ -92,8 +92,8 @@ def run_table(table: TableRecipe, *, retry: bool = False, observer: Observer, ru
         retry: try runs that failed once more.
         run: what carries one cell out.
     Returns: the folder of the results.
-    Raises: UserError if the folder holds runs of other settings, or a task's files are not there; DiskError and NetworkError, which no
-        other run would escape; KeyboardInterrupt. Whatever else a run raises is its result: it failed.
+    Raises: UserError if the folder holds runs of other settings, models or data, or a task's files are not there; DiskError and
+        NetworkError, which no other run would escape; KeyboardInterrupt. Whatever else a run raises is its result: it failed.
     """
     folder = Path(table.output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ class _Filling:
             return what | {"failed": json.loads(note.read_bytes())["reason"]}
         try:
             scores = self.run_cell(self.table, cell, output, self.observer)
-        except (DiskError, NetworkError):
+        except (DiskError, NetworkError, OtherOriginError):
             raise
         except Exception as error:
             reason = str(error) if isinstance(error, WholewordError) else f"{type(error).__name__}: {error}"

@@ -174,14 +174,8 @@ def _is_single(word: str) -> bool:
 
 
 def _places_of_ties(text: str, kinds: np.ndarray) -> list[int]:
-    ties = _ties()
     places = np.flatnonzero((kinds[:-1] & TIE_FIRST > 0) & (kinds[1:] & TIE_SECOND > 0))
-    return [place for place in places.tolist() if text[place : place + 2] in ties]
-
-
-@cache
-def _ties() -> frozenset[str]:
-    return frozenset(TIES)
+    return [place for place in places.tolist() if text[place : place + 2] in TIES]
 
 
 @cache
