@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from wholeword.core.data.tfrecord import FEATURES, write_tfrecords
+from wholeword.core.formats.tfrecord import FEATURES, write_tfrecords
 
 ROWS, FILES = 1024, 10
 

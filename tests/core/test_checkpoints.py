@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from wholeword.core.checkpoints import checkpoints, latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.errors import DiskError, IntegrityError
-from wholeword.core.tensors import read_tensors, write_tensors
+from wholeword.core.formats.checkpoints import checkpoints, latest_checkpoint, prune, read_checkpoint, save_checkpoint
+from wholeword.core.formats.tensors import read_tensors, write_tensors
 
 WEIGHTS = {"bert/x/kernel": np.arange(6, dtype=np.float32).reshape(2, 3).T, "bert/x/bias": np.zeros(2, np.float32)}
 SLOTS = {"bert/x/kernel/lamb_m": np.full((3, 2), 0.5, np.float32), "lamb_step": np.array(7)}

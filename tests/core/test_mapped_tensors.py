@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from wholeword.core.errors import IntegrityError
-from wholeword.core.mapped_tensors import map_tensors
+from wholeword.core.formats.mapped_tensors import map_tensors
 
 GENERATOR = np.random.default_rng(1)
 ARRAYS = {

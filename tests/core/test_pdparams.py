@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from wholeword.core.errors import IntegrityError, UserError
-from wholeword.core.pdparams import NAME_TABLE, TYPES, read_pdparams, write_pdparams
+from wholeword.core.formats.pdparams import NAME_TABLE, TYPES, read_pdparams, write_pdparams
 
 TENSORS = {
     "bert.词": np.arange(12, dtype=np.float32).reshape(3, 4),

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from wholeword.core.data.tfrecord import masked_crc
 from wholeword.core.errors import IntegrityError, UserError
-from wholeword.core.tensor_bundle import FOOTER_BYTES, MAGIC, TYPES, read_bundle, read_entries, write_bundle
+from wholeword.core.formats.tensor_bundle import FOOTER_BYTES, MAGIC, TYPES, read_bundle, read_entries, write_bundle
+from wholeword.core.formats.tfrecord import masked_crc
 
 ARRAYS = st.sampled_from(list(TYPES.values())).flatmap(lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, min_side=0)))
 NAMES = st.text(min_size=1, max_size=40).filter(lambda name: "\0" not in name)

@@ -22,9 +22,9 @@ from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import RecipeError, UserError
+from wholeword.core.formats.tensors import write_tensors
 from wholeword.core.model import count_parameters, initial_weights, model_config, tensor_shapes
 from wholeword.core.plan import plan
-from wholeword.core.tensors import write_tensors
 from wholeword.exporters.names import to_framework
 from wholeword.zoo.cards import Card, card_names, find_card, read_card
 from wholeword.zoo.find import find

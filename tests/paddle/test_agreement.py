@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.formats.tensors import checksum, read_tensors, write_tensors
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.model import model_config, tensor_shapes
 from wholeword.core.reference import forward
 from wholeword.core.run import export
-from wholeword.core.tensors import checksum, read_tensors, write_tensors
 from wholeword.exporters.names import to_framework
 from wholeword.zoo.folder import Folder
 
@@ -63,7 +63,7 @@ results = {name: tensor.numpy() for name, tensor in results.items()}
 }
 COMPUTE = """
 import sys
-from wholeword.core.tensors import read_tensors, write_tensors
+from wholeword.core.formats.tensors import read_tensors, write_tensors
 NAMES = {"input_ids": "input_ids", "token_type_ids": "segment_ids", "attention_mask": "input_mask"}
 folder, features, target = sys.argv[1], read_tensors(sys.argv[2]), sys.argv[3]
 """

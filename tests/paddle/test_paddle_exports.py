@@ -11,9 +11,9 @@ from paddlenlp.transformers import BertConfig, BertForMaskedLM, BertForPretraini
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.formats.pdparams import read_pdparams, write_pdparams
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.model import model_config, tensor_shapes
-from wholeword.core.pdparams import read_pdparams, write_pdparams
 from wholeword.core.reference import forward
 from wholeword.exporters.names import TIED, from_framework, names, to_framework
 from wholeword.exporters.paddlenlp import PaddleNLP

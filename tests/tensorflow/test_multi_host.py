@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tiny
 
-from wholeword.core.checkpoints import checkpoints, latest_checkpoint, read_checkpoint
 from wholeword.core.errors import UserError
+from wholeword.core.formats.checkpoints import checkpoints, latest_checkpoint, read_checkpoint
 from wholeword.plugins.tensorflow.hosts import find_hosts
 
 pytest.importorskip("tensorflow")

@@ -10,9 +10,9 @@ from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
-from wholeword.core.data.tfrecord import FEATURES, encode_examples, frame
-from wholeword.core.data.tfrecord import write_tfrecords as write_records
 from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame
+from wholeword.core.formats.tfrecord import write_tfrecords as write_records
 from wholeword.core.hosts import Hosts
 from wholeword.core.sources import phase_source, recipe_strategy, record_arguments
 from wholeword.core.tfrecords import write_tfrecords

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny
 
-from wholeword.core.checkpoints import latest_checkpoint, read_checkpoint
+from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
 
 pytest.importorskip("tensorflow")
 

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.formats.tensor_bundle import TYPES, read_bundle, read_entries, write_bundle
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.model import model_config, tensor_shapes
-from wholeword.core.tensor_bundle import TYPES, read_bundle, read_entries, write_bundle
 from wholeword.exporters.names import is_slot
 from wholeword.exporters.tf_checkpoint import TFCheckpoint, TFCheckpointZip
 

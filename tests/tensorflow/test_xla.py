@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from toys import NO_DROPOUT, toy_batch, toy_config, toy_trainer, train
 
-from wholeword.core.data.tfrecord import FEATURES, encode_examples, frame
+from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame
 from wholeword.plugins.optimizers.lamb import Lamb
 from wholeword.plugins.tensorflow.trainer import FIGURES, TensorFlowTrainer
 

@@ -12,9 +12,9 @@ import pytest
 from wholeword import zoo
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
+from wholeword.core.formats.tensors import write_tensors
 from wholeword.core.model import model_config, tensor_shapes
 from wholeword.core.reference import forward
-from wholeword.core.tensors import write_tensors
 from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, to_framework
 
 SENTENCE = "使用语言模型来预测下一个词的probability。"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from wholeword.zoo.bins import Bin
+from wholeword.core.formats.torch_bin import Bin
 
 GENERATOR = torch.Generator().manual_seed(5)
 
@@ -77,7 +77,7 @@ def test_pytorch_is_not_needed(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from wholeword.zoo.bins import Bin
+from wholeword.core.formats.torch_bin import Bin
 print(Bin(Path(sys.argv[1])).read(["x"])["x"], "torch" in sys.modules)
 """
     result = subprocess.run([sys.executable, "-c", program, str(tmp_path / "x.bin")], capture_output=True, text=True, check=True)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from wholeword.core.checkpoints import latest_checkpoint, read_checkpoint
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.errors import DivergedError, UserError
+from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
 from wholeword.core.run import train
 
 DOCUMENTS = json.loads((Path(__file__).parents[1] / "data" / "google_small" / "documents.json").read_text(encoding="utf-8"))["documents"]

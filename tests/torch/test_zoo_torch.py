@@ -13,11 +13,11 @@ from toys import SECTION
 from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertModel, BertTokenizer
 
 from wholeword import zoo
-from wholeword.core.checkpoints import save_checkpoint
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
+from wholeword.core.formats.checkpoints import save_checkpoint
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.model import initial_weights, model_config, tensor_shapes
 from wholeword.core.reference import forward

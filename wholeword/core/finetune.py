@@ -27,11 +27,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from wholeword.core.bench.figures import figure, text
-from wholeword.core.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.console import Observer
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, OtherOriginError, UserError
 from wholeword.core.files import MANIFEST, atomic_write, differences, locked_folder, to_json
+from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
+from wholeword.core.formats.tensors import checksum
 from wholeword.core.interfaces import FineTuner, ModelFiles, Task
 from wholeword.core.interrupts import interruptible
 from wholeword.core.journal import Journal
@@ -44,7 +45,6 @@ from wholeword.core.settings import found_settings
 from wholeword.core.tasks.buckets import epoch_batches
 from wholeword.core.tasks.decode import Predictions, decode
 from wholeword.core.tasks.rows import NO_TARGET, Rows, make_rows
-from wholeword.core.tensors import checksum
 
 if TYPE_CHECKING:
     from wholeword.core.config.finetune_recipe import FinetuneRecipe

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wholeword.core.checkpoints import latest_checkpoint
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
+from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.registry import registry
 
 if TYPE_CHECKING:

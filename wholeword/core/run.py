@@ -18,7 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wholeword.core.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.console import Observer, Silent
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
@@ -26,6 +25,8 @@ from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, IntegrityError, UserError
 from wholeword.core.evaluation import evaluate, fill_mask, report, unigram_baseline
 from wholeword.core.files import MANIFEST, atomic_directory, atomic_write, differences, locked_folder, to_json, write_manifest
+from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
+from wholeword.core.formats.tensors import checksum
 from wholeword.core.hosts import HostRows, Hosts
 from wholeword.core.interfaces import Backend, MaskingStrategy, ModelFiles, RowSource, Trainer
 from wholeword.core.interrupts import interruptible
@@ -43,7 +44,6 @@ from wholeword.core.sources import (
     rows_identity,
 )
 from wholeword.core.start import starting_model
-from wholeword.core.tensors import checksum
 
 if TYPE_CHECKING:
     import numpy as np

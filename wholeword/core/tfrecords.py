@@ -9,10 +9,10 @@ from wholeword.core.console import Observer
 from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.google import GoogleSource
 from wholeword.core.data.store import TokenStore
-from wholeword.core.data.tfrecord import FORMAT
-from wholeword.core.data.tfrecord import write_tfrecords as write_records
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_directory, check_manifest, differences, read_manifest, write_manifest
+from wholeword.core.formats.tfrecord import FORMAT
+from wholeword.core.formats.tfrecord import write_tfrecords as write_records
 from wholeword.core.sources import held_out_batches, phase_source, recipe_strategy, rows_identity
 
 if TYPE_CHECKING:

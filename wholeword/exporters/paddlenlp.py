@@ -5,8 +5,8 @@ from typing import Any
 
 from wholeword.core.errors import UserError
 from wholeword.core.files import to_json, write_file
+from wholeword.core.formats.pdparams import write_pdparams
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.pdparams import write_pdparams
 from wholeword.exporters.model_card import model_card
 from wholeword.exporters.names import to_framework
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.files import disk_errors, to_json, write_file
+from wholeword.core.formats.tensors import write_tensors
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.tensors import write_tensors
 from wholeword.exporters.finetuned import write_finetuned
 from wholeword.exporters.model_card import model_card
 from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, to_framework

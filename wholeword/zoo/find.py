@@ -100,7 +100,7 @@ def read(name_or_location: str, *, revision: str | None = None, local_files_only
 
 def read_tokenizer(name_or_location: str, *, revision: str | None = None, local_files_only: bool = False) -> tuple[Vocabulary, bool]:
     """Vocabulary, and whether text is lower-cased, without reading weights."""
-    from wholeword.core.checkpoints import latest_checkpoint
+    from wholeword.core.formats.checkpoints import latest_checkpoint
     from wholeword.zoo.cards import find_card
     from wholeword.zoo.formats import read_json
     from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wholeword.core.checkpoints import latest_checkpoint, read_checkpoint
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, check_manifest
+from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.model import initial_weights, tensor_shapes
 from wholeword.exporters.names import TIED, TRANSFORMERS_ACTIVATIONS, from_framework, is_transposed, names, some

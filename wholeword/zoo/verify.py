@@ -22,9 +22,9 @@ import numpy as np
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import IntegrityError, PluginError
+from wholeword.core.formats.tensors import read_tensors, write_tensors
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.reference import forward
-from wholeword.core.tensors import read_tensors, write_tensors
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertForPreTraining
 
 from wholeword.core.errors import UserError
-from wholeword.core.tensors import expect_tensors
+from wholeword.core.formats.tensors import expect_tensors
 from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, is_transposed, names
 from wholeword.plugins.optimizers.pytorch import norms
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from wholeword.core.data.tfrecord import FEATURES
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import MANIFEST, differences, parse_manifest
+from wholeword.core.formats.tfrecord import FEATURES
 from wholeword.core.hosts import Hosts
 
 HELD_OUT = "eval.tfrecord"

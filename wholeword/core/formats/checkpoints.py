@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wholeword.core.errors import IntegrityError
 from wholeword.core.files import PARTIAL, atomic_directory, check_manifest, to_json, write_file, write_manifest
-from wholeword.core.tensors import read_tensors, write_tensors
+from wholeword.core.formats.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Tensors

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from wholeword.core.errors import IntegrityError
-from wholeword.core.tensors import TYPES
+from wholeword.core.formats.tensors import TYPES
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Tensors

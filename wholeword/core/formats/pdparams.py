@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from wholeword.core.files import disk_errors
-from wholeword.core.pickles import Machine, Name, Refused, refusals, short
+from wholeword.core.formats.pickles import Machine, Name, Refused, refusals, short
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Tensors

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from wholeword.core.data.tfrecord import CRC_BYTES, DELIMITED, FIXED32, VARINT, fields, masked_crc, varint_at
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import disk_errors, write_file
+from wholeword.core.formats.tfrecord import CRC_BYTES, DELIMITED, FIXED32, VARINT, fields, masked_crc, varint_at
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Tensors
