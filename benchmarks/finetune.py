@@ -23,9 +23,9 @@ import torch
 import transformers
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer, PrinterCallback, Trainer, TrainingArguments
 
+from wholeword.core.bert.shapes import initial_head, initial_weights, model_config
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary
-from wholeword.core.model import initial_head, initial_weights, model_config
 from wholeword.core.tasks.buckets import epoch_batches
 from wholeword.core.tasks.rows import Rows, make_rows
 from wholeword.plugins.optimizers.adamw import AdamW

@@ -20,7 +20,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import numpy as np
 import tensorflow as tf
 
-from wholeword.core.model import flops_per_token, initial_weights, model_config
+from wholeword.core.bert.shapes import flops_per_token, initial_weights, model_config
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.tensorflow import TensorFlow
 from wholeword.zoo.to_tensorflow import backbone_arguments

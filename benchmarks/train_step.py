@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertForPreTraining
 
-from wholeword.core.model import flops_per_token, initial_weights, model_config
+from wholeword.core.bert.shapes import flops_per_token, initial_weights, model_config
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.trainer import find_device, has_bf16

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wholeword.core.bert.shapes import SIZES
 from wholeword.core.config import Recipe, load_recipe
 from wholeword.core.config.messages import sections_of_recipe
 from wholeword.core.config.recipe import ModelSection
 from wholeword.core.config.yaml import dotted, read_yaml
 from wholeword.core.errors import RecipeError, UserError
-from wholeword.core.model import SIZES
 from wholeword.core.plugins import Entry
 from wholeword.core.registry import Registry, registry
 

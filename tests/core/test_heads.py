@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from wholeword.core.bert.heads import PARTS, inspect, inspect_model
+from wholeword.core.bert.shapes import initial_weights, model_config
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.core.heads import PARTS, inspect, inspect_model
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.model import initial_weights, model_config
 
 CONFIG = model_config({"size": "rbt3", "num_hidden_layers": 1}, vocab_size=1000)
 MLM = PARTS["MLM head"]

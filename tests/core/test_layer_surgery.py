@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from wholeword.cli import main
+from wholeword.core.bert.names import to_framework
+from wholeword.core.bert.shapes import initial_weights, model_config, renew, take_layers, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.data.store import write_store
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -15,11 +17,9 @@ from wholeword.core.formats.checkpoints import save_checkpoint
 from wholeword.core.formats.tensors import write_tensors
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.locations import read_config
-from wholeword.core.model import initial_weights, model_config, renew, take_layers, tensor_shapes
 from wholeword.core.plan import plan
 from wholeword.core.run import export
 from wholeword.core.start import starting_model
-from wholeword.exporters.names import to_framework
 from wholeword.zoo.find import read
 
 PIECES = Vocabulary([*SPECIAL_PIECES, *"使用语言模型来预测下一个词的概率"])

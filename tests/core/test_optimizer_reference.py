@@ -3,7 +3,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from wholeword.core.model import model_config, tensor_shapes
+from wholeword.core.bert.shapes import model_config, tensor_shapes
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.optimizers.lamb import Lamb
 from wholeword.plugins.optimizers.reference import decays

@@ -16,6 +16,8 @@ import pytest
 import wholeword
 from wholeword import zoo
 from wholeword.cli import main
+from wholeword.core.bert.names import to_framework
+from wholeword.core.bert.shapes import count_parameters, initial_weights, model_config, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.config.recipes import shipped_recipes
 from wholeword.core.data.prepare import prepare
@@ -23,9 +25,7 @@ from wholeword.core.data.store import TokenStore
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import RecipeError, UserError
 from wholeword.core.formats.tensors import write_tensors
-from wholeword.core.model import count_parameters, initial_weights, model_config, tensor_shapes
 from wholeword.core.plan import plan
-from wholeword.exporters.names import to_framework
 from wholeword.zoo.cards import Card, card_names, find_card, read_card
 from wholeword.zoo.find import find
 

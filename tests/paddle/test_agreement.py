@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from wholeword.core.bert.forward import forward
+from wholeword.core.bert.names import to_framework
+from wholeword.core.bert.shapes import model_config, tensor_shapes
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.formats.tensors import checksum, read_tensors, write_tensors
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.model import model_config, tensor_shapes
-from wholeword.core.reference import forward
 from wholeword.core.run import export
-from wholeword.exporters.names import to_framework
 from wholeword.zoo.folder import Folder
 
 VOCAB_SIZE = 21128

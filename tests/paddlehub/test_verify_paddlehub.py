@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from wholeword.cli import main
+from wholeword.core.bert.shapes import model_config, tensor_shapes
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import IntegrityError
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.model import model_config, tensor_shapes
 from wholeword.core.run import export
 from wholeword.zoo.verify import verify
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wholeword.core.heads import inspect_model
+from wholeword.core.bert.heads import inspect_model
 from wholeword.core.interfaces import ModelFiles
 from wholeword.core.run import export, read_back
 from wholeword.zoo.folder import Folder

@@ -3,8 +3,8 @@
 import keras_hub
 import numpy as np
 
-from wholeword.core.model import initial_weights, model_config
-from wholeword.exporters.names import from_framework, to_framework
+from wholeword.core.bert.names import from_framework, to_framework
+from wholeword.core.bert.shapes import initial_weights, model_config
 
 CONFIG = model_config({"num_hidden_layers": 3, "hidden_size": 24, "num_attention_heads": 4, "max_position_embeddings": 16}, vocab_size=30)
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from small_checkpoint import FEATURES, exported
 
-from wholeword.core.reference import forward
+from wholeword.core.bert.forward import forward
 
 
 def dense(inputs: Any, units: int, activation: Any = None, name: str | None = None, kernel_initializer: Any = None) -> Any:

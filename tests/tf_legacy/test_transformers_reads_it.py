@@ -8,8 +8,8 @@ import torch
 from small_checkpoint import FEATURES, exported
 from transformers import BertConfig, BertForPreTraining, load_tf_weights_in_bert
 
-from wholeword.core.reference import forward
-from wholeword.exporters.names import TIED, to_framework
+from wholeword.core.bert.forward import forward
+from wholeword.core.bert.names import TIED, to_framework
 
 
 def load(folder: Path) -> BertForPreTraining:

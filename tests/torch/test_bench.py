@@ -12,10 +12,10 @@ from toys import SECTION
 from wholeword.core.bench.recipe import load_table
 from wholeword.core.bench.results import read_results
 from wholeword.core.bench.run import run_table
+from wholeword.core.bert.shapes import initial_weights, model_config
 from wholeword.core.console import Silent
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.model import initial_weights, model_config
 from wholeword.core.run import export
 
 GOOD, BAD, EITHER = "好棒美赞喜", "坏差丑烂厌", "这个房间书很真服务的吃"

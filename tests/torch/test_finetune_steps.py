@@ -11,15 +11,15 @@ from finetuning import CLASSES, PIECES, SECTION
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wholeword.core.bert.names import from_framework
+from wholeword.core.bert.shapes import initial_head, initial_weights, model_config
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.model import initial_head, initial_weights, model_config
 from wholeword.core.run import export
 from wholeword.core.tasks.buckets import epoch_batches
 from wholeword.core.tasks.examples import Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.tasks.rows import NO_TARGET, Rows, make_rows
-from wholeword.exporters.names import from_framework
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.finetune import PyTorchFineTuner

@@ -9,13 +9,13 @@ from transformers import AutoTokenizer, BertTokenizer
 
 from wholeword import zoo
 from wholeword.cli import main
+from wholeword.core.bert.forward import forward
+from wholeword.core.bert.shapes import model_config, take_layers, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.model import model_config, take_layers, tensor_shapes
-from wholeword.core.reference import forward
 from wholeword.core.run import export, train
 from wholeword.zoo.find import read
 
@@ -91,7 +91,7 @@ def test_a_recipe_cuts_grows_trains_and_exports(old: Path) -> None:
 
 
 def _grown(old: Path) -> ModelFiles:
-    from wholeword.core.vocabulary_growth import grow_model
+    from wholeword.core.bert.growth import grow_model
 
     return grow_model(take_layers(read(str(old)), [0, 2]), Vocabulary([*PIECES, *NEW]), rows="mean", seed=12345)
 

@@ -23,11 +23,11 @@ import pytest
 import torch
 from toys import SECTION
 
+from wholeword.core.bert.names import to_framework
+from wholeword.core.bert.shapes import initial_weights, model_config
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import to_json
-from wholeword.core.model import initial_weights, model_config
-from wholeword.exporters.names import to_framework
 from wholeword.zoo.folder import Folder
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *dict.fromkeys("使用语言模型来预测下一个词")])

@@ -11,10 +11,10 @@ import pytest
 from toys import toy_batch, toy_config, toy_trainer
 
 from wholeword.cli import main
+from wholeword.core.bert.heads import PARTS, inspect, inspect_model
+from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
-from wholeword.core.heads import PARTS, inspect, inspect_model
-from wholeword.core.model import initial_weights
 from wholeword.core.run import export, train
 from wholeword.zoo.folder import Folder
 

@@ -7,9 +7,9 @@ import torch
 from toys import NO_DROPOUT, toy_batch, toy_config, toy_trainer
 from transformers import BertConfig, BertForPreTraining
 
+from wholeword.core.bert.names import from_framework, to_framework
+from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.errors import UserError
-from wholeword.core.model import initial_weights
-from wholeword.exporters.names import from_framework, to_framework
 from wholeword.plugins.optimizers.lamb import Lamb
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.trainer import PyTorchTrainer

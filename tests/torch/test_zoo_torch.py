@@ -13,14 +13,14 @@ from toys import SECTION
 from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertModel, BertTokenizer
 
 from wholeword import zoo
+from wholeword.core.bert.forward import forward
+from wholeword.core.bert.shapes import initial_weights, model_config, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import save_checkpoint
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.model import initial_weights, model_config, tensor_shapes
-from wholeword.core.reference import forward
 from wholeword.core.run import train
 from wholeword.exporters.pytorch_bin import PyTorchBin
 from wholeword.zoo.folder import Folder

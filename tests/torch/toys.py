@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from wholeword.core.model import initial_weights, model_config
+from wholeword.core.bert.shapes import initial_weights, model_config
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.trainer import PyTorchTrainer

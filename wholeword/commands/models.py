@@ -58,8 +58,8 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
 @set_option
 def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output: Path, overrides: tuple[str, ...]) -> None:
     """Fit the MLM head of a model over its frozen encoder, on the corpus of a recipe or on files."""
+    from wholeword.core.bert.heads import inspect, inspect_model
     from wholeword.core.console import observer
-    from wholeword.core.heads import inspect, inspect_model
     from wholeword.core.repair import repair_recipe
     from wholeword.core.run import train as train_run
     from wholeword.zoo.find import find, read
@@ -87,8 +87,8 @@ def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output
 @seed_option
 def take_layers(source: str, layers: str, pooler: str, heads: str, to: str, output: Path, seed: int) -> None:
     """Make a smaller model of some layers of another, as RBT3 begins. MODEL is a name of the zoo, or the place of a model or run."""
-    from wholeword.core.model import renew
-    from wholeword.core.model import take_layers as take
+    from wholeword.core.bert.shapes import renew
+    from wholeword.core.bert.shapes import take_layers as take
     from wholeword.zoo.find import read
 
     try:
@@ -112,7 +112,7 @@ def take_layers(source: str, layers: str, pooler: str, heads: str, to: str, outp
 @seed_option
 def grow_vocab(source: str, add: Path, rows: Any, reuse_unused: bool, to: str, output: Path, seed: int) -> None:
     """Add pieces to a model's vocabulary; what it computes for old pieces stays. A Chinese word of several characters is never a piece."""
-    from wholeword.core.vocabulary_growth import grow_model, grow_vocabulary, read_pieces
+    from wholeword.core.bert.growth import grow_model, grow_vocabulary, read_pieces
     from wholeword.zoo.find import read
 
     model, pieces = read(source), set(read_pieces(add))

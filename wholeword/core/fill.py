@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from wholeword.core.bert.heads import inspect_model
 from wholeword.core.errors import UserError
 from wholeword.core.evaluation import encode_masked, prediction_batch
-from wholeword.core.heads import inspect_model
 from wholeword.core.interfaces import ModelFiles, Trainer
 from wholeword.core.registry import registry
 

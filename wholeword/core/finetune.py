@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from wholeword.core.bench.figures import figure, text
+from wholeword.core.bert.shapes import initial_head
 from wholeword.core.console import Observer
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, OtherOriginError, UserError
@@ -37,7 +38,6 @@ from wholeword.core.interfaces import FineTuner, ModelFiles, Task
 from wholeword.core.interrupts import interruptible
 from wholeword.core.journal import Journal
 from wholeword.core.locations import read_model
-from wholeword.core.model import initial_head
 from wholeword.core.registry import registry
 from wholeword.core.run import export
 from wholeword.core.schedules import bert_linear, step_seed

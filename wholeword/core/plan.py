@@ -3,7 +3,7 @@
 Tokens are counted in the token store where there is one, and else estimated from the beginnings of three files. All else is arithmetic:
 
     epochs      rows x (max_seq_length - special pieces) / tokens in training; an upper bound, for rows that are full
-    FLOPs       `wholeword.core.model.flops_per_token` for every position
+    FLOPs       `wholeword.core.bert.shapes.flops_per_token` for every position
     memory      float32 weights, gradients and two moments: 16 bytes a parameter; for each row that is computed at once 34 bytes (16-bit;
                 68 in float32) a position, layer and unit of width (Korthikanti et al. 2022, arXiv:2205.05198, without attention scores)
                 and 12 bytes a logit of the MLM head. Frozen weights take 4 bytes, and their layers keep no activations but one's
@@ -20,6 +20,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wholeword.core.bert.growth import recipe_vocabulary, recipe_vocabulary_size
+from wholeword.core.bert.shapes import count_parameters, flops_per_token, model_config, tensor_shapes
 from wholeword.core.config.recipe import PAIRS, Recipe
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
@@ -28,8 +30,6 @@ from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, read_manifest
 from wholeword.core.locations import read_config, zoo_name
-from wholeword.core.model import count_parameters, flops_per_token, model_config, tensor_shapes
-from wholeword.core.vocabulary_growth import recipe_vocabulary, recipe_vocabulary_size
 
 SAMPLE_BYTES = 4 << 20  # of each of three files
 LETTERS_PER_PIECE = 2.3  # of Latin words and numbers, measured with Google's Chinese vocabulary on manuals and Wikipedia; Chinese: 1

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.bert.growth import grow_model
+from wholeword.core.bert.shapes import SIZES, initial_weights, model_config, renew, take_layers
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.locations import read_model, zoo_name
-from wholeword.core.model import SIZES, initial_weights, model_config, renew, take_layers
-from wholeword.core.vocabulary_growth import grow_model
 
 if TYPE_CHECKING:
     from wholeword.core.config import Recipe

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, NamedTuple
 
+from wholeword.core.bert.shapes import count_parameters, flops_per_token
 from wholeword.core.config.recipe import Recipe
 from wholeword.core.errors import UserError, WholewordError
-from wholeword.core.model import count_parameters, flops_per_token
 from wholeword.core.registry import registry
 
 SUBLANES, LANES = 8, 128

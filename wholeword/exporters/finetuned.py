@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from wholeword.core.bert.names import to_framework
+from wholeword.core.bert.shapes import HEADS
 from wholeword.core.files import to_json, write_file
 from wholeword.core.formats.tensors import write_tensors
 from wholeword.core.interfaces import Head, ModelFiles
-from wholeword.core.model import HEADS
-from wholeword.exporters.names import to_framework
 
 # head: transformers' class, its word for the head, the pipeline
 CLASSES: dict[Head, tuple[str, str, str]] = {

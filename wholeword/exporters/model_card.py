@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wholeword.core.heads import inspect
+from wholeword.core.bert.heads import inspect
+from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.model import count_parameters
 
 CARD = """\
 ---
@@ -55,7 +55,7 @@ SECTIONS = {  # key of the provenance: title
 }
 
 HEADS = {"MLM head": "MLM 头", "NSP head": "NSP 头", "pooler": "pooler 层"}
-STATES = {  # of a head, by `wholeword.core.heads`
+STATES = {  # of a head, by `wholeword.core.bert.heads`
     "trained": "已训练",
     "untouched": "未训练，仅为初始值；使用前须先训练",
     "missing": "缺失",

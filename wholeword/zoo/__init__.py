@@ -126,7 +126,7 @@ def _check_parts(model: "ModelFiles", head: str | None, name: str) -> None:
     if "pooler" in needed and "pooler" in missing:
         warnings.warn(f"{name}: its files hold no pooler, and the one here is random; use the hidden states, or fine-tune", stacklevel=3)
     if head == "mlm" and (model.weights["cls/predictions/transform/LayerNorm/gamma"] == 1).all():  # quick, and true of all that follows
-        from wholeword.core.heads import inspect_model
+        from wholeword.core.bert.heads import inspect_model
 
         state, why = inspect_model(model).mlm
         if state == "untouched":

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from wholeword.core.bert.shapes import count_parameters, tensor_shapes
 from wholeword.core.config.yaml import read_yaml
 from wholeword.core.errors import UserError
-from wholeword.core.model import count_parameters, tensor_shapes
 
 FOLDER = files("wholeword") / "zoo" / "cards"
 SEEDS_LABELS = 3  # the published counts are those of a classifier for XNLI's three labels

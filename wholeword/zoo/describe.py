@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_directory, check_manifest, write_manifest
-from wholeword.core.model import count_parameters
 from wholeword.zoo.cards import FACTS, find_card
 from wholeword.zoo.find import HUB, find, read
 
@@ -16,7 +16,7 @@ def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
 
     Nothing is fetched without `weights`.
     """
-    from wholeword.core.heads import inspect_model
+    from wholeword.core.bert.heads import inspect_model
 
     card = find_card(name_or_location)
     model = read(name_or_location) if weights or card is None else None

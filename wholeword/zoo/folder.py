@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wholeword.core.bert.names import TIED, TRANSFORMERS_ACTIVATIONS, from_framework, is_transposed, names, some
+from wholeword.core.bert.shapes import initial_weights, tensor_shapes
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, check_manifest
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.model import initial_weights, tensor_shapes
-from wholeword.exporters.names import TIED, TRANSFORMERS_ACTIVATIONS, from_framework, is_transposed, names, some
 from wholeword.zoo.checksums import Checksums
 from wholeword.zoo.formats import EXPECTED, Stored, read_json, stored_tensors
 from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
+from wholeword.core.bert.names import is_slot
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.formats.mapped_tensors import map_tensors
 from wholeword.core.formats.pdparams import read_pdparams
 from wholeword.core.formats.tensor_bundle import read_bundle, read_entries
 from wholeword.core.formats.torch_bin import Bin
-from wholeword.exporters.names import is_slot
 
 if TYPE_CHECKING:
     from wholeword.core.interfaces import Tensors

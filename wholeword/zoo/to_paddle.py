@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wholeword.core.bert.names import TIED, to_framework
 from wholeword.core.errors import UserError
-from wholeword.exporters.names import TIED, to_framework
 
 if TYPE_CHECKING:
     from wholeword.core.data.vocabulary import Vocabulary

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.bert.names import to_framework
 from wholeword.core.errors import UserError
-from wholeword.exporters.names import to_framework
 
 if TYPE_CHECKING:
     from wholeword.core.data.vocabulary import Vocabulary

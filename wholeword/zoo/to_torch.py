@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, to_framework
+from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, to_framework
 
 if TYPE_CHECKING:
     from wholeword.core.data.vocabulary import Vocabulary

@@ -3,7 +3,7 @@
     python -m wholeword.zoo.verify EXPORTER FOLDER FEATURES OUTPUTS
 
 is that process: it reads the folder with the tool alone and writes what comes out; `verify` starts it and compares. FEATURES and OUTPUTS
-are safetensors files, their arrays named as in `wholeword.core.reference.forward`.
+are safetensors files, their arrays named as in `wholeword.core.bert.forward.forward`.
 """
 
 import json
@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wholeword.core.bert.forward import forward
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import IntegrityError, PluginError
 from wholeword.core.formats.tensors import read_tensors, write_tensors
 from wholeword.core.interfaces import ModelFiles
-from wholeword.core.reference import forward
 
 Arrays = Mapping[str, np.ndarray]
 

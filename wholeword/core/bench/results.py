@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wholeword.core.bench.figures import Figure, exact, figure
+from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.errors import UserError, WholewordError
 from wholeword.core.locations import zoo_config
-from wholeword.core.model import count_parameters
 
 RESULTS = "results.json"
 COLUMNS = ("model", "task", "metric", "split", "best", "average")

@@ -19,13 +19,13 @@ from wholeword.core.bench.recipe import BenchModel, BenchTask, TableRecipe, fine
 from wholeword.core.bench.results import NUM_LABELS, RESULTS, in_order, rate_text
 from wholeword.core.bench.search import Score, best_of, climb, score
 from wholeword.core.bench.tables import SPLITS
+from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.config.yaml import Document, Mark
 from wholeword.core.console import Observer
 from wholeword.core.errors import DiskError, NetworkError, OtherOriginError, UserError, WholewordError
 from wholeword.core.files import atomic_write, differences, locked_folder, to_json
 from wholeword.core.interfaces import Task
 from wholeword.core.locations import read_config, read_model
-from wholeword.core.model import count_parameters
 from wholeword.core.registry import registry
 from wholeword.core.settings import found_settings
 

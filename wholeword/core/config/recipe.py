@@ -194,11 +194,11 @@ class ModelSection(Section):
 
     @property
     def renewed(self) -> list[str]:
-        """The parts that start with random values instead: keys of `wholeword.core.model.PARTS`."""
+        """The parts that start with random values instead: keys of `wholeword.core.bert.shapes.PARTS`."""
         return [part for part in ("pooler", "heads") if getattr(self.init, part) == "new"]
 
     def sizes(self) -> dict[str, Any]:
-        """What the recipe says about the model's shape, for `wholeword.core.model.model_config`."""
+        """What the recipe says about the model's shape, for `wholeword.core.bert.shapes.model_config`."""
         return self.model_dump(exclude={"init", "freeze"}, exclude_none=True)
 
 

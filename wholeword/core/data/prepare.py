@@ -21,6 +21,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.bert.growth import recipe_vocabulary
 from wholeword.core.data.align import segment
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
 from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files
@@ -32,7 +33,6 @@ from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
 from wholeword.core.registry import registry
 from wholeword.core.settings import described, found_settings
-from wholeword.core.vocabulary_growth import recipe_vocabulary
 
 if TYPE_CHECKING:
     from wholeword.core.config import Recipe

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wholeword.core.model import HEADS
+from wholeword.core.bert.names import names
+from wholeword.core.bert.shapes import HEADS
 from wholeword.core.tasks.rows import NO_TARGET, Rows
-from wholeword.exporters.names import names
 from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, fill, num_hits, take_steps, to_canonical, to_device
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertConfig, BertForPreTraining
 
+from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, is_transposed, names
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import expect_tensors
-from wholeword.exporters.names import TRANSFORMERS_ACTIVATIONS, is_transposed, names
 from wholeword.plugins.optimizers.pytorch import norms
 
 if TYPE_CHECKING:

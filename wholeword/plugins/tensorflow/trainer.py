@@ -14,11 +14,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import expect_tensors
 from wholeword.core.formats.tfrecord import FEATURES
 from wholeword.core.hosts import Hosts
-from wholeword.core.model import tensor_shapes
 from wholeword.core.tpu import comfortable_rows
 from wholeword.plugins.optimizers.tensorflow import norm
 from wholeword.plugins.tensorflow.hosts import noticing_losses
