@@ -30,11 +30,11 @@ import numpy as np
 from texts import read_texts, recipe, write_documents, write_vocabulary
 
 from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.contracts import Masked
 from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.google import Symbols, filled, mask_row, padded
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
-from wholeword.core.interfaces import Masked
 from wholeword.plugins.masking.whole_word import WholeWord
 
 TURN = 16  # batches that each one makes before it is the next one's turn: a loader does nothing else

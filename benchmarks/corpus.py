@@ -41,8 +41,8 @@ from wholeword.core.data.documents import read_documents
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.segmenters.jieba import Jieba
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

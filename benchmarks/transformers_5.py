@@ -19,7 +19,7 @@ from transformers import BertTokenizerFast, DataCollatorForLanguageModeling
 
 from wholeword.core.data.align import pieces_of_batch
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.segmenters.jieba import Jieba
 

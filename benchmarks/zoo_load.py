@@ -24,8 +24,8 @@ import transformers
 
 from wholeword import zoo
 from wholeword.core.bert.shapes import initial_weights, model_config
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.contracts import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.pytorch_bin import PyTorchBin
 
 VOCAB_SIZE = 21128

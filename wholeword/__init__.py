@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wholeword import zoo
-    from wholeword.core.hookspecs import hookimpl
+    from wholeword.core.registry.hookspecs import hookimpl
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "hookimpl", "zoo"]
@@ -12,7 +12,7 @@ __all__ = ["__version__", "hookimpl", "zoo"]
 
 def __getattr__(name: str) -> Any:
     if name == "hookimpl":  # on first use: `wholeword --help` needs no pluggy
-        from wholeword.core.hookspecs import hookimpl
+        from wholeword.core.registry.hookspecs import hookimpl
 
         return hookimpl
     if name == "zoo":

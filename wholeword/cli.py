@@ -110,7 +110,7 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def plugins(as_json: bool) -> None:
     """List what the installed plugins offer, and those that are broken."""
-    from wholeword.core.registry import registry
+    from wholeword.core.registry.registry import registry
 
     clashing = {entry for group in registry.clashes() for entry in group}
     if as_json:

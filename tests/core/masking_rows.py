@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *(chr(0x4E00 + number) for number in range(995))])
 JIEBA = [0.49, 0.42, 0.066, 0.021, 0.003]  # share of words of 1, 2, ... pieces in CMRC 2018

@@ -10,8 +10,8 @@ from wholeword.cli import main
 from wholeword.core.advice import RULES, advise
 from wholeword.core.config import load_recipe
 from wholeword.core.data.store import write_store
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.plan import local_vocabulary, plan, planned_config
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 RECIPE = """
 version: 1

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from wholeword.core.data.align import pieces_of, pieces_of_batch, segment, walk
 from wholeword.core.data.tokenizer import WordPieceTokenizer, valid
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import PluginError
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.segmenters.jieba import Jieba
 from wholeword.plugins.segmenters.presegmented import Presegmented
 

@@ -6,12 +6,12 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
+from wholeword.core.contracts import Masked
 from wholeword.core.data.batches import EXAMPLE_BITS, BatchSource, evaluation_batches
 from wholeword.core.data.examples import KINDS, select_documents
 from wholeword.core.data.store import write_store
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import PluginError, UserError
-from wholeword.core.interfaces import Masked
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.masking.wordpiece import WordPiece
 

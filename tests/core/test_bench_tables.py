@@ -22,8 +22,8 @@ from wholeword.core.bench.formats import as_csv, latex, markdown
 from wholeword.core.bench.picture import picture
 from wholeword.core.bench.results import Results, TaskColumn, from_csv, rate_text, read_results
 from wholeword.core.bench.tables import all_tables, parameters_text, rates_table, relative_table, summary_table, task_table
+from wholeword.core.contracts.tasks import TaggedExample, TextExample
 from wholeword.core.errors import UserError
-from wholeword.core.tasks.examples import TaggedExample, TextExample
 
 DATA = Path(__file__).parents[1] / "data"
 BASE = "RoBERTa-wwm-ext"

@@ -19,8 +19,8 @@ from wholeword.core.config.messages import sections_of_recipe
 from wholeword.core.config.recipe import ModelSection
 from wholeword.core.config.yaml import dotted, read_yaml
 from wholeword.core.errors import RecipeError, UserError
-from wholeword.core.plugins import Entry
-from wholeword.core.registry import Registry, registry
+from wholeword.core.registry.plugins import Entry
+from wholeword.core.registry.registry import Registry, registry
 
 RECIPE = """\
 version: 1

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.core.interfaces import Masked
-from wholeword.core.registry import registry
+from wholeword.core.contracts import Masked
+from wholeword.core.registry.registry import registry
 from wholeword.core.testing import check_masking, check_segmenter
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 
 @pytest.mark.parametrize("name", ["jieba", "characters"])

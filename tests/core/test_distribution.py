@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wholeword.core.contracts import Masked
 from wholeword.core.data.align import align, find_words
 from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.google import GoogleSource, Symbols, mask_row
@@ -20,8 +21,7 @@ from wholeword.core.data.masking import find_groups
 from wholeword.core.data.sentences import split_sentences
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
-from wholeword.core.interfaces import Masked
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.segmenters.jieba import Jieba
 

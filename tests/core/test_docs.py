@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wholeword.cli import app
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path.name.removesuffix(".zh.md") for path in DOCS.glob("*.zh.md"))

@@ -10,8 +10,8 @@ import pytest
 from wholeword.core.data.draws import Stream, below, draws, row_keys, uniform
 from wholeword.core.data.examples import KINDS, build_examples, held_out, select_documents
 from wholeword.core.data.store import write_store
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *"使用语言模型来预测下一个词的。"])
 

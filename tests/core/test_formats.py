@@ -15,13 +15,13 @@ import pytest
 
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import model_config, tensor_shapes
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import write_manifest
 from wholeword.core.formats.pdparams import write_pdparams
 from wholeword.core.formats.tensor_bundle import write_bundle
 from wholeword.core.formats.tensors import write_tensors
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.paddlehub_module import PaddleHubModule
 from wholeword.zoo.find import read_tokenizer
 from wholeword.zoo.folder import Folder

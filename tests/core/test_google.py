@@ -15,9 +15,9 @@ from wholeword.core.data.examples import select_documents
 from wholeword.core.data.google import GoogleSource, Symbols, budget, create_instances, mask_row, read_documents, take_words, truncate
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.sources import phase_source
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.masking.wordpiece import WordPiece
 from wholeword.plugins.segmenters.jieba import Jieba

@@ -5,8 +5,8 @@ import pytest
 
 from wholeword.core.bert.heads import PARTS, inspect, inspect_model
 from wholeword.core.bert.shapes import initial_weights, model_config
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.contracts import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 CONFIG = model_config({"size": "rbt3", "num_hidden_layers": 1}, vocab_size=1000)
 MLM = PARTS["MLM head"]

@@ -20,8 +20,8 @@ from wholeword.core.data.batches import EXAMPLE_BITS, BatchSource
 from wholeword.core.data.examples import KINDS, build_examples
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer, offsets_in_sentence, valid
-from wholeword.core.data.vocabulary import Vocabulary
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.segmenters.jieba import Jieba
 
 SENTENCES = 40  # in one corpus

@@ -10,16 +10,16 @@ from wholeword.cli import main
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import initial_weights, model_config, renew, take_layers, tensor_shapes
 from wholeword.core.config import load_recipe
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.store import write_store
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import RecipeError, UserError
 from wholeword.core.formats.checkpoints import save_checkpoint
 from wholeword.core.formats.tensors import write_tensors
-from wholeword.core.interfaces import ModelFiles
 from wholeword.core.locations import read_config
 from wholeword.core.plan import plan
 from wholeword.core.run import export
 from wholeword.core.start import starting_model
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.find import read
 
 PIECES = Vocabulary([*SPECIAL_PIECES, *"使用语言模型来预测下一个词的概率"])

@@ -14,9 +14,9 @@ from wholeword.core.data.draws import Stream, below, draws, row_keys
 from wholeword.core.data.google import budget, take_words
 from wholeword.core.data.masking import budgets, choose_groups, find_groups, take_in_order
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.testing import check_masking
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.masking.wordpiece import WordPiece
 from wholeword.plugins.segmenters.jieba import Jieba

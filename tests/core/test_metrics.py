@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wholeword.core.contracts.tasks import Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.errors import UserError
-from wholeword.core.registry import registry
-from wholeword.core.tasks.examples import Answer, SpanExample, TaggedExample, TextExample
+from wholeword.core.registry.registry import registry
 from wholeword.core.tasks.metrics import (
     entities,
     entity_figures,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from wholeword.core.bert.shapes import count_parameters, flops_per_token, initial_weights, model_config, take_layers, tensor_shapes
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import UserError
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 TINY = model_config({"size": "tiny", "hidden_size": 32, "num_hidden_layers": 4}, vocab_size=100)
 

@@ -8,8 +8,8 @@ from importlib.metadata import entry_points
 import pytest
 
 from wholeword.core.errors import PluginError
-from wholeword.core.plugins import Broken, Entry, discover
-from wholeword.core.registry import Registry
+from wholeword.core.registry.plugins import Broken, Entry, discover
+from wholeword.core.registry.registry import Registry
 
 GOOD = """
 from wholeword import hookimpl

@@ -24,10 +24,10 @@ from wholeword.core.data.examples import build_examples
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.data.word_cache import WordCache
 from wholeword.core.errors import DiskError, IntegrityError, PluginError, UserError
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 
 SMALL = Path(__file__).parents[1] / "data" / "google_small"
@@ -392,7 +392,7 @@ def test_a_worker_that_dies_is_told(built, tmp_path):
     script = tmp_path / "build.py"
     script.write_text(
         "import sys\nsys.path.insert(0, sys.argv.pop())\n"
-        "from importlib import import_module\nfrom wholeword.core.registry import registry\n"
+        "from importlib import import_module\nfrom wholeword.core.registry.registry import registry\n"
         "registry.create = lambda kind, name, **settings: import_module('deadly').Deadly()\n" + BUILD
     )
     arguments = [sys.executable, str(script), str(built / "recipe.yaml"), f"output={tmp_path}/run", "prepare_workers=2", str(tmp_path)]

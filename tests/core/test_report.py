@@ -15,15 +15,14 @@ import numpy as np
 import pytest
 
 from wholeword.cli import main
+from wholeword.core.contracts import Masked
 from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.corpus import CorpusFile
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.files import write_manifest
-from wholeword.core.interfaces import Masked
 from wholeword.core.preview import display_vocabulary, preview, to_html
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.report import figures as figures_module
 from wholeword.core.report import masks as masks_module
 from wholeword.core.report.compare import compare
@@ -33,6 +32,7 @@ from wholeword.core.report.lines import compare_lines, store_lines
 from wholeword.core.report.masks import Masking
 from wholeword.core.report.pages import store_page
 from wholeword.core.report.sample import SAMPLE_BYTES, sample_lines
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 DATA = Path(__file__).parents[1] / "data"
 SMALL = DATA / "google_small"

@@ -18,11 +18,11 @@ from wholeword.core.config import load_recipe
 from wholeword.core.data.align import pieces_of
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import NetworkError, PluginError, UserError
 from wholeword.core.files import read_manifest
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.testing import SENTENCES, check_segmenter
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.segmenters.jieba_ties import TIES
 
 jieba.setLogLevel(60)
@@ -212,7 +212,7 @@ def test_the_commit_of_an_ltp_model_on_the_hub_is_part_of_the_version(legacy_mod
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(commit)
     shutil.copytree(legacy_model, repository / "snapshots" / commit)
-    program = "from wholeword.core.registry import registry; print(registry.create('segmenter', 'ltp'{}).version)"
+    program = "from wholeword.core.registry.registry import registry; print(registry.create('segmenter', 'ltp'{}).version)"
     environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     for revision in ("", ", revision='main'", f", revision='{commit}'"):
         result = subprocess.run([sys.executable, "-c", program.format(revision)], env=environment, capture_output=True, text=True)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wholeword.core.data.store import TokenStore, write_store
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *(chr(0x4E00 + number) for number in range(200))])
 SENTENCE = st.lists(st.tuples(st.integers(0, 204), st.booleans()), max_size=20)

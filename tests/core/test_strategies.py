@@ -15,8 +15,8 @@ from wholeword.core.data.align import pieces_of
 from wholeword.core.data.draws import row_keys
 from wholeword.core.data.masking import Rules, budgets, find_groups, join_groups
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary, is_chinese
 from wholeword.core.errors import UserError
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary, is_chinese
 from wholeword.plugins.masking.lexicon import Lexicon
 from wholeword.plugins.masking.spans import NGram, Span
 from wholeword.plugins.masking.whole_word import WholeWord

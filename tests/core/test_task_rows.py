@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wholeword.core.contracts.tasks import Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.tasks import rows as module
 from wholeword.core.tasks.decode import decode
-from wholeword.core.tasks.examples import Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.tasks.rows import make_rows
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 PIECES = [
     *SPECIAL_PIECES,

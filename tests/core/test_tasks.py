@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from wholeword.core.contracts.tasks import Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.errors import UserError
-from wholeword.core.registry import registry
-from wholeword.core.tasks.examples import Answer, SpanExample, TaggedExample, TextExample
+from wholeword.core.registry.registry import registry
 from wholeword.core.testing import check_task
 from wholeword.plugins.tasks.spans import find_answer
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from wholeword.core.bert.shapes import initial_weights, model_config
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.formats.tensor_bundle import read_bundle
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.tf_checkpoint import TFCheckpoint, TFCheckpointZip, zip_name
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *"使用语言模型"])

@@ -19,7 +19,7 @@ from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import check_manifest
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame, masked_crc, read_tfrecords, write_tfrecords
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.sources import held_out_batches, phase_source
 from wholeword.core.tfrecords import write_tfrecords as write_phases
 

@@ -13,8 +13,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from wholeword.core.data import tokenizer as module
 from wholeword.core.data.tokenizer import COMMON_CHINESE, WordPieceTokenizer, train_vocabulary
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 LATIN = "the in ##ing ##s py ##thon ##h ##t a b c ##a ##b ##c 1 2 ##0 ##1 ##9 20 ##19 E É ß # [ ] mask".split()
 KANA = "か ##な 가 ##ᆨ ᄀ ##ᅡ ￮ １ ２ ##２ Ａ ａ ##ｂ ² 金 ３".split()

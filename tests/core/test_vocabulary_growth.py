@@ -13,13 +13,13 @@ from wholeword.core.bert.forward import forward
 from wholeword.core.bert.growth import ROW_KINDS, grow_model, grow_vocabulary, read_pieces
 from wholeword.core.bert.shapes import initial_weights, model_config, tensor_shapes
 from wholeword.core.config import load_recipe
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import RecipeError, UserError
-from wholeword.core.interfaces import ModelFiles
 from wholeword.core.run import export
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.find import read
 
 PIECES = [*SPECIAL_PIECES, "[unused1]", "[unused2]", *"使用语言模型新冠肺炎的很好，。", "co", "##vid", "##v", "##id", "a", "##b", "deep"]

@@ -18,11 +18,11 @@ from wholeword.core.config import load_recipe
 from wholeword.core.data.align import pieces_of
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import read_manifest
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.testing import SENTENCES, check_segmenter
+from wholeword.core.vocabulary import Vocabulary
 
 ltp = pytest.importorskip("ltp", reason="ltp is not installed")
 import torch  # noqa: E402

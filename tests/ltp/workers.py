@@ -2,7 +2,7 @@
 
 import torch
 
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 
 
 def threads(model: str) -> int:

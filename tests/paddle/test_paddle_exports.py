@@ -11,11 +11,11 @@ from paddlenlp.transformers import BertConfig, BertForMaskedLM, BertForPretraini
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.names import TIED, from_framework, names, to_framework
 from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.formats.pdparams import read_pdparams, write_pdparams
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.paddlenlp import PaddleNLP
 from wholeword.zoo.to_paddle import paddle_tokenizer, to_paddle
 from wholeword.zoo.to_torch import to_torch

@@ -11,9 +11,9 @@ import pytest
 
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.shapes import model_config, tensor_shapes
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import UserError
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.paddlehub_module import PaddleHubModule, module_name
 
 SENTENCE = "使用语言模型来预测下一个词的É。"

@@ -8,10 +8,10 @@ import pytest
 
 from wholeword.cli import main
 from wholeword.core.bert.shapes import model_config, tensor_shapes
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import IntegrityError
-from wholeword.core.interfaces import ModelFiles
 from wholeword.core.run import export
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.verify import verify
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *dict.fromkeys("使用语言模型来预测下一个词的。，图书馆新系统将于年月日上线")])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from wholeword.core.bert.heads import inspect_model
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.run import export, read_back
 from wholeword.zoo.folder import Folder
 from wholeword.zoo.verify import TOOLS, place_of, verify

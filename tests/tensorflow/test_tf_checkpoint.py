@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from wholeword.core.bert.names import is_slot
 from wholeword.core.bert.shapes import model_config, tensor_shapes
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.formats.tensor_bundle import TYPES, read_bundle, read_entries, write_bundle
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.tf_checkpoint import TFCheckpoint, TFCheckpointZip
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *"使用语言模型来预测下一个词的概率"])

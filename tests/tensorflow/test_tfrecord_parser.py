@@ -11,7 +11,7 @@ from wholeword.core.console import Silent
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame, read_records, read_tfrecords
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.sources import phase_source
 from wholeword.core.tfrecords import write_tfrecords
 

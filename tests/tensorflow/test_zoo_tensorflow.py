@@ -13,9 +13,9 @@ from wholeword import zoo
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, to_framework
 from wholeword.core.bert.shapes import model_config, tensor_shapes
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import write_tensors
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 SENTENCE = "使用语言模型来预测下一个词的probability。"
 PIECES = [*SPECIAL_PIECES, *dict.fromkeys(SENTENCE[:14]), "。", "pro", "##ba", "##bility", "É", "e"]

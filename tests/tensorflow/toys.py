@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from wholeword.core.bert.shapes import initial_weights, model_config
-from wholeword.core.data.vocabulary import SPECIAL_PIECES
+from wholeword.core.vocabulary import SPECIAL_PIECES
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.tensorflow.trainer import TensorFlowTrainer
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from wholeword.core.bert.shapes import model_config, tensor_shapes
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.contracts import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.tf_checkpoint import TFCheckpoint
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *"使用语言模型来预测下一个词的概率"])

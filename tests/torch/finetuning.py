@@ -8,8 +8,8 @@ from typing import Any
 from transformers import BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification
 
 from wholeword.core.bert.shapes import initial_weights, model_config
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.contracts import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.pytorch_bin import PyTorchBin
 
 FILLER = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经"

@@ -11,12 +11,12 @@ import torch
 from toys import NO_DROPOUT, SECTION, toy_trainer
 
 from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import write_file
 from wholeword.core.fill import check_head, fill, read_words
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 PIECES = [*SPECIAL_PIECES, "[unused1]", *"今天气很好我们去吃饭，", "play", "##ing", "##气"]
 VOCABULARY = Vocabulary(PIECES)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from wholeword.core.bert.names import from_framework
 from wholeword.core.bert.shapes import initial_head, initial_weights, model_config
+from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts.tasks import Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
-from wholeword.core.interfaces import ModelFiles
 from wholeword.core.run import export
 from wholeword.core.tasks.buckets import epoch_batches
-from wholeword.core.tasks.examples import Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.tasks.rows import NO_TARGET, Rows, make_rows
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.finetune import PyTorchFineTuner

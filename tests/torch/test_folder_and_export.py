@@ -27,11 +27,11 @@ from transformers import (
 )
 
 from wholeword.core.bert.shapes import model_config, tensor_shapes
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import DiskError, IntegrityError, UserError
 from wholeword.core.files import write_manifest
 from wholeword.core.formats.checkpoints import save_checkpoint
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.pytorch_bin import PyTorchBin
 from wholeword.zoo.folder import Folder
 

@@ -13,10 +13,10 @@ from wholeword.core.bert.forward import forward
 from wholeword.core.bert.shapes import model_config, take_layers, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.core.interfaces import ModelFiles
 from wholeword.core.run import export, train
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.find import read
 
 PIECES = [*SPECIAL_PIECES, "[unused1]", "[unused2]", *"使用语言模型新冠肺炎的很好，。", "co", "##vid", "de", "##ep"]

@@ -25,9 +25,9 @@ from toys import SECTION
 
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import initial_weights, model_config
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import to_json
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.folder import Folder
 
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *dict.fromkeys("使用语言模型来预测下一个词")])

@@ -14,11 +14,11 @@ from test_folder_and_export import trained_model
 from wholeword.cli import main
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.names import from_framework
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import IntegrityError, PluginError
 from wholeword.core.formats.checkpoints import read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensor_bundle import read_bundle, write_bundle
 from wholeword.core.formats.tensors import checksum, read_tensors
-from wholeword.core.interfaces import ModelFiles
 from wholeword.core.run import export
 from wholeword.zoo.verify import _features, verify
 

@@ -17,11 +17,11 @@ from wholeword.core.bert.forward import forward
 from wholeword.core.bert.shapes import initial_weights, model_config, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import save_checkpoint
-from wholeword.core.interfaces import ModelFiles
 from wholeword.core.run import train
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.pytorch_bin import PyTorchBin
 from wholeword.zoo.folder import Folder
 

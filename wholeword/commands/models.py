@@ -22,7 +22,7 @@ seed_option = click.option("--seed", default=12345, show_default=True, help="For
 @click.option("--verify", is_flag=True, help="Read each result back, and compare what the tool it is meant for computes with it.")
 def export(source: str, to: str, output: Path, verify: bool) -> None:
     """Write a model for other tools. MODEL is a name of the zoo, or the folder of a run, checkpoint or model."""
-    from wholeword.core.registry import registry
+    from wholeword.core.registry.registry import registry
     from wholeword.core.run import export as export_model
     from wholeword.core.run import read_back
     from wholeword.zoo.find import read

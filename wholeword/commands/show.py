@@ -34,10 +34,10 @@ def mask(
 ) -> None:
     """Show words, pieces and masks of sentences; - reads them from standard input, one a line."""
     from wholeword.core.data.tokenizer import WordPieceTokenizer
-    from wholeword.core.data.vocabulary import Vocabulary
     from wholeword.core.preview import display_vocabulary, preview, to_html
     from wholeword.core.settings import create_from
     from wholeword.core.sources import bind
+    from wholeword.core.vocabulary import Vocabulary
 
     sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
     names = [name.strip() for name in compare.split(",")] if compare else [strategy]

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wholeword.core.config.checks import HIGH_LR
 from wholeword.core.config.recipe import PAIRS, Recipe
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import WholewordError
 from wholeword.core.locations import read_config
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
+from wholeword.core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from wholeword.core.plan import Plan

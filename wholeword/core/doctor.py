@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from wholeword.core.errors import WholewordError
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 
 LIBRARIES = (
     "numpy tokenizers safetensors pydantic click rich pluggy pyyaml huggingface-hub jieba rjieba "

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wholeword.core.interfaces import Trainer
+from wholeword.core.contracts import Trainer
 
 if TYPE_CHECKING:
     from wholeword.core.data.tokenizer import WordPieceTokenizer
-    from wholeword.core.data.vocabulary import Vocabulary
+    from wholeword.core.vocabulary import Vocabulary
 
 LONGEST = 5  # words of this many pieces and more are counted together
 

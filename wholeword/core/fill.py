@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from wholeword.core.bert.heads import inspect_model
+from wholeword.core.contracts import ModelFiles, Trainer
 from wholeword.core.errors import UserError
 from wholeword.core.evaluation import encode_masked, prediction_batch
-from wholeword.core.interfaces import ModelFiles, Trainer
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 
 if TYPE_CHECKING:
     from wholeword.core.data.tokenizer import WordPieceTokenizer

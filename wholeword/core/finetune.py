@@ -29,16 +29,16 @@ import numpy as np
 from wholeword.core.bench.figures import figure, text
 from wholeword.core.bert.shapes import initial_head
 from wholeword.core.console import Observer
+from wholeword.core.contracts import FineTuner, ModelFiles, Task
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, OtherOriginError, UserError
 from wholeword.core.files import MANIFEST, atomic_write, differences, locked_folder, to_json
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensors import checksum
-from wholeword.core.interfaces import FineTuner, ModelFiles, Task
 from wholeword.core.interrupts import interruptible
 from wholeword.core.journal import Journal
 from wholeword.core.locations import read_model
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.run import export
 from wholeword.core.schedules import bert_linear, step_seed
 from wholeword.core.settings import found_settings
@@ -48,8 +48,8 @@ from wholeword.core.tasks.rows import NO_TARGET, Rows, make_rows
 
 if TYPE_CHECKING:
     from wholeword.core.config.finetune_recipe import FinetuneRecipe
-    from wholeword.core.interfaces import Head
-    from wholeword.core.tasks.examples import Example
+    from wholeword.core.contracts import Head
+    from wholeword.core.contracts.tasks import Example
 
 # keys of a recipe that may differ between runs in one folder: which, where and how fast, not what
 FREE_KEYS = {"name", "seeds", "backend", "checkpoint_every", "log_every", "keep_model", "output"}

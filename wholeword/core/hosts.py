@@ -17,7 +17,7 @@ from wholeword.core.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from wholeword.core.interfaces import RowSource
+    from wholeword.core.contracts import RowSource
 
 MOST_BYTES = 1 << 16  # of a line
 RETRY_SECONDS = 0.2

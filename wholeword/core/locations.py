@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
+from wholeword.core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import ModelFiles
+    from wholeword.core.contracts import ModelFiles
 
 ZOO = "zoo:"
 IN_RUN = re.compile(r"runs/([^/]+)(?:/|$)")  # where a shipped recipe's run is

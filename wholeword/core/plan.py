@@ -26,10 +26,10 @@ from wholeword.core.config.recipe import PAIRS, Recipe
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
 from wholeword.core.data.documents import read_documents
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, read_manifest
 from wholeword.core.locations import read_config, zoo_name
+from wholeword.core.vocabulary import Vocabulary
 
 SAMPLE_BYTES = 4 << 20  # of each of three files
 LETTERS_PER_PIECE = 2.3  # of Latin words and numbers, measured with Google's Chinese vocabulary on manuals and Wikipedia; Chinese: 1

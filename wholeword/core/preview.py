@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from wholeword.core.contracts import MaskingStrategy, Segmenter
 from wholeword.core.data.align import pieces_of, segment
 from wholeword.core.data.tokenizer import WordPieceTokenizer, valid
-from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.core.interfaces import MaskingStrategy, Segmenter
 from wholeword.core.page import both, legend, page
+from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 # Beginnings and endings that cut common English words as a WordPiece vocabulary does; chosen by hand, for display alone.
 ENGLISH = """

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wholeword.core.config import Recipe, load_recipe
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.files import atomic_write
-from wholeword.core.interfaces import ModelFiles
 
 RECIPE = "repair-head"  # the shipped one
 

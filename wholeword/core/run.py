@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.console import Observer, Silent
+from wholeword.core.contracts import Backend, MaskingStrategy, ModelFiles, RowSource, Trainer
 from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -28,10 +29,9 @@ from wholeword.core.files import MANIFEST, atomic_directory, atomic_write, diffe
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensors import checksum
 from wholeword.core.hosts import HostRows, Hosts
-from wholeword.core.interfaces import Backend, MaskingStrategy, ModelFiles, RowSource, Trainer
 from wholeword.core.interrupts import interruptible
 from wholeword.core.journal import Journal, NoJournal
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.schedules import bert_linear, step_seed
 from wholeword.core.sources import (
     FREE_KEYS,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from wholeword.core.config import Recipe
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 STEPS_WITHOUT_WORD = 100  # how many steps several hosts go before they ask each other whether to stop
 SUMS = ("loss", "mlm_loss", "mlm_correct", "mlm_count", "nsp_loss", "nsp_correct", "nsp_count", "grad_norm", "steps")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from wholeword.core.errors import UserError
 from wholeword.core.files import sha256_of, to_json
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 
 if TYPE_CHECKING:
     from wholeword.core.config.recipe import PluginSection

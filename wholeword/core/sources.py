@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.contracts import MaskingStrategy
 from wholeword.core.data.batches import BatchSource, evaluation_batches
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.data.google import GoogleSource
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.interfaces import MaskingStrategy
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.settings import described, found_settings
 
 if TYPE_CHECKING:

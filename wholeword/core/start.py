@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from wholeword.core.bert.growth import grow_model
 from wholeword.core.bert.shapes import SIZES, initial_weights, model_config, renew, take_layers
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.locations import read_model, zoo_name
+from wholeword.core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from wholeword.core.config import Recipe
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "hidden_act"}  # of a model that is there already
 

@@ -11,7 +11,7 @@ Each check raises AssertionError that says what was given, what came back and wh
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wholeword.core.interfaces import Cleaner, MaskingStrategy, Segmenter, Task
+from wholeword.core.contracts import Cleaner, MaskingStrategy, Segmenter, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,7 +160,7 @@ def _random_batch() -> tuple[Any, tuple["np.ndarray", ...]]:
     """1,000 rows of 128: [CLS] A [SEP] B [SEP] and padding, words of one to six pieces."""
     import numpy as np
 
-    from wholeword.core.data.vocabulary import SPECIAL_PIECES, Vocabulary
+    from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
     vocabulary = Vocabulary([*SPECIAL_PIECES, *(chr(0x4E00 + number) for number in range(500))])
     generator = np.random.default_rng(20190620)
@@ -185,7 +185,7 @@ def check_task(task: Task, splits: Sequence[str] = ()) -> None:
         splits: what to read; by default all whose files are there, of which there must be one.
     Raises: AssertionError that says which rule was broken, and by which example.
     """
-    from wholeword.core.tasks.examples import SpanExample, TaggedExample, TextExample
+    from wholeword.core.contracts.tasks import SpanExample, TaggedExample, TextExample
 
     kinds = {"classification": TextExample, "span": SpanExample, "tagging": TaggedExample}
     assert task.head in kinds, f"head is {task.head!r}; expected one of {', '.join(kinds)}"

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from wholeword.core.bert.shapes import count_parameters, flops_per_token
 from wholeword.core.config.recipe import Recipe
 from wholeword.core.errors import UserError, WholewordError
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 
 SUBLANES, LANES = 8, 128
 GIB = 1 << 30

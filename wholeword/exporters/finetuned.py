@@ -9,9 +9,9 @@ import numpy as np
 
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import HEADS
+from wholeword.core.contracts import Head, ModelFiles
 from wholeword.core.files import to_json, write_file
 from wholeword.core.formats.tensors import write_tensors
-from wholeword.core.interfaces import Head, ModelFiles
 
 # head: transformers' class, its word for the head, the pipeline
 CLASSES: dict[Head, tuple[str, str, str]] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from wholeword.core.bert.heads import inspect
 from wholeword.core.bert.shapes import count_parameters
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.contracts import ModelFiles
 
 CARD = """\
 ---

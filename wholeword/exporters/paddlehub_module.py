@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.files import write_file
-from wholeword.core.interfaces import ModelFiles
 from wholeword.exporters.model_card import model_card
 from wholeword.exporters.paddlenlp import write_model
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from wholeword.core.bert.names import to_framework
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.files import to_json, write_file
 from wholeword.core.formats.pdparams import write_pdparams
-from wholeword.core.interfaces import ModelFiles
 from wholeword.exporters.model_card import model_card
 
 

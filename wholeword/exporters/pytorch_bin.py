@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, to_framework
-from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.files import disk_errors, to_json, write_file
 from wholeword.core.formats.tensors import write_tensors
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.exporters.finetuned import write_finetuned
 from wholeword.exporters.model_card import model_card
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.files import disk_errors, to_json, write_file
 from wholeword.core.formats.tensor_bundle import write_bundle
-from wholeword.core.interfaces import ModelFiles
 from wholeword.exporters.model_card import head_lines
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 Named by the entry point `builtin` of the group `wholeword` in pyproject.toml.
 """
 
-from wholeword.core.hookspecs import Register, hookimpl
+from wholeword.core.registry.hookspecs import Register, hookimpl
 
 
 @hookimpl

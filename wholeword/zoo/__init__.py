@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wholeword.core.errors import UserError
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import ModelFiles
+    from wholeword.core.contracts import ModelFiles
 
 # framework: module that makes it, what has to be installed, as import names
 FRAMEWORKS = {

@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
+from wholeword.core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import ModelFiles
+    from wholeword.core.contracts import ModelFiles
     from wholeword.zoo.cards import Card
 
 MIRROR = "WHOLEWORD_ZOO"  # environment variable: a folder of models (folders or .zip) by name or alias, looked at before the hub

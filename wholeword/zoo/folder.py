@@ -8,17 +8,17 @@ import numpy as np
 
 from wholeword.core.bert.names import TIED, TRANSFORMERS_ACTIVATIONS, from_framework, is_transposed, names, some
 from wholeword.core.bert.shapes import initial_weights, tensor_shapes
-from wholeword.core.data.vocabulary import Vocabulary
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, check_manifest
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.zoo.checksums import Checksums
 from wholeword.zoo.formats import EXPECTED, Stored, read_json, stored_tensors
 from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 SHAPE_KEYS = {  # and the most that is believed of a configuration, before memory is taken for what it says
     "hidden_size": 1 << 16,

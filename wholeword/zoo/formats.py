@@ -15,7 +15,7 @@ from wholeword.core.formats.tensor_bundle import read_bundle, read_entries
 from wholeword.core.formats.torch_bin import Bin
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 MOST_TENSORS = 100_000
 MOST_JSON_BYTES = 16 << 20  # an index of shards has 100 bytes a tensor

@@ -12,8 +12,8 @@ from wholeword.core.bert.names import TIED, to_framework
 from wholeword.core.errors import UserError
 
 if TYPE_CHECKING:
-    from wholeword.core.data.vocabulary import Vocabulary
-    from wholeword.core.interfaces import ModelFiles
+    from wholeword.core.contracts import ModelFiles
+    from wholeword.core.vocabulary import Vocabulary
 
 CLASSES = {None: "BertModel", "mlm": "BertForMaskedLM", "nsp": "BertForPretraining"}
 LEFT_OUT: dict[str | None, tuple[str, ...]] = {None: ("cls/",), "mlm": ("cls/seq_relationship/",), "nsp": ()}  # what a class does not have

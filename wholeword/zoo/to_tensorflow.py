@@ -8,8 +8,8 @@ from wholeword.core.bert.names import to_framework
 from wholeword.core.errors import UserError
 
 if TYPE_CHECKING:
-    from wholeword.core.data.vocabulary import Vocabulary
-    from wholeword.core.interfaces import ModelFiles
+    from wholeword.core.contracts import ModelFiles
+    from wholeword.core.vocabulary import Vocabulary
 
 EPSILON = 1e-12  # layer norm epsilon of BERT, and the only one of KerasHub's BertBackbone
 

@@ -7,8 +7,8 @@ import numpy as np
 from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, to_framework
 
 if TYPE_CHECKING:
-    from wholeword.core.data.vocabulary import Vocabulary
-    from wholeword.core.interfaces import ModelFiles
+    from wholeword.core.contracts import ModelFiles
+    from wholeword.core.vocabulary import Vocabulary
 
 CLASSES = {None: "BertModel", "mlm": "BertForMaskedLM", "nsp": "BertForPreTraining"}
 LEFT_OUT: dict[str | None, tuple[str, ...]] = {  # what a class does not have

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
+from wholeword.core.vocabulary import Vocabulary
 from wholeword.zoo.formats import read_json
 
 MOST_VOCABULARY_BYTES = 1 << 28

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wholeword.core.bert.forward import forward
+from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import IntegrityError, PluginError
 from wholeword.core.formats.tensors import read_tensors, write_tensors
-from wholeword.core.interfaces import ModelFiles
+from wholeword.core.vocabulary import Vocabulary
 
 Arrays = Mapping[str, np.ndarray]
 

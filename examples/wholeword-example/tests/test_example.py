@@ -7,7 +7,7 @@ from pathlib import Path
 from wholeword_example.masking import ContentWords
 from wholeword_example.segmenter import LongestMatch
 
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.testing import check_masking, check_segmenter
 
 FOLDER = Path(__file__).parents[1]

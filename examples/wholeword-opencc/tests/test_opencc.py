@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wholeword_opencc.cleaner import OpenCC
 
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.testing import check_cleaner
 
 FOLDER = Path(__file__).parents[1]

@@ -11,9 +11,9 @@ from wholeword.core.bench.figures import Comparison, example_scores, paired_boot
 from wholeword.core.bench.results import Results
 from wholeword.core.bench.tables import MISSING, SPLITS, Table, names, summary_split
 from wholeword.core.config.recipe import PluginSection
+from wholeword.core.contracts import Task
 from wholeword.core.errors import UserError
-from wholeword.core.interfaces import Task
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.settings import found_settings
 
 

@@ -22,11 +22,11 @@ from wholeword.core.bench.tables import SPLITS
 from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.config.yaml import Document, Mark
 from wholeword.core.console import Observer
+from wholeword.core.contracts import Task
 from wholeword.core.errors import DiskError, NetworkError, OtherOriginError, UserError, WholewordError
 from wholeword.core.files import atomic_write, differences, locked_folder, to_json
-from wholeword.core.interfaces import Task
 from wholeword.core.locations import read_config, read_model
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.settings import found_settings
 
 CHOOSING_SPLIT = "dev"

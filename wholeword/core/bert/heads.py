@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import ModelFiles
+    from wholeword.core.contracts import ModelFiles
 
 State = Literal["trained", "untouched", "missing", "unclear"]
 CUT_DEVIATION = 0.8796  # of a standard normal cut at two deviations

@@ -10,7 +10,7 @@ import numpy as np
 from wholeword.core.errors import UserError
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Head, ModelFiles, Tensors
+    from wholeword.core.contracts import Head, ModelFiles, Tensors
 
 # name: (num_hidden_layers, hidden_size, num_attention_heads)
 SIZES = {

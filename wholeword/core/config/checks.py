@@ -14,7 +14,7 @@ from wholeword.core.config import recipe as models
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import UserError, WholewordError
 from wholeword.core.locations import zoo_config, zoo_name
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 
 Findings = Iterator[tuple[Address, str]]
 

@@ -12,7 +12,7 @@ from wholeword.core.config.recipes import shipped_recipes
 from wholeword.core.config.sections import Reading, lines, open_document
 from wholeword.core.config.yaml import Document, Problem, dotted
 from wholeword.core.errors import PluginError, RecipeError
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 
 PLUGIN_SECTIONS = ("segmenter", "masking", "optimizer", "backend")  # each is named like its kind of plugin; and corpus.cleaning
 

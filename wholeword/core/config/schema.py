@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import PydanticUserError, TypeAdapter
 
 from wholeword.core.config.recipe import Recipe
-from wholeword.core.hookspecs import PROJECT
-from wholeword.core.registry import registry
+from wholeword.core.registry.hookspecs import PROJECT
+from wholeword.core.registry.registry import registry
 
 
 def recipe_schema() -> dict[str, Any]:

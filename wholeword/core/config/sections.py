@@ -14,7 +14,7 @@ from wholeword.core.config.recipes import read_recipe
 from wholeword.core.config.yaml import MAX_BYTES, Document, Problem, dotted, read_yaml
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import PluginError, RecipeError
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 
 Model = TypeVar("Model", bound=Section)
 

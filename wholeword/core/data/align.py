@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wholeword.core.contracts import Segmenter
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer, offsets_in_sentence
-from wholeword.core.data.vocabulary import is_chinese
 from wholeword.core.errors import PluginError
-from wholeword.core.interfaces import Segmenter
+from wholeword.core.vocabulary import is_chinese
 
 MAX_SKIPPED_WORDS = 16  # how far the walk looks for the next word that is in the text ...
 MAX_SKIPPED_CHARACTERS = 256  # ... and how far in the text for it

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from wholeword.core.contracts import MaskingStrategy
 from wholeword.core.data.draws import permutation
 from wholeword.core.data.examples import PAIRS, Examples, build_examples
 from wholeword.core.data.masking import group_lengths_at
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import PluginError, UserError
-from wholeword.core.interfaces import MaskingStrategy
 from wholeword.core.memory import keep_freed_memory
 
 Batch = dict[str, np.ndarray]

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.contracts import Cleaner
 from wholeword.core.errors import PluginError
-from wholeword.core.interfaces import Cleaner
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.settings import found_settings
 
 if TYPE_CHECKING:

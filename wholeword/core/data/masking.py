@@ -14,10 +14,10 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from wholeword.core.contracts import Masked
 from wholeword.core.data.draws import Stream, below, child, uniform
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
-from wholeword.core.interfaces import Masked
+from wholeword.core.vocabulary import Vocabulary
 
 NEVER = np.iinfo(np.int64).max
 

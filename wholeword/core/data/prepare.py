@@ -31,7 +31,7 @@ from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
 from wholeword.core.data.tokenizer import train_vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.settings import described, found_settings
 
 if TYPE_CHECKING:

@@ -29,12 +29,12 @@ from wholeword.core.data.corpus import Chunk
 from wholeword.core.data.documents import Passage, read_passages
 from wholeword.core.data.store import VOCABULARY, id_dtype, shard_bytes, shard_name
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.data.word_cache import WordCache
 from wholeword.core.errors import PluginError, WholewordError
 from wholeword.core.files import atomic_write, sha256_of, to_json
 from wholeword.core.memory import keep_freed_memory
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
+from wholeword.core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from wholeword.core.config.recipe import CorpusSection

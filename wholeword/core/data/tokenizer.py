@@ -23,8 +23,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer, WhitespaceSplit
 from tokenizers.trainers import WordPieceTrainer
 
 from wholeword.core.data.ragged import ragged_range
-from wholeword.core.data.vocabulary import CHINESE, SPECIAL_PIECES, Vocabulary
 from wholeword.core.errors import UserError
+from wholeword.core.vocabulary import CHINESE, SPECIAL_PIECES, Vocabulary
 
 COMMON_CHINESE = CHINESE[:2]  # the basic block and extension A
 COMMON_BLOCKS = (range(0x20, 0x7F), range(0x2010, 0x2040), range(0x3000, 0x3020), range(0xFF00, 0xFF61))  # ASCII, marks, full-width forms

@@ -12,7 +12,7 @@ from wholeword.core.files import PARTIAL, atomic_directory, check_manifest, to_j
 from wholeword.core.formats.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 
 class Checkpoint(NamedTuple):

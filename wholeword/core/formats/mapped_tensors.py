@@ -15,7 +15,7 @@ from wholeword.core.errors import IntegrityError
 from wholeword.core.formats.tensors import TYPES
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 DTYPES = {name: np.dtype(numpy_name).newbyteorder("<") for numpy_name, name in TYPES.items()}
 

@@ -16,7 +16,7 @@ from wholeword.core.files import disk_errors
 from wholeword.core.formats.pickles import Machine, Name, Refused, refusals, short
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 NAME_TABLE = "StructuredToParameterName@@"  # name in the state dict -> name in the program it was saved from
 TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1")  # no "u2", which is how Paddle writes bfloat16

@@ -29,7 +29,7 @@ from wholeword.core.files import disk_errors, write_file
 from wholeword.core.formats.tfrecord import CRC_BYTES, DELIMITED, FIXED32, VARINT, fields, masked_crc, varint_at
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 FOOTER_BYTES, TRAILER_BYTES = 48, 1 + CRC_BYTES

@@ -14,7 +14,7 @@ from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import disk_errors
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 TYPES = {"float64": "F64", "int64": "I64", "float32": "F32", "int32": "I32", "float16": "F16"}
 

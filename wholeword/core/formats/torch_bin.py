@@ -24,7 +24,7 @@ from wholeword.core.formats.pickles import Machine, Name, Refused, refusals, sho
 from wholeword.zoo.archive import LOCAL_HEADER_BYTES, check_end, problems
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Tensors
+    from wholeword.core.contracts import Tensors
 
 TYPES = {  # PyTorch's name for a storage: type of its numbers
     **{"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "bfloat16"},

@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 
 from wholeword.core.config import Recipe
+from wholeword.core.contracts import Segmenter
 from wholeword.core.data.align import align, mark_words, segment
 from wholeword.core.data.masking import find_groups
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import PluginError, UserError
 from wholeword.core.files import MANIFEST
-from wholeword.core.interfaces import Segmenter
 from wholeword.core.preview import mask_sentence
-from wholeword.core.registry import registry
+from wholeword.core.registry.registry import registry
 from wholeword.core.report.figures import Histogram, choose_readable, word_figures
 from wholeword.core.report.masks import LONGEST, MaskedRows, Masking, chosen_inside, count_masks, masked_rows, share
 from wholeword.core.report.sample import sample
 from wholeword.core.report.source import TEXT, masking_of, read_recipe, tokenizer_of
 from wholeword.core.settings import create_from, found_settings
+from wholeword.core.vocabulary import Vocabulary
 
 NUM_SPANS = 100  # most frequent ones to keep of a pair
 NUM_SENTENCES = 8  # to show

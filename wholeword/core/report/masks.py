@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wholeword.core.contracts import Masked, MaskingStrategy
 from wholeword.core.data.batches import load_examples, make_batch
 from wholeword.core.data.draws import permutation
 from wholeword.core.data.masking import Groups, budgets, find_edges, find_groups
 from wholeword.core.data.store import TokenStore
-from wholeword.core.data.vocabulary import Vocabulary
-from wholeword.core.interfaces import Masked, MaskingStrategy
+from wholeword.core.vocabulary import Vocabulary
 
 MAX_TOKENS = 2_000_000  # to mask at each length
 MAX_SHARDS = 16  # to make rows from; about 80 million tokens

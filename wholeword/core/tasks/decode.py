@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wholeword.core.interfaces import Head
-from wholeword.core.tasks.examples import Example, SpanExample, TaggedExample
+from wholeword.core.contracts import Head
+from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample
 from wholeword.core.tasks.rows import Rows
 
 

@@ -6,9 +6,9 @@ All are in percent. An example that nobody predicted counts as wrong; one withou
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from wholeword.core.contracts import Head
+from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample, TextExample
 from wholeword.core.errors import UserError
-from wholeword.core.interfaces import Head
-from wholeword.core.tasks.examples import Example, SpanExample, TaggedExample, TextExample
 from wholeword.core.tasks.words import word_tokenize
 
 METRICS: dict[Head, tuple[str, ...]] = {"classification": ("accuracy",), "span": ("EM", "F1"), "tagging": ("F1",)}

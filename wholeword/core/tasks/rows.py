@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wholeword.core.contracts import Head
+from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample, TextExample
 from wholeword.core.data.ragged import ragged_range
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer, offsets_in_sentence
 from wholeword.core.errors import UserError
-from wholeword.core.interfaces import Head
-from wholeword.core.tasks.examples import Example, SpanExample, TaggedExample, TextExample
 
 CHUNK = 1 << 20  # characters to turn into rows at once
 NO_TARGET = -1

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from wholeword.core.contracts import Masked
 from wholeword.core.data.masking import Budget, RandomPool, Replacement, Unknown
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
-from wholeword.core.interfaces import Masked
 from wholeword.plugins.masking.whole_word import WholeWord
 
 BLANKS = " \t\r\u3000"

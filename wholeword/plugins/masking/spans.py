@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wholeword.core.contracts import Masked
 from wholeword.core.data.draws import row_keys
 from wholeword.core.data.masking import Budget, RandomPool, Replacement, Rules, Unknown, find_groups, join_groups, mask_groups
-from wholeword.core.data.vocabulary import Vocabulary
 from wholeword.core.errors import UserError
-from wholeword.core.interfaces import Masked
+from wholeword.core.vocabulary import Vocabulary
 
 
 class NGram:

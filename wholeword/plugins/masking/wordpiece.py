@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from wholeword.core.contracts import Masked
 from wholeword.core.data.masking import Budget, RandomPool, Unknown
-from wholeword.core.interfaces import Masked
 from wholeword.plugins.masking.whole_word import WholeWord
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import FineTuner, Head, Optimizer, Tensors, Trainer
+    from wholeword.core.contracts import FineTuner, Head, Optimizer, Tensors, Trainer
 
 
 class PyTorch:

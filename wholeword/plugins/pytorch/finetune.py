@@ -21,7 +21,7 @@ from wholeword.core.tasks.rows import NO_TARGET, Rows
 from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, fill, num_hits, take_steps, to_canonical, to_device
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Head, Optimizer, Tensors
+    from wholeword.core.contracts import Head, Optimizer, Tensors
 
 Batch = Mapping[str, np.ndarray]
 HEAD_DROPOUT = 0.1  # of run_classifier.py, whatever the model's own
@@ -37,7 +37,7 @@ class MicroBatch(NamedTuple):
 
 
 class PyTorchFineTuner:
-    """See `wholeword.core.interfaces.FineTuner`."""
+    """See `wholeword.core.contracts.FineTuner`."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from wholeword.core.formats.tensors import expect_tensors
 from wholeword.plugins.optimizers.pytorch import norms
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Optimizer, Tensors
+    from wholeword.core.contracts import Optimizer, Tensors
 
 Batch = Mapping[str, np.ndarray]
 
@@ -80,7 +80,7 @@ class MicroBatch(NamedTuple):
 
 
 class PyTorchTrainer:
-    """See `wholeword.core.interfaces.Trainer`."""
+    """See `wholeword.core.contracts.Trainer`."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class PyTorchTrainer:
         micro_batch_size: int | None,
         trainable: Collection[str] | None = None,
     ):
-        """What is not `trainable` keeps its values, has no gradient and no dropout (see `wholeword.core.interfaces.Backend`)."""
+        """What is not `trainable` keeps its values, has no gradient and no dropout (see `wholeword.core.contracts.Backend`)."""
         self.config, self.next_sentence, self.clip_norm = config, next_sentence, clip_norm
         self.device, self.bf16, self.micro_batch_size = device, bf16, micro_batch_size
         self.model = build_model(config, device)

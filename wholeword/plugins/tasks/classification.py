@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from wholeword.core.contracts.tasks import TextExample
 from wholeword.core.errors import UserError
-from wholeword.core.tasks.examples import TextExample
 from wholeword.plugins.tasks.files import Dataset, File, FileTask, Text, lines, own_data
 
 # what columns and keys are called in the published files

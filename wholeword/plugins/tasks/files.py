@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wholeword.core.contracts import Head
+from wholeword.core.contracts.tasks import Example
 from wholeword.core.errors import UserError
-from wholeword.core.interfaces import Head
-from wholeword.core.tasks.examples import Example
 from wholeword.core.tasks.metrics import METRICS, score
 
 
@@ -44,7 +44,7 @@ Reader = Callable[[Text], list[Any]]
 
 
 class FileTask:
-    """A task (`wholeword.core.interfaces.Task`) over files of one folder.
+    """A task (`wholeword.core.contracts.Task`) over files of one folder.
 
     Args:
         read: content -> examples; raises UserError with the line that is wrong.

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wholeword.core.contracts.tasks import Answer, SpanExample
 from wholeword.core.errors import UserError
-from wholeword.core.tasks.examples import Answer, SpanExample
 from wholeword.plugins.tasks.files import Dataset, File, FileTask, Text, own_data, parse_json
 
 NO_SPAN = ("YES", "NO")  # CJRC's answers to yes-or-no questions

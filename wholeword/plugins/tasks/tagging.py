@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wholeword.core.contracts.tasks import TaggedExample
 from wholeword.core.errors import UserError
-from wholeword.core.tasks.examples import TaggedExample
 from wholeword.plugins.tasks.files import Dataset, File, FileTask, Text, lines, own_data
 
 ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from wholeword.core.contracts import Optimizer, RowSource, Tensors, Trainer
     from wholeword.core.hosts import Hosts
-    from wholeword.core.interfaces import Optimizer, RowSource, Tensors, Trainer
 
 STEPS_PER_CALL = {"TPU": 50, "GPU": 10, "CPU": 1}
 
@@ -90,7 +90,7 @@ class TensorFlow:
         )
 
     def rows(self, *, number: int, num_phases: int, **arguments: Any) -> "RowSource | None":
-        """The rows of a phase from files; see `wholeword.core.interfaces.Backend`."""
+        """The rows of a phase from files; see `wholeword.core.contracts.Backend`."""
         if self.records is None:
             return None
         self.strategy  # noqa: B018  before files are read, see there

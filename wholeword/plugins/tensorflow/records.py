@@ -24,7 +24,7 @@ OTHERS = (HELD_OUT, MANIFEST)  # what lies beside the rows to train on
 
 
 class Records:
-    """The batches of a phase; see `wholeword.core.interfaces.RowSource`.
+    """The batches of a phase; see `wholeword.core.contracts.RowSource`.
 
     Args:
         location: the folder of the phase, or a pattern.

@@ -25,7 +25,7 @@ from wholeword.plugins.tensorflow.hosts import noticing_losses
 from wholeword.plugins.tensorflow.model import embed, encode, mlm_logits, nsp_logits
 
 if TYPE_CHECKING:
-    from wholeword.core.interfaces import Optimizer, Tensors
+    from wholeword.core.contracts import Optimizer, Tensors
 
 Batch = Mapping[str, np.ndarray]
 WORDS = "bert/embeddings/word_embeddings"
@@ -35,7 +35,7 @@ FIGURES = (*SUMS, "total_weight", "mlm_count", "grad_norm", "skipped")  # of a s
 
 
 class TensorFlowTrainer:
-    """See `wholeword.core.interfaces.Trainer`."""
+    """See `wholeword.core.contracts.Trainer`."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class TensorFlowTrainer:
         trainable: Collection[str] | None = None,
         hosts: Hosts | None = None,
     ):
-        """What is not `trainable` keeps its values, has no gradient and no dropout (see `wholeword.core.interfaces.Backend`).
+        """What is not `trainable` keeps its values, has no gradient and no dropout (see `wholeword.core.contracts.Backend`).
 
         Args:
             micro_batch_size: rows computed at once on a replica; by default as many as are comfortable.

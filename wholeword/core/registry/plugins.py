@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pluggy
 
-from wholeword.core import hookspecs
-from wholeword.core.hookspecs import HOOKS, PROJECT
+from wholeword.core.registry import hookspecs
+from wholeword.core.registry.hookspecs import HOOKS, PROJECT
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

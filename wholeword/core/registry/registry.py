@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.errors import PluginError, WholewordError
-from wholeword.core.hookspecs import HOOKS
-from wholeword.core.plugins import Broken, Entry, discover
+from wholeword.core.registry.hookspecs import HOOKS
+from wholeword.core.registry.plugins import Broken, Entry, discover
 
 if TYPE_CHECKING:
     import inspect

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
-    from wholeword.core.data.vocabulary import Vocabulary
-    from wholeword.core.tasks.examples import Example
+    from wholeword.core.contracts.tasks import Example
     from wholeword.core.tasks.rows import Rows
+    from wholeword.core.vocabulary import Vocabulary
 
     Array = np.ndarray
     Tensors = dict[str, np.ndarray]  # canonical name -> array; names and layouts are those of Google's checkpoints
