@@ -10,12 +10,12 @@ from wholeword.cli import main
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import initial_weights, model_config, renew, take_layers, tensor_shapes
 from wholeword.core.config import load_recipe
+from wholeword.core.config.locations import read_config
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.store import write_store
 from wholeword.core.errors import RecipeError, UserError
 from wholeword.core.formats.checkpoints import save_checkpoint
 from wholeword.core.formats.tensors import write_tensors
-from wholeword.core.locations import read_config
 from wholeword.core.plan import plan
 from wholeword.core.run import export
 from wholeword.core.start import starting_model

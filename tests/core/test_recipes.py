@@ -9,13 +9,13 @@ import yaml
 
 from wholeword.cli import main
 from wholeword.core.config import load_recipe
+from wholeword.core.config.locations import read_model
 from wholeword.core.config.origins import declared_sources, origins
 from wholeword.core.config.recipes import copy_recipe, read_recipe, shipped_recipes
 from wholeword.core.config.schema import recipe_schema
 from wholeword.core.config.yaml import read_yaml
 from wholeword.core.data.prepare import prepare
 from wholeword.core.errors import UserError
-from wholeword.core.locations import read_model
 from wholeword.core.plan import plan
 
 FOLDER = files("wholeword") / "recipes"

@@ -18,10 +18,10 @@ from wholeword.commands import json_option, path_type
 @json_option
 def leakage(tasks: tuple[str, ...], store: Path | None, near: float, examples: int, as_json: bool) -> None:
     """Count the texts of a task's splits that stand in its other splits, or in pre-training text: chnsenticorp=FOLDER."""
+    from wholeword.core.config.settings import create_from
     from wholeword.core.data.store import TokenStore
     from wholeword.core.errors import UserError
     from wholeword.core.leakage import find_overlaps
-    from wholeword.core.settings import create_from
 
     for name in tasks:
         if "=" not in name:

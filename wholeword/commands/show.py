@@ -33,9 +33,9 @@ def mask(
     html: Path | None,
 ) -> None:
     """Show words, pieces and masks of sentences; - reads them from standard input, one a line."""
+    from wholeword.core.config.settings import create_from
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.preview import display_vocabulary, preview, to_html
-    from wholeword.core.settings import create_from
     from wholeword.core.sources import bind
     from wholeword.core.vocabulary import Vocabulary
 

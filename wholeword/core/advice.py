@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wholeword.core.config.checks import HIGH_LR
+from wholeword.core.config.locations import read_config
 from wholeword.core.config.recipe import PAIRS, Recipe
 from wholeword.core.errors import WholewordError
-from wholeword.core.locations import read_config
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary
 

@@ -28,6 +28,8 @@ import numpy as np
 
 from wholeword.core.bench.figures import figure, text
 from wholeword.core.bert.shapes import initial_head
+from wholeword.core.config.locations import read_model
+from wholeword.core.config.settings import found_settings
 from wholeword.core.console import Observer
 from wholeword.core.contracts import FineTuner, ModelFiles, Task
 from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -37,11 +39,9 @@ from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_ch
 from wholeword.core.formats.tensors import checksum
 from wholeword.core.interrupts import interruptible
 from wholeword.core.journal import Journal
-from wholeword.core.locations import read_model
 from wholeword.core.registry.registry import registry
 from wholeword.core.run import export
 from wholeword.core.schedules import bert_linear, step_seed
-from wholeword.core.settings import found_settings
 from wholeword.core.tasks.buckets import epoch_batches
 from wholeword.core.tasks.decode import Predictions, decode
 from wholeword.core.tasks.rows import NO_TARGET, Rows, make_rows

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.config.settings import described, found_settings
 from wholeword.core.contracts import MaskingStrategy
 from wholeword.core.data.batches import BatchSource, evaluation_batches
 from wholeword.core.data.examples import PAIRS
@@ -11,7 +12,6 @@ from wholeword.core.data.google import GoogleSource
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.registry.registry import registry
-from wholeword.core.settings import described, found_settings
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from wholeword.core.bert.growth import grow_model
 from wholeword.core.bert.shapes import SIZES, initial_weights, model_config, renew, take_layers
+from wholeword.core.config.locations import read_model, zoo_name
 from wholeword.core.errors import UserError
-from wholeword.core.locations import read_model, zoo_name
 from wholeword.core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from wholeword.core.bench.figures import Comparison, example_scores, paired_boot
 from wholeword.core.bench.results import Results
 from wholeword.core.bench.tables import MISSING, SPLITS, Table, names, summary_split
 from wholeword.core.config.recipe import PluginSection
+from wholeword.core.config.settings import found_settings
 from wholeword.core.contracts import Task
 from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
-from wholeword.core.settings import found_settings
 
 
 def bootstrap_table(

@@ -8,13 +8,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
+from wholeword.core.config.locations import read_config, zoo_name
 from wholeword.core.config.overrides import override
 from wholeword.core.config.recipe import Count, PluginSection, Section, Share, Shorthand
 from wholeword.core.config.sections import lines, open_document, read_section
 from wholeword.core.config.yaml import Document, Problem, dotted
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import RecipeError, WholewordError
-from wholeword.core.locations import read_config, zoo_name
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 Rates = Annotated[list[Rate], Field(min_length=1)]

@@ -20,14 +20,14 @@ from wholeword.core.bench.results import NUM_LABELS, RESULTS, in_order, rate_tex
 from wholeword.core.bench.search import Score, best_of, climb, score
 from wholeword.core.bench.tables import SPLITS
 from wholeword.core.bert.shapes import count_parameters
+from wholeword.core.config.locations import read_config, read_model
+from wholeword.core.config.settings import found_settings
 from wholeword.core.config.yaml import Document, Mark
 from wholeword.core.console import Observer
 from wholeword.core.contracts import Task
 from wholeword.core.errors import DiskError, NetworkError, OtherOriginError, UserError, WholewordError
 from wholeword.core.files import atomic_write, differences, locked_folder, to_json
-from wholeword.core.locations import read_config, read_model
 from wholeword.core.registry.registry import registry
-from wholeword.core.settings import found_settings
 
 CHOOSING_SPLIT = "dev"
 

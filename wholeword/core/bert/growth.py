@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from wholeword.core.bert.shapes import initial_weights
+from wholeword.core.config.locations import read_vocabulary, vocabulary_size
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import MAX_WORD, WordPieceTokenizer
 from wholeword.core.errors import UserError
-from wholeword.core.locations import read_vocabulary, vocabulary_size
 from wholeword.core.vocabulary import SPECIAL_PIECES, UNUSED, Vocabulary, is_chinese
 
 if TYPE_CHECKING:

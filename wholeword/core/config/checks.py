@@ -11,9 +11,9 @@ from pathlib import Path
 
 from wholeword.core.bert.shapes import model_config
 from wholeword.core.config import recipe as models
+from wholeword.core.config.locations import zoo_config, zoo_name
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import UserError, WholewordError
-from wholeword.core.locations import zoo_config, zoo_name
 from wholeword.core.registry.registry import registry
 
 Findings = Iterator[tuple[Address, str]]

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.config.settings import found_settings
 from wholeword.core.contracts import Cleaner
 from wholeword.core.errors import PluginError
 from wholeword.core.registry.registry import registry
-from wholeword.core.settings import found_settings
 
 if TYPE_CHECKING:
     from wholeword.core.config.recipe import Recipe

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.bert.growth import recipe_vocabulary
+from wholeword.core.config.settings import described, found_settings
 from wholeword.core.data.align import segment
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
 from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files
@@ -32,7 +33,6 @@ from wholeword.core.data.tokenizer import train_vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
 from wholeword.core.registry.registry import registry
-from wholeword.core.settings import described, found_settings
 
 if TYPE_CHECKING:
     from wholeword.core.config import Recipe

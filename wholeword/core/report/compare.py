@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from wholeword.core.config import Recipe
+from wholeword.core.config.settings import create_from, found_settings
 from wholeword.core.contracts import Segmenter
 from wholeword.core.data.align import align, mark_words, segment
 from wholeword.core.data.masking import find_groups
@@ -28,7 +29,6 @@ from wholeword.core.report.figures import Histogram, choose_readable, word_figur
 from wholeword.core.report.masks import LONGEST, MaskedRows, Masking, chosen_inside, count_masks, masked_rows, share
 from wholeword.core.report.sample import sample
 from wholeword.core.report.source import TEXT, masking_of, read_recipe, tokenizer_of
-from wholeword.core.settings import create_from, found_settings
 from wholeword.core.vocabulary import Vocabulary
 
 NUM_SPANS = 100  # most frequent ones to keep of a pair

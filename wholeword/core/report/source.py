@@ -9,16 +9,16 @@ from pydantic import ValidationError
 
 from wholeword.core.config import Recipe, load_recipe
 from wholeword.core.config.checks import DEFAULT_RATE
+from wholeword.core.config.locations import read_vocabulary
 from wholeword.core.config.recipe import MaskingSection
+from wholeword.core.config.settings import found_settings
 from wholeword.core.data.store import VOCABULARY, TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import MANIFEST
-from wholeword.core.locations import read_vocabulary
 from wholeword.core.preview import display_vocabulary
 from wholeword.core.registry.registry import registry
 from wholeword.core.report.masks import Masking
-from wholeword.core.settings import found_settings
 from wholeword.core.sources import bind
 from wholeword.core.vocabulary import Vocabulary
 
