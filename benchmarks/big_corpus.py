@@ -21,8 +21,8 @@ from pathlib import Path
 
 from texts import Documents, read_texts, recipe, write_vocabulary
 
-from wholeword.core.data.prepare import prepare
 from wholeword.core.files import sha256_of
+from wholeword.core.training.prepare import prepare
 
 TARGET = 500  # MB a process
 NUMBER = re.compile(r"[0-9]+")

@@ -24,7 +24,7 @@ from wholeword.core.config import load_recipe
 from wholeword.core.config.finetune_recipe import load_finetune_recipe
 from wholeword.core.console import observer
 from wholeword.core.finetune import finetune, results
-from wholeword.core.run import train
+from wholeword.core.training.run import train
 
 MASKS = ("whole-word", "wordpiece")
 FINETUNING = """

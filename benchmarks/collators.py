@@ -33,8 +33,8 @@ from wholeword.core.bert.shapes import initial_weights, model_config
 from wholeword.core.contracts import Masked
 from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.google import Symbols, filled, mask_row, padded
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
+from wholeword.core.training.prepare import prepare
 from wholeword.plugins.masking.whole_word import WholeWord
 
 TURN = 16  # batches that each one makes before it is the next one's turn: a loader does nothing else

@@ -38,10 +38,10 @@ from wholeword.core.config import Recipe
 from wholeword.core.data.align import align, find_words
 from wholeword.core.data.corpus import CorpusReader, expand_files
 from wholeword.core.data.documents import read_documents
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.registry.registry import registry
+from wholeword.core.training.prepare import prepare
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.segmenters.jieba import Jieba
 

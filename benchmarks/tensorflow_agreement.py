@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from wholeword.core.config import load_recipe
 from wholeword.core.console import observer
-from wholeword.core.run import train
+from wholeword.core.training.run import train
 
 BACKENDS = {"PyTorch": "{name: pytorch, precision: fp32, threads: 1}", "TensorFlow": "{name: tensorflow, precision: fp32, threads: 1}"}
 

@@ -45,7 +45,7 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     from wholeword.core.advice import advise
     from wholeword.core.console import observer
     from wholeword.core.plan import planned_config
-    from wholeword.core.run import train as train_run
+    from wholeword.core.training.run import train as train_run
 
     loaded = _load(recipe, overrides)
     for item in advise(loaded, config=planned_config(loaded, vocab_size=1)):
@@ -66,8 +66,8 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
 def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int | None, passes: int | None, output: Path | None) -> None:
     """Build the token store of a recipe; an interrupted build goes on."""
     from wholeword.core.console import observer
-    from wholeword.core.data.prepare import prepare as prepare_store
     from wholeword.core.data.store import TokenStore
+    from wholeword.core.training.prepare import prepare as prepare_store
 
     if to is None and (shards, passes, output) != (None, None, None):
         raise click.UsageError("--shards, --passes and --output go with --to tfrecord")
@@ -77,7 +77,7 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
         counts = TokenStore(path, verify=False).manifest["counts"]
         console.say(f"{path}: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
         if to == "tfrecord":
-            from wholeword.core.tfrecords import write_tfrecords
+            from wholeword.core.training.records import write_tfrecords
 
             target = output or Path(loaded.output) / "tfrecord"
             write_tfrecords(loaded, TokenStore(path), target, shards=shards or 10, passes=passes, observer=console)

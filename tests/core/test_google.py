@@ -16,7 +16,7 @@ from wholeword.core.data.google import GoogleSource, Symbols, budget, create_ins
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
-from wholeword.core.sources import phase_source
+from wholeword.core.training.sources import phase_source
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.masking.wordpiece import WordPiece

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wholeword.core.errors import UserError
-from wholeword.core.hosts import HostRows, Hosts
+from wholeword.core.training.hosts import HostRows, Hosts
 
 
 def addresses(count):

@@ -17,8 +17,8 @@ from wholeword.core.errors import RecipeError, UserError
 from wholeword.core.formats.checkpoints import save_checkpoint
 from wholeword.core.formats.tensors import write_tensors
 from wholeword.core.plan import plan
-from wholeword.core.run import export
-from wholeword.core.start import starting_model
+from wholeword.core.training.run import export
+from wholeword.core.training.start import starting_model
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.find import read
 

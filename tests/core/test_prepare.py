@@ -21,12 +21,12 @@ from wholeword.core.data import shards
 from wholeword.core.data.align import mark_words, pieces_of, walk
 from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.examples import build_examples
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.word_cache import WordCache
 from wholeword.core.errors import DiskError, IntegrityError, PluginError, UserError
 from wholeword.core.registry.registry import registry
+from wholeword.core.training.prepare import prepare
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 
@@ -180,7 +180,7 @@ def test_a_folder_that_is_no_store_is_left_alone(tmp_path):
 BUILD = """
 import sys
 from wholeword.core.config import load_recipe
-from wholeword.core.data.prepare import prepare
+from wholeword.core.training.prepare import prepare
 if __name__ == "__main__":
     recipe = load_recipe(sys.argv[1], sys.argv[2:])
     print(prepare(recipe, progress=lambda done, total, tokens: print(done, flush=True)))
@@ -190,7 +190,7 @@ if __name__ == "__main__":
 INTERRUPTED = """
 import os, signal, sys
 from wholeword.core.config import load_recipe
-from wholeword.core.data.prepare import prepare
+from wholeword.core.training.prepare import prepare
 
 def interrupt(done, total, tokens):  # as a terminal does: this process and its workers, in the middle of the work, once
     if done and not seen:
@@ -435,7 +435,7 @@ MEMORY = """
 import re, sys
 from wholeword.core.config import load_recipe
 from wholeword.core.data import corpus
-from wholeword.core.data.prepare import prepare
+from wholeword.core.training.prepare import prepare
 corpus.BLOCK = 1 << 16
 prepare(load_recipe(sys.argv[1], ["prepare_workers=1", "segmenter=characters"]))
 print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])  # ru_maxrss would count the parent before exec, too

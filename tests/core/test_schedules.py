@@ -1,6 +1,6 @@
 import pytest
 
-from wholeword.core.schedules import bert_linear
+from wholeword.core.training.schedules import bert_linear
 
 
 @pytest.mark.parametrize(

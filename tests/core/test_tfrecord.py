@@ -14,14 +14,14 @@ from hypothesis.extra import numpy as arrays
 
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import check_manifest
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame, masked_crc, read_tfrecords, write_tfrecords
 from wholeword.core.registry.registry import registry
-from wholeword.core.sources import held_out_batches, phase_source
-from wholeword.core.tfrecords import write_tfrecords as write_phases
+from wholeword.core.training.prepare import prepare
+from wholeword.core.training.records import write_tfrecords as write_phases
+from wholeword.core.training.sources import held_out_batches, phase_source
 
 SMALL = Path(__file__).parents[1] / "data" / "google_small"
 DOCUMENTS = json.loads((SMALL / "documents.json").read_text(encoding="utf-8"))["documents"]
@@ -320,6 +320,6 @@ def test_prepare_alone_does_without_it(recipe):
     program = "import sys; from wholeword.cli import app; app(sys.argv[1:], standalone_mode=False); print(*sys.modules)"
     command = [sys.executable, "-c", program, "prepare", str(recipe), "--set", f"output={recipe.parent / 'run'}"]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split()
-    assert "wholeword.core.data.prepare" in loaded and not {"google_crc32c", "wholeword.core.formats.tfrecord"} & set(loaded)
+    assert "wholeword.core.training.prepare" in loaded and not {"google_crc32c", "wholeword.core.formats.tfrecord"} & set(loaded)
     options = run(recipe, "--shards", "3")
     assert options.returncode == 2 and "go with --to tfrecord" in options.stderr

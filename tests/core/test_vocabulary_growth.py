@@ -14,11 +14,11 @@ from wholeword.core.bert.growth import ROW_KINDS, grow_model, grow_vocabulary, r
 from wholeword.core.bert.shapes import initial_weights, model_config, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.contracts import ModelFiles
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import RecipeError, UserError
-from wholeword.core.run import export
+from wholeword.core.training.prepare import prepare
+from wholeword.core.training.run import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.find import read
 

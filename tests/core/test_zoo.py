@@ -20,11 +20,11 @@ from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import count_parameters, initial_weights, model_config, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.config.recipes import shipped_recipes
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import RecipeError, UserError
 from wholeword.core.formats.tensors import write_tensors
 from wholeword.core.plan import plan
+from wholeword.core.training.prepare import prepare
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.cards import Card, card_names, find_card, read_card
 from wholeword.zoo.find import find

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from wholeword.core.config import load_recipe
 from wholeword.core.data.align import pieces_of
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.files import read_manifest
 from wholeword.core.registry.registry import registry
 from wholeword.core.testing import SENTENCES, check_segmenter
+from wholeword.core.training.prepare import prepare
 from wholeword.core.vocabulary import Vocabulary
 
 ltp = pytest.importorskip("ltp", reason="ltp is not installed")

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import tiny
 
-from wholeword.core import run
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
+from wholeword.core.training import run
 
 os.environ |= tiny.ONE_THREAD | {"TF_CPP_MIN_LOG_LEVEL": "2"}
 

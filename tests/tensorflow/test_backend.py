@@ -9,7 +9,7 @@ from toys import NO_DROPOUT, PREDICTIONS, toy_batch, toy_config, toy_trainer, tr
 from wholeword.core.bert import forward as reference
 from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.errors import UserError
-from wholeword.core.hosts import Hosts
+from wholeword.core.training.hosts import Hosts
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.optimizers.lamb import Lamb
 from wholeword.plugins.tensorflow import TensorFlow

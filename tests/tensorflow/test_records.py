@@ -8,14 +8,14 @@ import pytest
 
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame
 from wholeword.core.formats.tfrecord import write_tfrecords as write_records
-from wholeword.core.hosts import Hosts
-from wholeword.core.sources import phase_source, recipe_strategy, record_arguments
-from wholeword.core.tfrecords import write_tfrecords
+from wholeword.core.training.hosts import Hosts
+from wholeword.core.training.prepare import prepare
+from wholeword.core.training.records import write_tfrecords
+from wholeword.core.training.sources import phase_source, recipe_strategy, record_arguments
 
 tf = pytest.importorskip("tensorflow")
 from wholeword.plugins.tensorflow.records import Records, find_files, phase_location  # noqa: E402

@@ -8,12 +8,12 @@ import pytest
 
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame, read_records, read_tfrecords
 from wholeword.core.registry.registry import registry
-from wholeword.core.sources import phase_source
-from wholeword.core.tfrecords import write_tfrecords
+from wholeword.core.training.prepare import prepare
+from wholeword.core.training.records import write_tfrecords
+from wholeword.core.training.sources import phase_source
 
 tf = pytest.importorskip("tensorflow")
 

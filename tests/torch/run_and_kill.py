@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 
 import wholeword.plugins.pytorch.trainer  # noqa: F401 imported once, not in every child
-from wholeword.core import run
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
+from wholeword.core.training import run
 
 torch.set_num_threads(1)
 

@@ -15,7 +15,7 @@ from wholeword.core.bench.run import run_table
 from wholeword.core.bert.shapes import initial_weights, model_config
 from wholeword.core.console import Silent
 from wholeword.core.contracts import ModelFiles
-from wholeword.core.run import export
+from wholeword.core.training.run import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 GOOD, BAD, EITHER = "好棒美赞喜", "坏差丑烂厌", "这个房间书很真服务的吃"

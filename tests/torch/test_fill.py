@@ -15,7 +15,7 @@ from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.files import write_file
-from wholeword.core.fill import check_head, fill, read_words
+from wholeword.core.training.fill import check_head, fill, read_words
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 PIECES = [*SPECIAL_PIECES, "[unused1]", *"今天气很好我们去吃饭，", "play", "##ing", "##气"]
@@ -154,7 +154,7 @@ def test_a_head_that_predicts_nothing_is_named():
 
 
 def test_the_command_line_prints_candidates(tmp_path):
-    from wholeword.core.run import export
+    from wholeword.core.training.run import export
 
     model = toy_model()
     export(model, "pytorch-bin", tmp_path / "model")

@@ -15,7 +15,7 @@ from wholeword.core.bert.heads import PARTS, inspect, inspect_model
 from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
-from wholeword.core.run import export, train
+from wholeword.core.training.run import export, train
 from wholeword.zoo.folder import Folder
 
 CLASSIC = """

@@ -15,7 +15,7 @@ from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.errors import DivergedError, UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
-from wholeword.core.run import train
+from wholeword.core.training.run import train
 
 DOCUMENTS = json.loads((Path(__file__).parents[1] / "data" / "google_small" / "documents.json").read_text(encoding="utf-8"))["documents"]
 

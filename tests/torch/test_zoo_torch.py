@@ -20,7 +20,7 @@ from wholeword.core.console import Silent
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import save_checkpoint
-from wholeword.core.run import train
+from wholeword.core.training.run import train
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.pytorch_bin import PyTorchBin
 from wholeword.zoo.folder import Folder

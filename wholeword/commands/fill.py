@@ -25,8 +25,8 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
     """Fill in the [MASK]s of sentences, all of a sentence together: 今天[MASK][MASK]很好."""
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.errors import UserError
-    from wholeword.core.fill import check_head, read_words, start_model
-    from wholeword.core.fill import fill as fill_masks
+    from wholeword.core.training.fill import check_head, read_words, start_model
+    from wholeword.core.training.fill import fill as fill_masks
     from wholeword.zoo.find import read
 
     for text in texts:

@@ -36,7 +36,7 @@ def mask(
     from wholeword.core.config.settings import create_from
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.preview import display_vocabulary, preview, to_html
-    from wholeword.core.sources import bind
+    from wholeword.core.training.sources import bind
     from wholeword.core.vocabulary import Vocabulary
 
     sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]

@@ -37,14 +37,14 @@ from wholeword.core.errors import DivergedError, OtherOriginError, UserError
 from wholeword.core.files import MANIFEST, atomic_write, differences, locked_folder, to_json
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensors import checksum
-from wholeword.core.interrupts import interruptible
-from wholeword.core.journal import Journal
 from wholeword.core.registry.registry import registry
-from wholeword.core.run import export
-from wholeword.core.schedules import bert_linear, step_seed
 from wholeword.core.tasks.buckets import epoch_batches
 from wholeword.core.tasks.decode import Predictions, decode
 from wholeword.core.tasks.rows import NO_TARGET, Rows, make_rows
+from wholeword.core.training.interrupts import interruptible
+from wholeword.core.training.journal import Journal
+from wholeword.core.training.run import export
+from wholeword.core.training.schedules import bert_linear, step_seed
 
 if TYPE_CHECKING:
     from wholeword.core.config.finetune_recipe import FinetuneRecipe

@@ -159,10 +159,10 @@ class RowSource(Protocol):
 class Backend(Protocol):
     """Starts a `Trainer`; its own settings (device, precision, ...) come from the recipe's `backend` section.
 
-    Optional: a method `hosts()` that returns the `wholeword.core.hosts.Hosts` of the run, if it can train on several machines. Then
+    Optional: a method `hosts()` that returns the `wholeword.core.training.hosts.Hosts` of the run, if it can train on several machines. Then
     `train_steps`, `load` and `reset_optimizer` are called on every host, with its rows of each batch and for figures of all; `evaluate`,
     `predict`, `weights` and `optimizer_state` on the chief alone. And a method `rows(**arguments)`, with those of
-    `wholeword.core.sources.record_arguments`, that returns a `RowSource` to train on in place of the store, or None.
+    `wholeword.core.training.sources.record_arguments`, that returns a `RowSource` to train on in place of the store, or None.
 
     Optional: a method `start_finetuning(*, config, weights, head, optimizer, clip_norm) -> FineTuner`, if it can fine-tune; `weights` hold
     at least what `FineTuner.weights` returns, and `head` is a `Head`.

@@ -19,7 +19,7 @@ from wholeword.core.files import MANIFEST
 from wholeword.core.preview import display_vocabulary
 from wholeword.core.registry.registry import registry
 from wholeword.core.report.masks import Masking
-from wholeword.core.sources import bind
+from wholeword.core.training.sources import bind
 from wholeword.core.vocabulary import Vocabulary
 
 LENGTHS = (128, 512)  # of the phases of BERT-wwm, where nothing else is said

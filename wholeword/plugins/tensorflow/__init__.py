@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from wholeword.core.contracts import Optimizer, RowSource, Tensors, Trainer
-    from wholeword.core.hosts import Hosts
+    from wholeword.core.training.hosts import Hosts
 
 STEPS_PER_CALL = {"TPU": 50, "GPU": 10, "CPU": 1}
 

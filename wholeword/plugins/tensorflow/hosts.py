@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.errors import UserError
-from wholeword.core.hosts import Hosts
+from wholeword.core.training.hosts import Hosts
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -17,7 +17,7 @@ import tensorflow as tf
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import MANIFEST, differences, parse_manifest
 from wholeword.core.formats.tfrecord import FEATURES
-from wholeword.core.hosts import Hosts
+from wholeword.core.training.hosts import Hosts
 
 HELD_OUT = "eval.tfrecord"
 OTHERS = (HELD_OUT, MANIFEST)  # what lies beside the rows to train on

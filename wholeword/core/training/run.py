@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING, Any
 
 from wholeword.core.console import Observer, Silent
 from wholeword.core.contracts import Backend, MaskingStrategy, ModelFiles, RowSource, Trainer
-from wholeword.core.data.prepare import prepare
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, IntegrityError, UserError
-from wholeword.core.evaluation import evaluate, fill_mask, report, unigram_baseline
 from wholeword.core.files import MANIFEST, atomic_directory, atomic_write, differences, locked_folder, to_json, write_manifest
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensors import checksum
-from wholeword.core.hosts import HostRows, Hosts
-from wholeword.core.interrupts import interruptible
-from wholeword.core.journal import Journal, NoJournal
 from wholeword.core.registry.registry import registry
-from wholeword.core.schedules import bert_linear, step_seed
-from wholeword.core.sources import (
+from wholeword.core.training.evaluation import evaluate, fill_mask, report, unigram_baseline
+from wholeword.core.training.hosts import HostRows, Hosts
+from wholeword.core.training.interrupts import interruptible
+from wholeword.core.training.journal import Journal, NoJournal
+from wholeword.core.training.prepare import prepare
+from wholeword.core.training.schedules import bert_linear, step_seed
+from wholeword.core.training.sources import (
     FREE_KEYS,
     MODEL_KEYS,
     held_out_batches,
@@ -43,7 +43,7 @@ from wholeword.core.sources import (
     record_arguments,
     rows_identity,
 )
-from wholeword.core.start import starting_model
+from wholeword.core.training.start import starting_model
 
 if TYPE_CHECKING:
     import numpy as np

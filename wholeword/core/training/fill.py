@@ -19,8 +19,8 @@ import numpy as np
 from wholeword.core.bert.heads import inspect_model
 from wholeword.core.contracts import ModelFiles, Trainer
 from wholeword.core.errors import UserError
-from wholeword.core.evaluation import encode_masked, prediction_batch
 from wholeword.core.registry.registry import registry
+from wholeword.core.training.evaluation import encode_masked, prediction_batch
 
 if TYPE_CHECKING:
     from wholeword.core.data.tokenizer import WordPieceTokenizer

@@ -13,7 +13,7 @@ from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_directory, check_manifest, differences, read_manifest, write_manifest
 from wholeword.core.formats.tfrecord import FORMAT
 from wholeword.core.formats.tfrecord import write_tfrecords as write_records
-from wholeword.core.sources import held_out_batches, phase_source, recipe_strategy, rows_identity
+from wholeword.core.training.sources import held_out_batches, phase_source, recipe_strategy, rows_identity
 
 if TYPE_CHECKING:
     import numpy as np
