@@ -21,10 +21,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from wholeword.core.config import load_recipe
-from wholeword.core.config.finetune_recipe import load_finetune_recipe
 from wholeword.core.console import observer
-from wholeword.core.finetune import finetune, results
 from wholeword.core.training.run import train
+from wholeword.finetuning.finetune import finetune, results
+from wholeword.finetuning.recipe import load_finetune_recipe
 
 MASKS = ("whole-word", "wordpiece")
 FINETUNING = """

@@ -25,9 +25,9 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 
 from wholeword.core.bert.shapes import initial_head, initial_weights, model_config
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.tasks.buckets import epoch_batches
-from wholeword.core.tasks.rows import Rows, make_rows
 from wholeword.core.vocabulary import Vocabulary
+from wholeword.finetuning.buckets import epoch_batches
+from wholeword.finetuning.rows import Rows, make_rows
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.trainer import find_device, has_bf16

@@ -7,18 +7,18 @@ import random
 import pytest
 
 from wholeword.cli import main
-from wholeword.core.bench.formats import markdown
-from wholeword.core.bench.recipe import FINETUNING, BenchTask, finetuning_settings, load_table
-from wholeword.core.bench.results import read_results
-from wholeword.core.bench.run import planned, run_table
-from wholeword.core.bench.search import MANTISSAS, Score, best_of, climb, higher, lower, score
-from wholeword.core.bench.tables import all_tables
 from wholeword.core.config import load_recipe
-from wholeword.core.config.finetune_recipe import FinetuneRecipe, Training
 from wholeword.core.config.origins import origins
 from wholeword.core.config.recipes import read_recipe
 from wholeword.core.console import Silent
 from wholeword.core.errors import DiskError, DivergedError, OtherOriginError, RecipeError, UserError
+from wholeword.finetuning.bench.formats import markdown
+from wholeword.finetuning.bench.recipe import FINETUNING, BenchTask, finetuning_settings, load_table
+from wholeword.finetuning.bench.results import read_results
+from wholeword.finetuning.bench.run import planned, run_table
+from wholeword.finetuning.bench.search import MANTISSAS, Score, best_of, climb, higher, lower, score
+from wholeword.finetuning.bench.tables import all_tables
+from wholeword.finetuning.recipe import FinetuneRecipe, Training
 
 TABLE = """version: 1
 name: planted

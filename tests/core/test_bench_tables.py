@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wholeword.cli import main
-from wholeword.core.bench.compare import compare
-from wholeword.core.bench.figures import average, exact, example_scores, figure, paired_bootstrap, resampled_bootstrap, short_text, text
-from wholeword.core.bench.formats import as_csv, latex, markdown
-from wholeword.core.bench.picture import picture
-from wholeword.core.bench.results import Results, TaskColumn, from_csv, rate_text, read_results
-from wholeword.core.bench.tables import all_tables, parameters_text, rates_table, relative_table, summary_table, task_table
 from wholeword.core.contracts.tasks import TaggedExample, TextExample
 from wholeword.core.errors import UserError
+from wholeword.finetuning.bench.compare import compare
+from wholeword.finetuning.bench.formats import as_csv, latex, markdown
+from wholeword.finetuning.bench.picture import picture
+from wholeword.finetuning.bench.results import Results, TaskColumn, from_csv, rate_text, read_results
+from wholeword.finetuning.bench.tables import all_tables, parameters_text, rates_table, relative_table, summary_table, task_table
+from wholeword.finetuning.figures import average, exact, example_scores, figure, paired_bootstrap, resampled_bootstrap, short_text, text
 
 DATA = Path(__file__).parents[1] / "data"
 BASE = "RoBERTa-wwm-ext"
@@ -296,7 +296,7 @@ def test_the_picture_is_one_wellformed_file(small, baselines):
 
 
 def test_runs_that_failed_are_shown():
-    from wholeword.core.bench.results import from_runs
+    from wholeword.finetuning.bench.results import from_runs
 
     def run(model, seed, **found):
         return {"model": model, "task": "T", "learning_rate": 2e-5, "seed": seed, **found}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from wholeword.core.contracts.tasks import Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
-from wholeword.core.tasks.metrics import (
+from wholeword.plugins.tasks.metrics import (
     entities,
     entity_figures,
     exact_match,
@@ -26,7 +26,7 @@ from wholeword.core.tasks.metrics import (
     span_f1,
     span_figures,
 )
-from wholeword.core.tasks.words import word_tokenize
+from wholeword.plugins.tasks.words import word_tokenize
 
 DATA = os.environ.get("WHOLEWORD_DATA")
 needs_data = pytest.mark.skipif(DATA is None, reason="WHOLEWORD_DATA is unset: no real data")

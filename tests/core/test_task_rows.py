@@ -13,10 +13,10 @@ from wholeword.core.contracts.tasks import Answer, SpanExample, TaggedExample, T
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
-from wholeword.core.tasks import rows as module
-from wholeword.core.tasks.decode import decode
-from wholeword.core.tasks.rows import make_rows
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.finetuning import rows as module
+from wholeword.finetuning.decode import decode
+from wholeword.finetuning.rows import make_rows
 
 PIECES = [
     *SPECIAL_PIECES,

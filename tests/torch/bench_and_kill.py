@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 
 import wholeword.plugins.pytorch.finetune  # noqa: F401 imported once, not in every child
-from wholeword.core.bench.formats import WRITERS
-from wholeword.core.bench.recipe import load_table
-from wholeword.core.bench.results import read_results
-from wholeword.core.bench.run import run_table
-from wholeword.core.bench.tables import all_tables
 from wholeword.core.console import Silent
+from wholeword.finetuning.bench.formats import WRITERS
+from wholeword.finetuning.bench.recipe import load_table
+from wholeword.finetuning.bench.results import read_results
+from wholeword.finetuning.bench.run import run_table
+from wholeword.finetuning.bench.tables import all_tables
 
 torch.set_num_threads(1)
 

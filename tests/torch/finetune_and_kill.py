@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 import wholeword.plugins.pytorch.finetune  # noqa: F401 imported once, not in every child
-from wholeword.core.config.finetune_recipe import load_finetune_recipe
 from wholeword.core.console import Silent
-from wholeword.core.finetune import finetune
+from wholeword.finetuning.finetune import finetune
+from wholeword.finetuning.recipe import load_finetune_recipe
 
 torch.set_num_threads(1)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from toys import SECTION
 
-from wholeword.core.bench.recipe import load_table
-from wholeword.core.bench.results import read_results
-from wholeword.core.bench.run import run_table
 from wholeword.core.bert.shapes import initial_weights, model_config
 from wholeword.core.console import Silent
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.training.run import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.finetuning.bench.recipe import load_table
+from wholeword.finetuning.bench.results import read_results
+from wholeword.finetuning.bench.run import run_table
 
 GOOD, BAD, EITHER = "好棒美赞喜", "坏差丑烂厌", "这个房间书很真服务的吃"
 

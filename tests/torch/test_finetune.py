@@ -15,12 +15,12 @@ from finetuning import CLASSES, filler, question, write_recipe, write_task
 from transformers import BertTokenizer
 
 from wholeword import zoo
-from wholeword.core.config.finetune_recipe import load_finetune_recipe
 from wholeword.core.console import Silent
 from wholeword.core.errors import DivergedError, RecipeError, UserError
-from wholeword.core.finetune import finetune
 from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.formats.tensors import read_tensors, write_tensors
+from wholeword.finetuning.finetune import finetune
+from wholeword.finetuning.recipe import load_finetune_recipe
 
 TASK_OF = {"classification": "classification", "span": "spans", "tagging": "tagging"}
 

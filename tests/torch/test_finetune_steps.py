@@ -16,10 +16,10 @@ from wholeword.core.bert.shapes import initial_head, initial_weights, model_conf
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.contracts.tasks import Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.tasks.buckets import epoch_batches
-from wholeword.core.tasks.rows import NO_TARGET, Rows, make_rows
 from wholeword.core.training.run import export
 from wholeword.core.vocabulary import Vocabulary
+from wholeword.finetuning.buckets import epoch_batches
+from wholeword.finetuning.rows import NO_TARGET, Rows, make_rows
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.finetune import PyTorchFineTuner

@@ -23,9 +23,9 @@ def bench() -> None:
 @click.option("--plan", is_flag=True, help="Only say which runs there are.")
 def bench_run(table: str, overrides: tuple[str, ...], retry: bool, plan: bool) -> None:
     """Fill a table, a YAML file or table-chnsenticorp. The same command goes on with an interrupted one; a run that fails is a result."""
-    from wholeword.core.bench.recipe import load_table
-    from wholeword.core.bench.run import planned, run_table
     from wholeword.core.console import observer
+    from wholeword.finetuning.bench.recipe import load_table
+    from wholeword.finetuning.bench.run import planned, run_table
 
     loaded = load_table(table, overrides)
     if plan:
@@ -61,11 +61,11 @@ def bench_table(
     output: Path | None,
 ) -> None:
     """Print what runs reached: max (average) of each task, best learning rates, all tasks with parameters, relative performance."""
-    from wholeword.core.bench.compare import bootstrap_table
-    from wholeword.core.bench.formats import WRITERS
-    from wholeword.core.bench.picture import picture
-    from wholeword.core.bench.results import read_results
-    from wholeword.core.bench.tables import all_tables
+    from wholeword.finetuning.bench.compare import bootstrap_table
+    from wholeword.finetuning.bench.formats import WRITERS
+    from wholeword.finetuning.bench.picture import picture
+    from wholeword.finetuning.bench.results import read_results
+    from wholeword.finetuning.bench.tables import all_tables
 
     read, content = read_results(results)
     if format_name == "svg":

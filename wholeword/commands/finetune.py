@@ -15,10 +15,10 @@ def finetune(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Fine-tune a model on a task, once for each seed, and score it. The same command goes on with an interrupted run."""
     from contextlib import nullcontext
 
-    from wholeword.core.config.finetune_recipe import load_finetune_recipe
     from wholeword.core.console import Silent, observer
-    from wholeword.core.finetune import finetune as run
-    from wholeword.core.finetune import results, seed_folder, summary
+    from wholeword.finetuning.finetune import finetune as run
+    from wholeword.finetuning.finetune import results, seed_folder, summary
+    from wholeword.finetuning.recipe import load_finetune_recipe
 
     loaded = load_finetune_recipe(recipe, overrides)
     with nullcontext(Silent()) if as_json else observer() as console:

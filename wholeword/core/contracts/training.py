@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from wholeword.core.contracts.tasks import Example
-    from wholeword.core.tasks.rows import Rows
     from wholeword.core.vocabulary import Vocabulary
+    from wholeword.finetuning.rows import Rows
 
     Array = np.ndarray
     Tensors = dict[str, np.ndarray]  # canonical name -> array; names and layouts are those of Google's checkpoints
@@ -198,7 +198,7 @@ class FineTuner(Protocol):
         """Do one optimizer step a batch; what it does does not depend on how the backend splits a batch, but for rounding and dropout.
 
         Args:
-            batches: what `wholeword.core.tasks.rows.Rows.batch` returns. The loss is the mean over the rows (classification), over rows,
+            batches: what `wholeword.finetuning.rows.Rows.batch` returns. The loss is the mean over the rows (classification), over rows,
                 begins and ends (span), or over the places that have a tag (tagging).
             learning_rates, seeds: one a step (it ends with the batches); the seed drives dropout.
         Returns: per step `loss`, `correct`, `count` (of rows or tags), `grad_norm`.
@@ -206,7 +206,7 @@ class FineTuner(Protocol):
         ...
 
     def logits(self, rows: "Rows") -> "Array":
-        """float32, what `wholeword.core.tasks.decode.decode` asks for: [num_rows, num_labels], or [num_pieces, num_labels]."""
+        """float32, what `wholeword.finetuning.decode.decode` asks for: [num_rows, num_labels], or [num_pieces, num_labels]."""
         ...
 
     def weights(self) -> "Tensors":
@@ -249,7 +249,7 @@ class Task(Protocol):
     """A downstream task: original files -> examples, and predictions -> figures.
 
     Its settings come from the recipe's `task` section, among them `data: Path`, the folder (or file) that the user has. Tasks never see
-    ids: `wholeword.core.tasks.rows` turns examples into rows, `wholeword.core.tasks.decode` logits into predictions.
+    ids: `wholeword.finetuning.rows` turns examples into rows, `wholeword.finetuning.decode` logits into predictions.
     """
 
     head: Head

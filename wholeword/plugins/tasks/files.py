@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from wholeword.core.contracts import Head
 from wholeword.core.contracts.tasks import Example
 from wholeword.core.errors import UserError
-from wholeword.core.tasks.metrics import METRICS, score
+from wholeword.plugins.tasks.metrics import METRICS, score
 
 
 class File(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from wholeword.core.contracts import Head
 from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample, TextExample
 from wholeword.core.errors import UserError
-from wholeword.core.tasks.words import word_tokenize
+from wholeword.plugins.tasks.words import word_tokenize
 
 METRICS: dict[Head, tuple[str, ...]] = {"classification": ("accuracy",), "span": ("EM", "F1"), "tagging": ("F1",)}
 

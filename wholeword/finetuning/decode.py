@@ -12,7 +12,7 @@ import numpy as np
 
 from wholeword.core.contracts import Head
 from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample
-from wholeword.core.tasks.rows import Rows
+from wholeword.finetuning.rows import Rows
 
 
 class Predictions(NamedTuple):

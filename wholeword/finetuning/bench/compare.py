@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from wholeword.core.bench.figures import Comparison, example_scores, paired_bootstrap, resampled_bootstrap
-from wholeword.core.bench.results import Results
-from wholeword.core.bench.tables import MISSING, SPLITS, Table, names, summary_split
 from wholeword.core.config.recipe import PluginSection
 from wholeword.core.config.settings import found_settings
 from wholeword.core.contracts import Task
 from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
+from wholeword.finetuning.bench.results import Results
+from wholeword.finetuning.bench.tables import MISSING, SPLITS, Table, names, summary_split
+from wholeword.finetuning.figures import Comparison, example_scores, paired_bootstrap, resampled_bootstrap
 
 
 def bootstrap_table(

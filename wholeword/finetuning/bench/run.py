@@ -15,10 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wholeword.core.bench.recipe import BenchModel, BenchTask, TableRecipe, finetuning_settings, folder_name, rates_to_try
-from wholeword.core.bench.results import NUM_LABELS, RESULTS, in_order, rate_text
-from wholeword.core.bench.search import Score, best_of, climb, score
-from wholeword.core.bench.tables import SPLITS
 from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.config.locations import read_config, read_model
 from wholeword.core.config.settings import found_settings
@@ -28,6 +24,10 @@ from wholeword.core.contracts import Task
 from wholeword.core.errors import DiskError, NetworkError, OtherOriginError, UserError, WholewordError
 from wholeword.core.files import atomic_write, differences, locked_folder, to_json
 from wholeword.core.registry.registry import registry
+from wholeword.finetuning.bench.recipe import BenchModel, BenchTask, TableRecipe, finetuning_settings, folder_name, rates_to_try
+from wholeword.finetuning.bench.results import NUM_LABELS, RESULTS, in_order, rate_text
+from wholeword.finetuning.bench.search import Score, best_of, climb, score
+from wholeword.finetuning.bench.tables import SPLITS
 
 CHOOSING_SPLIT = "dev"
 
@@ -67,8 +67,8 @@ RunCell = Callable[[TableRecipe, Cell, Path, Observer], Mapping[str, Mapping[str
 
 def finetune_cell(table: TableRecipe, cell: Cell, output: Path, observer: Observer) -> Mapping[str, Mapping[str, float]]:
     """Fine-tune, or find that it was done. Returns: the figures of every split."""
-    from wholeword.core.config.finetune_recipe import finetune_recipe_from
-    from wholeword.core.finetune import finetune
+    from wholeword.finetuning.finetune import finetune
+    from wholeword.finetuning.recipe import finetune_recipe_from
 
     settings = finetuning_settings(table, cell.task) | {
         "version": 1,

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from wholeword.core.bench.figures import figure, text
 from wholeword.core.bert.shapes import initial_head
 from wholeword.core.config.locations import read_model
 from wholeword.core.config.settings import found_settings
@@ -38,18 +37,19 @@ from wholeword.core.files import MANIFEST, atomic_write, differences, locked_fol
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensors import checksum
 from wholeword.core.registry.registry import registry
-from wholeword.core.tasks.buckets import epoch_batches
-from wholeword.core.tasks.decode import Predictions, decode
-from wholeword.core.tasks.rows import NO_TARGET, Rows, make_rows
 from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal
 from wholeword.core.training.run import export
 from wholeword.core.training.schedules import bert_linear, step_seed
+from wholeword.finetuning.buckets import epoch_batches
+from wholeword.finetuning.decode import Predictions, decode
+from wholeword.finetuning.figures import figure, text
+from wholeword.finetuning.rows import NO_TARGET, Rows, make_rows
 
 if TYPE_CHECKING:
-    from wholeword.core.config.finetune_recipe import FinetuneRecipe
     from wholeword.core.contracts import Head
     from wholeword.core.contracts.tasks import Example
+    from wholeword.finetuning.recipe import FinetuneRecipe
 
 # keys of a recipe that may differ between runs in one folder: which, where and how fast, not what
 FREE_KEYS = {"name", "seeds", "backend", "checkpoint_every", "log_every", "keep_model", "output"}

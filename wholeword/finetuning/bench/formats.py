@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterable
 
-from wholeword.core.bench.tables import Table
+from wholeword.finetuning.bench.tables import Table
 
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
