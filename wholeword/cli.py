@@ -42,10 +42,10 @@ def app() -> None:
 )
 def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     """Carry out a recipe: prepare, train, evaluate, export. The same command goes on with an interrupted run."""
-    from wholeword.core.advice import advise
     from wholeword.core.console import observer
-    from wholeword.core.plan import planned_config
     from wholeword.core.training.run import train as train_run
+    from wholeword.planning.advice import advise
+    from wholeword.planning.plan import planned_config
 
     loaded = _load(recipe, overrides)
     for item in advise(loaded, config=planned_config(loaded, vocab_size=1)):
@@ -91,10 +91,10 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Say what a recipe will do and need, without doing it."""
     from dataclasses import asdict
 
-    from wholeword.core.advice import advise
     from wholeword.core.config.recipes import shipped_recipes
-    from wholeword.core.plan import UTILISATION, local_vocabulary, plan, planned_config
-    from wholeword.core.tpu import plan_tpu
+    from wholeword.planning.advice import advise
+    from wholeword.planning.plan import UTILISATION, local_vocabulary, plan, planned_config
+    from wholeword.planning.tpu import plan_tpu
 
     loaded = _load(recipe, overrides)
     result = plan(loaded, is_template=recipe in shipped_recipes())
@@ -128,7 +128,7 @@ def plugins(as_json: bool) -> None:
 @json_option
 def doctor(as_json: bool) -> None:
     """Say what this machine has: versions, devices, plugins that work or what they need."""
-    from wholeword.core.doctor import examine
+    from wholeword.planning.doctor import examine
 
     findings = examine()
     if as_json:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from wholeword.cli import main
-from wholeword.core.advice import RULES, advise
 from wholeword.core.config import load_recipe
 from wholeword.core.data.store import write_store
-from wholeword.core.plan import local_vocabulary, plan, planned_config
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.planning.advice import RULES, advise
+from wholeword.planning.plan import local_vocabulary, plan, planned_config
 
 RECIPE = """
 version: 1

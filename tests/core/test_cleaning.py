@@ -20,12 +20,12 @@ from wholeword.core.data.corpus import CorpusReader, expand_files
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import PluginError, UserError
-from wholeword.core.plan import plan
 from wholeword.core.registry.plugins import Entry
 from wholeword.core.registry.registry import registry
 from wholeword.core.testing import check_cleaner
 from wholeword.core.training.prepare import prepare
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.planning.plan import plan
 from wholeword.plugins.cleaning.html import BREAKS
 from wholeword.plugins.cleaning.quotes import REPLACEMENTS
 

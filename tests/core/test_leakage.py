@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from wholeword.cli import main
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.leakage import STRETCH, find_overlaps, hashes, near_pairs, normalised, stretches_in
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.reports.leakage import STRETCH, find_overlaps, hashes, near_pairs, normalised, stretches_in
 
 CHARACTERS = [chr(0x4E00 + number) for number in range(400)]
 DATA = os.environ.get("WHOLEWORD_DATA")

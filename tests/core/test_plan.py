@@ -11,8 +11,8 @@ import pytest
 from wholeword.core.config import load_recipe
 from wholeword.core.data.store import write_store
 from wholeword.core.errors import UserError
-from wholeword.core.plan import plan
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.planning.plan import plan
 
 DOCUMENT = ["使用语言模型来预测下一个词的概率。", "今天天气很好，我们去散步吧！", "他买了 3 台 computer，共花 ￥12,000 元。"]
 

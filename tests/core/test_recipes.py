@@ -15,8 +15,8 @@ from wholeword.core.config.recipes import copy_recipe, read_recipe, shipped_reci
 from wholeword.core.config.schema import recipe_schema
 from wholeword.core.config.yaml import read_yaml
 from wholeword.core.errors import UserError
-from wholeword.core.plan import plan
 from wholeword.core.training.prepare import prepare
+from wholeword.planning.plan import plan
 
 FOLDER = files("wholeword") / "recipes"
 SEEDS = ["bert-wwm", "bert-wwm-ext", "roberta-wwm-ext", "roberta-wwm-ext-large", "rbt3", "rbt4", "rbt6", "rbtl3"]  # of Chinese-BERT-wwm

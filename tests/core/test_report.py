@@ -21,18 +21,18 @@ from wholeword.core.data.corpus import CorpusFile
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.files import write_manifest
-from wholeword.core.preview import display_vocabulary, preview, to_html
 from wholeword.core.registry.registry import registry
-from wholeword.core.report import figures as figures_module
-from wholeword.core.report import masks as masks_module
-from wholeword.core.report.compare import compare
-from wholeword.core.report.compare_page import compare_page
-from wholeword.core.report.figures import hash_documents, store_figures, text_of
-from wholeword.core.report.lines import compare_lines, store_lines
-from wholeword.core.report.masks import Masking
-from wholeword.core.report.pages import store_page
-from wholeword.core.report.sample import SAMPLE_BYTES, sample_lines
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.reports import figures as figures_module
+from wholeword.reports import masks as masks_module
+from wholeword.reports.compare import compare
+from wholeword.reports.compare_page import compare_page
+from wholeword.reports.figures import hash_documents, store_figures, text_of
+from wholeword.reports.lines import compare_lines, store_lines
+from wholeword.reports.masks import Masking
+from wholeword.reports.pages import store_page
+from wholeword.reports.preview import display_vocabulary, preview, to_html
+from wholeword.reports.sample import SAMPLE_BYTES, sample_lines
 
 DATA = Path(__file__).parents[1] / "data"
 SMALL = DATA / "google_small"

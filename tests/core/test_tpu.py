@@ -5,7 +5,7 @@ import pytest
 from wholeword.core.bert.shapes import flops_per_token, model_config
 from wholeword.core.config import load_recipe
 from wholeword.core.errors import UserError
-from wholeword.core.tpu import GIB, comfortable_rows, padding, plan_tpu, row_bytes, tpu_slice, up, utilisation
+from wholeword.planning.tpu import GIB, comfortable_rows, padding, plan_tpu, row_bytes, tpu_slice, up, utilisation
 
 BASE = model_config({"size": "base"}, 21128)
 RECIPE = """

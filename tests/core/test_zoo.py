@@ -23,9 +23,9 @@ from wholeword.core.config.recipes import shipped_recipes
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import RecipeError, UserError
 from wholeword.core.formats.tensors import write_tensors
-from wholeword.core.plan import plan
 from wholeword.core.training.prepare import prepare
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.planning.plan import plan
 from wholeword.zoo.cards import Card, card_names, find_card, read_card
 from wholeword.zoo.find import find
 

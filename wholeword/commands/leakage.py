@@ -21,7 +21,7 @@ def leakage(tasks: tuple[str, ...], store: Path | None, near: float, examples: i
     from wholeword.core.config.settings import create_from
     from wholeword.core.data.store import TokenStore
     from wholeword.core.errors import UserError
-    from wholeword.core.leakage import find_overlaps
+    from wholeword.reports.leakage import find_overlaps
 
     for name in tasks:
         if "=" not in name:

@@ -35,9 +35,9 @@ def mask(
     """Show words, pieces and masks of sentences; - reads them from standard input, one a line."""
     from wholeword.core.config.settings import create_from
     from wholeword.core.data.tokenizer import WordPieceTokenizer
-    from wholeword.core.preview import display_vocabulary, preview, to_html
     from wholeword.core.training.sources import bind
     from wholeword.core.vocabulary import Vocabulary
+    from wholeword.reports.preview import display_vocabulary, preview, to_html
 
     sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
     names = [name.strip() for name in compare.split(",")] if compare else [strategy]
@@ -74,9 +74,9 @@ def report(
 ) -> None:
     """Show what masking does to a corpus, or what another segmenter would."""
     from wholeword.core.report import lines, pages
-    from wholeword.core.report.compare import compare_source
-    from wholeword.core.report.compare_page import compare_page
-    from wholeword.core.report.figures import report_source
+    from wholeword.reports.compare import compare_source
+    from wholeword.reports.compare_page import compare_page
+    from wholeword.reports.figures import report_source
 
     masks: dict[str, Any] = {"strategy": strategy, "rate": rate, "lengths": lengths}
     if compare:
@@ -102,7 +102,7 @@ def _print_previews(previews: list[list[dict[str, Any]]]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from wholeword.core.preview import marked
+    from wholeword.reports.preview import marked
 
     styles = {"mask": "bold white on red", "kept": "black on green", "random": "black on yellow", "piece": "", "word": ""}
     console = Console(highlight=False, soft_wrap=True)

@@ -18,8 +18,8 @@ from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import expect_tensors
 from wholeword.core.formats.tfrecord import FEATURES
-from wholeword.core.tpu import comfortable_rows
 from wholeword.core.training.hosts import Hosts
+from wholeword.planning.tpu import comfortable_rows
 from wholeword.plugins.optimizers.tensorflow import norm
 from wholeword.plugins.tensorflow.hosts import noticing_losses
 from wholeword.plugins.tensorflow.model import embed, encode, mlm_logits, nsp_logits

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wholeword.core.page import percent
+from wholeword.reports.page import percent
 
 NUM_TEXTS = 12  # [UNK] texts, spans and the like
 KINDS = {"mask": "[MASK]", "kept": "kept", "random": "random"}

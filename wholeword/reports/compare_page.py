@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from wholeword.core.page import bars, both, columns, note, page, percent, section, table, text, tiles
-from wholeword.core.preview import MARKS, drawn
-from wholeword.core.report.lines import count, masking_name, sample_name
-from wholeword.core.report.pages import columns_of, largest, mask_rows, masks_by_length
+from wholeword.reports.lines import count, masking_name, sample_name
+from wholeword.reports.page import bars, both, columns, note, page, percent, section, table, text, tiles
+from wholeword.reports.pages import columns_of, largest, mask_rows, masks_by_length
+from wholeword.reports.preview import MARKS, drawn
 
 NUM_SPANS = 30  # of each pair
 

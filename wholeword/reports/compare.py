@@ -23,13 +23,13 @@ from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
 from wholeword.core.errors import PluginError, UserError
 from wholeword.core.files import MANIFEST
-from wholeword.core.preview import mask_sentence
 from wholeword.core.registry.registry import registry
-from wholeword.core.report.figures import Histogram, choose_readable, word_figures
-from wholeword.core.report.masks import LONGEST, MaskedRows, Masking, chosen_inside, count_masks, masked_rows, share
-from wholeword.core.report.sample import sample
-from wholeword.core.report.source import TEXT, masking_of, read_recipe, tokenizer_of
 from wholeword.core.vocabulary import Vocabulary
+from wholeword.reports.figures import Histogram, choose_readable, word_figures
+from wholeword.reports.masks import LONGEST, MaskedRows, Masking, chosen_inside, count_masks, masked_rows, share
+from wholeword.reports.preview import mask_sentence
+from wholeword.reports.sample import sample
+from wholeword.reports.source import TEXT, masking_of, read_recipe, tokenizer_of
 
 NUM_SPANS = 100  # most frequent ones to keep of a pair
 NUM_SENTENCES = 8  # to show

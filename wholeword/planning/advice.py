@@ -18,7 +18,7 @@ from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from wholeword.core.plan import Plan
+    from wholeword.planning.plan import Plan
 
 WWM = "ymcui/Chinese-BERT-wwm"
 PUBLISHED_LR = 1e-4  # of BERT-wwm and RoBERTa-wwm-ext, which go on from BERT with large batches (#28, #72)

@@ -16,11 +16,11 @@ from wholeword.core.data.store import VOCABULARY, TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import MANIFEST
-from wholeword.core.preview import display_vocabulary
 from wholeword.core.registry.registry import registry
-from wholeword.core.report.masks import Masking
 from wholeword.core.training.sources import bind
 from wholeword.core.vocabulary import Vocabulary
+from wholeword.reports.masks import Masking
+from wholeword.reports.preview import display_vocabulary
 
 LENGTHS = (128, 512)  # of the phases of BERT-wwm, where nothing else is said
 TEXT = (".txt", ".gz", ".zst")

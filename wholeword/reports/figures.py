@@ -15,11 +15,11 @@ from wholeword.core.data.hash_set import HashSet
 from wholeword.core.data.ragged import ragged_range
 from wholeword.core.data.store import Shard, TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.preview import mask_sentence
 from wholeword.core.registry.registry import registry
-from wholeword.core.report.masks import LONGEST, Masking, count_masks, length_name, masked_rows, share
-from wholeword.core.report.source import masking_of, open_source
 from wholeword.core.vocabulary import Vocabulary
+from wholeword.reports.masks import LONGEST, Masking, count_masks, length_name, masked_rows, share
+from wholeword.reports.preview import mask_sentence
+from wholeword.reports.source import masking_of, open_source
 
 BLOCK = 1 << 17  # tokens to look at at once
 NUM_SENTENCES = 20  # to show,

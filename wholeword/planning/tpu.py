@@ -3,7 +3,7 @@
     replica     what takes a part of the batch: a TensorCore of v2 and v3, else a chip; the two cores of v4 and v5p work as one
     padding     XLA fills arrays up to tiles of 8 x 128: of a product [m, k] x [k, n], m to a multiple of 8, k and n of 128
     memory      16 bytes a parameter for float32 weights, gradients and two moments, and for each row that is computed at once what
-                `wholeword.core.plan` counts and, of the attention scores, 5 bytes (16-bit; 10 in float32) a head and pair of positions
+                `wholeword.planning.plan` counts and, of the attention scores, 5 bytes (16-bit; 10 in float32) a head and pair of positions
                 (Korthikanti et al. 2022, arXiv:2205.05198). XLA recomputes some of it when it must: an upper bound
     steps/s     utilisation x peak / FLOPs of a step
 

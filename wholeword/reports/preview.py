@@ -9,8 +9,8 @@ import numpy as np
 from wholeword.core.contracts import MaskingStrategy, Segmenter
 from wholeword.core.data.align import pieces_of, segment
 from wholeword.core.data.tokenizer import WordPieceTokenizer, valid
-from wholeword.core.page import both, legend, page
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
+from wholeword.reports.page import both, legend, page
 
 # Beginnings and endings that cut common English words as a WordPiece vocabulary does; chosen by hand, for display alone.
 ENGLISH = """
@@ -143,7 +143,7 @@ MARKS = legend(
 
 
 def to_html(previews: Sequence[Sequence[dict[str, Any]]]) -> str:
-    """One self-contained page, see `wholeword.core.page`."""
+    """One self-contained page, see `wholeword.reports.page`."""
     blocks = []
     for rows in previews:
         words = "".join(f'<span class="w">{escape(word)}</span><wbr>' for word in rows[0]["words"])

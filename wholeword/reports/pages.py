@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from wholeword.core.page import bars, both, columns, key, legend, note, page, percent, section, table, text, tiles
-from wholeword.core.preview import MARKS, drawn
-from wholeword.core.report.lines import count, masking_name, number, segmenter_name
+from wholeword.reports.lines import count, masking_name, number, segmenter_name
+from wholeword.reports.page import bars, both, columns, key, legend, note, page, percent, section, table, text, tiles
+from wholeword.reports.preview import MARKS, drawn
 
 NUM_TEXTS = 20  # [UNK] texts
 
