@@ -73,7 +73,7 @@ def report(
     html: Path | None,
 ) -> None:
     """Show what masking does to a corpus, or what another segmenter would."""
-    from wholeword.core.report import lines, pages
+    from wholeword.reports import lines, pages
     from wholeword.reports.compare import compare_source
     from wholeword.reports.compare_page import compare_page
     from wholeword.reports.figures import report_source
