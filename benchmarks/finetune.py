@@ -24,10 +24,11 @@ import transformers
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer, PrinterCallback, Trainer, TrainingArguments
 
 from wholeword.core.bert.shapes import initial_head, initial_weights, model_config
+from wholeword.core.contracts.tasks import Rows
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.finetuning.buckets import epoch_batches
-from wholeword.finetuning.rows import Rows, make_rows
+from wholeword.finetuning.rows import make_rows
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.trainer import find_device, has_bf16

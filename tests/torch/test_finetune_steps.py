@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from wholeword.core.bert.names import from_framework
 from wholeword.core.bert.shapes import initial_head, initial_weights, model_config
 from wholeword.core.contracts import ModelFiles
-from wholeword.core.contracts.tasks import Answer, SpanExample, TaggedExample, TextExample
+from wholeword.core.contracts.tasks import NO_TARGET, Answer, Rows, SpanExample, TaggedExample, TextExample
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.training.run import export
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.finetuning.buckets import epoch_batches
-from wholeword.finetuning.rows import NO_TARGET, Rows, make_rows
+from wholeword.finetuning.rows import make_rows
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.finetune import PyTorchFineTuner

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wholeword.core.contracts import Head
-from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample
-from wholeword.finetuning.rows import Rows
+from wholeword.core.contracts.tasks import Example, Rows, SpanExample, TaggedExample
 
 
 class Predictions(NamedTuple):

@@ -31,6 +31,7 @@ from wholeword.core.config.locations import read_model
 from wholeword.core.config.settings import found_settings
 from wholeword.core.console import Observer
 from wholeword.core.contracts import FineTuner, ModelFiles, Task
+from wholeword.core.contracts.tasks import NO_TARGET, Rows
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, OtherOriginError, UserError
 from wholeword.core.files import MANIFEST, atomic_write, differences, locked_folder, to_json
@@ -44,7 +45,7 @@ from wholeword.core.training.schedules import bert_linear, step_seed
 from wholeword.finetuning.buckets import epoch_batches
 from wholeword.finetuning.decode import Predictions, decode
 from wholeword.finetuning.figures import figure, text
-from wholeword.finetuning.rows import NO_TARGET, Rows, make_rows
+from wholeword.finetuning.rows import make_rows
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Head

@@ -6,75 +6,17 @@ pieces are those of pre-training everywhere.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from wholeword.core.contracts import Head
-from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample, TextExample
-from wholeword.core.data.ragged import ragged_range
+from wholeword.core.contracts import Head, Rows
+from wholeword.core.contracts.tasks import NO_TARGET, Example, SpanExample, TaggedExample, TextExample
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer, offsets_in_sentence
 from wholeword.core.errors import UserError
+from wholeword.core.ragged import ragged_range
 
 CHUNK = 1 << 20  # characters to turn into rows at once
-NO_TARGET = -1
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of unequal length: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
-
-    `counts`: examples, rows; `truncated` examples, `windowed` ones (of more than one row), and of spans `answers_not_in_a_window`.
-    """
-
-    ids: np.ndarray  # int32 [num_pieces]
-    segments: np.ndarray  # int8 [num_pieces], 1 in B and the [SEP] behind it
-    row_pieces: np.ndarray  # int64 [num_rows + 1], the pieces of row i are row_pieces[i] ... row_pieces[i + 1] - 1
-    examples: np.ndarray  # int64 [num_rows], the number of the example it is made of, ascending
-    targets: np.ndarray  # classification [num_rows], span [num_rows, 2] (places in the row), tagging [num_pieces]; int64; see `make_rows`
-    places: np.ndarray  # int32; span [num_pieces, 2]: characters of the context; tagging [num_pieces]: the unit that begins; else -1
-    counts: dict[str, int]
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """int64 [num_rows], in pieces."""
-        return np.diff(self.row_pieces)
-
-    def pieces_of(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Where the pieces of some rows stand in the flat arrays, row by row: int64."""
-        numbers = np.asarray(numbers, np.int64)
-        counts = self.row_pieces[numbers + 1] - self.row_pieces[numbers]
-        return np.repeat(self.row_pieces[numbers], counts) + ragged_range(counts)
-
-    def batch(self, numbers: Sequence[int] | np.ndarray, *, length: int | None = None, pad_id: int = 0) -> dict[str, np.ndarray]:
-        """Some rows, padded to `length` (by default that of the longest).
-
-        Returns: input_ids, input_mask, segment_ids: int32 [batch, length]; targets: int64 [batch], [batch, 2] or [batch, length].
-        """
-        numbers = np.asarray(numbers, np.int64)
-        lengths = self.row_pieces[numbers + 1] - self.row_pieces[numbers]
-        longest = int(lengths.max(initial=0))
-        length = longest if length is None else length
-        assert length >= longest, f"a row of {longest} pieces does not fit {length}"
-        filled = np.arange(length) < lengths[:, None]
-        pieces = self.pieces_of(numbers)
-
-        def padded(flat: np.ndarray, padding: int, dtype: Any) -> np.ndarray:
-            array = np.full(filled.shape, padding, dtype)
-            array[filled] = flat[pieces]
-            return array
-
-        by_piece = len(self.targets) > len(self)
-        return {
-            "input_ids": padded(self.ids, pad_id, np.int32),
-            "input_mask": filled.astype(np.int32),
-            "segment_ids": padded(self.segments, 0, np.int32),
-            "targets": padded(self.targets, NO_TARGET, np.int64) if by_piece else self.targets[numbers],
-        }
 
 
 def make_rows(

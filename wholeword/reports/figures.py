@@ -12,9 +12,9 @@ import numpy as np
 from wholeword.core.data.align import is_latin
 from wholeword.core.data.draws import child, permutation
 from wholeword.core.data.hash_set import HashSet
-from wholeword.core.data.ragged import ragged_range
 from wholeword.core.data.store import Shard, TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.ragged import ragged_range
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.reports.masks import LONGEST, Masking, count_masks, length_name, masked_rows, share

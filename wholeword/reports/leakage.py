@@ -16,10 +16,10 @@ import numpy as np
 
 from wholeword.core.contracts import Task
 from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample
-from wholeword.core.data.ragged import ragged_range
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
+from wholeword.core.ragged import ragged_range
 
 SHINGLE = 5  # characters
 STRETCH = 8  # pieces

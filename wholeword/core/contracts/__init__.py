@@ -1,31 +1,23 @@
-"""What a plugin's object must look like, by kind. Nothing here needs to be inherited from."""
+"""What a plugin's object must look like, by kind. Nothing here needs to be inherited from.
 
-from typing import TYPE_CHECKING
+A plugin registers `name -> "module:object"` (see `wholeword.core.registry.hookspecs`). The object is called with keyword arguments when a
+recipe names it: its annotated keyword-only signature is the schema of its section in the recipe.
+"""
 
-from wholeword.core.contracts.training import (
-    Backend,
-    Cleaner,
-    Exporter,
-    FineTuner,
-    Head,
-    Masked,
-    MaskingStrategy,
-    ModelFiles,
-    Optimizer,
-    RowSource,
-    Segmenter,
-    Task,
-    Trainer,
-    ZooSource,
-)
-
-if TYPE_CHECKING:
-    from wholeword.core.contracts.training import Array, Tensors
+from wholeword.core.contracts.arrays import Array, Tensors
+from wholeword.core.contracts.masking import Masked, MaskingStrategy
+from wholeword.core.contracts.models import Exporter, ModelFiles, ZooSource
+from wholeword.core.contracts.tasks import NO_TARGET, Answer, Example, Head, Rows, SpanExample, TaggedExample, Task, TextExample
+from wholeword.core.contracts.text import Cleaner, Segmenter
+from wholeword.core.contracts.training import Backend, FineTuner, Optimizer, RowSource, Trainer
 
 __all__ = [
+    "NO_TARGET",
+    "Answer",
     "Array",
     "Backend",
     "Cleaner",
+    "Example",
     "Exporter",
     "FineTuner",
     "Head",
@@ -34,9 +26,13 @@ __all__ = [
     "ModelFiles",
     "Optimizer",
     "RowSource",
+    "Rows",
     "Segmenter",
+    "SpanExample",
+    "TaggedExample",
     "Task",
     "Tensors",
+    "TextExample",
     "Trainer",
     "ZooSource",
 ]

@@ -1,6 +1,15 @@
 """What tasks are made of: a text or two with a label, a question about a context, a sentence with tags."""
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from wholeword.core.ragged import ragged_range
+
+Head = Literal["classification", "span", "tagging"]  # what fine-tuning puts on top of an encoder
+NO_TARGET = -1
 
 
 class TextExample(NamedTuple):
@@ -35,3 +44,94 @@ class TaggedExample(NamedTuple):
 
 
 Example: TypeAlias = TextExample | SpanExample | TaggedExample
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of unequal length: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
+
+    `counts`: examples, rows; `truncated` examples, `windowed` ones (of more than one row), and of spans `answers_not_in_a_window`.
+    """
+
+    ids: np.ndarray  # int32 [num_pieces]
+    segments: np.ndarray  # int8 [num_pieces], 1 in B and the [SEP] behind it
+    row_pieces: np.ndarray  # int64 [num_rows + 1], the pieces of row i are row_pieces[i] ... row_pieces[i + 1] - 1
+    examples: np.ndarray  # int64 [num_rows], the number of the example it is made of, ascending
+    targets: np.ndarray  # classification [num_rows], span [num_rows, 2] (places in the row), tagging [num_pieces]; int64; see `make_rows`
+    places: np.ndarray  # int32; span [num_pieces, 2]: characters of the context; tagging [num_pieces]: the unit that begins; else -1
+    counts: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 [num_rows], in pieces."""
+        return np.diff(self.row_pieces)
+
+    def pieces_of(self, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Where the pieces of some rows stand in the flat arrays, row by row: int64."""
+        numbers = np.asarray(numbers, np.int64)
+        counts = self.row_pieces[numbers + 1] - self.row_pieces[numbers]
+        return np.repeat(self.row_pieces[numbers], counts) + ragged_range(counts)
+
+    def batch(self, numbers: Sequence[int] | np.ndarray, *, length: int | None = None, pad_id: int = 0) -> dict[str, np.ndarray]:
+        """Some rows, padded to `length` (by default that of the longest).
+
+        Returns: input_ids, input_mask, segment_ids: int32 [batch, length]; targets: int64 [batch], [batch, 2] or [batch, length].
+        """
+        numbers = np.asarray(numbers, np.int64)
+        lengths = self.row_pieces[numbers + 1] - self.row_pieces[numbers]
+        longest = int(lengths.max(initial=0))
+        length = longest if length is None else length
+        assert length >= longest, f"a row of {longest} pieces does not fit {length}"
+        filled = np.arange(length) < lengths[:, None]
+        pieces = self.pieces_of(numbers)
+
+        def padded(flat: np.ndarray, padding: int, dtype: Any) -> np.ndarray:
+            array = np.full(filled.shape, padding, dtype)
+            array[filled] = flat[pieces]
+            return array
+
+        by_piece = len(self.targets) > len(self)
+        return {
+            "input_ids": padded(self.ids, pad_id, np.int32),
+            "input_mask": filled.astype(np.int32),
+            "segment_ids": padded(self.segments, 0, np.int32),
+            "targets": padded(self.targets, NO_TARGET, np.int64) if by_piece else self.targets[numbers],
+        }
+
+
+class Task(Protocol):
+    """A downstream task: original files -> examples, and predictions -> figures.
+
+    Its settings come from the recipe's `task` section, among them `data: Path`, the folder (or file) that the user has. Tasks never see
+    ids: `wholeword.finetuning.rows` turns examples into rows, `wholeword.finetuning.decode` logits into predictions.
+    """
+
+    head: Head
+    labels: Sequence[str]  # what the head chooses from, in the order of its outputs; empty for `span`
+    metrics: Sequence[str]  # keys of `score` that tables show, the one to choose by first
+    defaults: Mapping[str, Any]  # learning_rate, batch_size, epochs, max_seq_length, warmup_rate; span and long texts: doc_stride
+    notes: list[str]  # what was odd in the files read so far, one line each
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """The splits whose files are there, of "train", "dev", "test" and whatever else the task has."""
+        ...
+
+    def read(self, split: str) -> list[Example]:
+        """The examples of one split, in the file's order, ids all different.
+
+        Raises: UserError in one line (where, what was found, what was expected, where the file comes from) if it is missing or wrong.
+        """
+        ...
+
+    def score(self, examples: Sequence[Example], predictions: Mapping[str, Any]) -> dict[str, float]:
+        """Compare predictions with the labels of examples.
+
+        Args:
+            predictions: id -> label, answer text or list of tags; an id that is missing counts as wrong.
+        Returns: figures in percent, those of `metrics` among them; counts are spelt in capitals (TOTAL, SKIP).
+        """
+        ...

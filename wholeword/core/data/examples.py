@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wholeword.core.data.draws import Stream, below, draws, row_keys, uniform
-from wholeword.core.data.ragged import ragged_range
 from wholeword.core.data.store import Shard, TokenStore
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import atomic_directory, check_manifest, write_manifest
+from wholeword.core.ragged import ragged_range
 
 PAIRS = ("nsp-pairs", "sop-pairs")
 KINDS = (*PAIRS, "full-sentences", "doc-sentences")

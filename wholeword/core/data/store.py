@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wholeword.core.data.ragged import ragged_range
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import atomic_directory, check_manifest, read_manifest, sha256_of, to_json, write_file, write_manifest
+from wholeword.core.ragged import ragged_range
 from wholeword.core.vocabulary import Vocabulary
 
 FORMAT = {"name": "wholeword token store", "version": 2}

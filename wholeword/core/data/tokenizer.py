@@ -22,8 +22,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, WhitespaceSplit
 from tokenizers.trainers import WordPieceTrainer
 
-from wholeword.core.data.ragged import ragged_range
 from wholeword.core.errors import UserError
+from wholeword.core.ragged import ragged_range
 from wholeword.core.vocabulary import CHINESE, SPECIAL_PIECES, Vocabulary
 
 COMMON_CHINESE = CHINESE[:2]  # the basic block and extension A

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from wholeword.core.bert.names import names
 from wholeword.core.bert.shapes import HEADS
-from wholeword.finetuning.rows import NO_TARGET, Rows
+from wholeword.core.contracts.tasks import NO_TARGET, Rows
 from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, fill, num_hits, take_steps, to_canonical, to_device
 
 if TYPE_CHECKING:

@@ -1,0 +1,46 @@
+"""What chooses the pieces that a model has to predict."""
+
+from typing import NamedTuple, Protocol
+
+from wholeword.core.contracts.arrays import Array
+from wholeword.core.vocabulary import Vocabulary
+
+
+class Masked(NamedTuple):
+    """What a masking strategy returns."""
+
+    input_ids: Array  # [batch, length], the ids with [MASK], kept or random pieces in the chosen places
+    chosen: Array  # bool [batch, length], the places to predict
+
+
+class MaskingStrategy(Protocol):
+    """Chooses what to predict in a batch. A pure function: equal arguments give equal results.
+
+    Optional: a method `bind(tokenizer)`, called once before the first batch, for strategies that know text (a
+    `wholeword.core.data.tokenizer.WordPieceTokenizer`, whose `vocabulary` is that of the rows). A setting annotated `Path` starts from the
+    recipe's folder, and what it leads to decides the rows.
+    """
+
+    def mask(
+        self,
+        ids: Array,
+        word_starts: Array,
+        candidates: Array,
+        sample_ids: Array,
+        *,
+        seed: int,
+        pass_number: int,
+        max_predictions: int,
+        vocabulary: Vocabulary,
+    ) -> Masked:
+        """Mask one batch.
+
+        Args:
+            ids: integers [batch, length].
+            word_starts: bool [batch, length], True where a word begins.
+            candidates: bool [batch, length], False at [CLS], [SEP] and padding: never chosen, and every word ends there.
+            sample_ids: uint64 [batch], what makes a row's draws its own, whatever batch it stands in.
+            pass_number: how often the corpus has been gone through.
+            max_predictions: most places to choose in a row.
+        """
+        ...
