@@ -19,8 +19,6 @@ from wholeword.core.config.messages import sections_of_recipe
 from wholeword.core.config.recipe import ModelSection
 from wholeword.core.config.yaml import dotted, read_yaml
 from wholeword.core.errors import RecipeError, UserError
-from wholeword.core.registry.plugins import Entry
-from wholeword.core.registry.registry import Registry, registry
 
 RECIPE = """\
 version: 1
@@ -548,16 +546,12 @@ class Words:
 
 
 @pytest.fixture
-def with_plugins(tmp_path, monkeypatch):
+def with_plugins(tmp_path, monkeypatch, plugins):
     (tmp_path / "words_plugin.py").write_text(PLUGIN)
     (tmp_path / "needy_plugin.py").write_text("import a_library_that_is_not_installed\n")
     monkeypatch.syspath_prepend(tmp_path)
-    others = [
-        Entry("segmenter", "words", "words_plugin:Words", "words-dist", "1.0"),
-        Entry("segmenter", "needy", "needy_plugin:Needs", "needy-dist", "1.0", "all"),
-    ]
-    for module in ("load", "sections"):
-        monkeypatch.setattr(f"wholeword.core.config.{module}.registry", Registry((registry.entries + others, [])))
+    plugins("segmenter", "words", "words_plugin:Words", distribution="words-dist")
+    plugins("segmenter", "needy", "needy_plugin:Needs", distribution="needy-dist", extra="all")
 
 
 def test_the_signature_of_a_plugin_is_its_schema(load, with_plugins):

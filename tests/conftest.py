@@ -1,0 +1,33 @@
+"""Fixtures for all folders. Imports of wholeword stay inside: the environment tf-legacy does without it."""
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Offers objects as another distribution's plugins would, in the real registry and until the test ends.
+
+    plugins(kind, name, target, *, distribution="others", version="1.0", extra=None) takes "module:object" or the object
+    itself, and returns the new entry. Processes that a test starts (workers of `prepare` too) do not see it.
+    """
+    from wholeword.core.registry.plugins import Entry
+    from wholeword.core.registry.registry import registry
+
+    module = ModuleType("plugins_of_a_test")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    def offer(kind: str, name: str, target: Any, *, distribution: str = "others", version: str = "1.0", extra: str | None = None) -> Entry:
+        if not isinstance(target, str):
+            attribute = f"object_{len(vars(module))}"
+            setattr(module, attribute, target)
+            target = f"{module.__name__}:{attribute}"
+        entry = Entry(kind, name, target, distribution, version, extra)
+        monkeypatch.setattr(registry, "_offers", ([*registry.entries, entry], registry.broken))
+        return entry
+
+    return offer
