@@ -2,10 +2,12 @@
 
 import pytest
 
+from wholeword.core.bert.activations import comfortable_rows, row_bytes
 from wholeword.core.bert.shapes import flops_per_token, model_config
 from wholeword.core.config import load_recipe
+from wholeword.core.devices import GIB, tpu_slice
 from wholeword.core.errors import UserError
-from wholeword.planning.tpu import GIB, comfortable_rows, padding, plan_tpu, row_bytes, tpu_slice, up, utilisation
+from wholeword.planning.tpu import padding, plan_tpu, up, utilisation
 
 BASE = model_config({"size": "base"}, 21128)
 RECIPE = """

@@ -10,55 +10,19 @@
 Sources: https://cloud.google.com/tpu/docs/v2 (v3, v4, v5e, v5p, v6e), https://cloud.google.com/tpu/docs/performance-guide
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
+from wholeword.core.bert.activations import comfortable_rows, row_bytes, rows_at_once
 from wholeword.core.bert.shapes import count_parameters, flops_per_token
 from wholeword.core.config.recipe import Recipe
-from wholeword.core.errors import UserError, WholewordError
+from wholeword.core.devices import DEFAULT_TPU, GIB, Slice, tpu_slice
+from wholeword.core.errors import WholewordError
 from wholeword.core.registry.registry import registry
 
 SUBLANES, LANES = 8, 128
-GIB = 1 << 30
-DEFAULT = "v3-8"  # what BERT-wwm was trained on: 4 chips, 8 cores, 128 GiB
 SEEDS = "BERT-wwm took about 1.5 days on a v3-8 (its readme), which is 0.46 of that peak"
-
-
-class Generation(NamedTuple):
-    """Of one chip; `counts_cores`: whether the number in v3-8 is that of cores, not of chips."""
-
-    peak_flops: float  # bfloat16, a second
-    memory_gib: int
-    num_cores: int
-    num_replicas: int
-    counts_cores: bool
-    most_chips_of_host: int  # of a slice of one host; those of several have 4 each
-
-
-GENERATIONS = {
-    "v2": Generation(45e12, 16, 2, 2, True, 4),
-    "v3": Generation(123e12, 32, 2, 2, True, 4),
-    "v4": Generation(275e12, 32, 2, 1, True, 4),
-    "v5litepod": Generation(197e12, 16, 1, 1, False, 8),
-    "v5p": Generation(459e12, 95, 2, 1, True, 4),
-    "v6e": Generation(918e12, 32, 1, 1, False, 8),
-}
-ALIASES = {"v5e": "v5litepod"}
-
-
-@dataclass(frozen=True)
-class Slice:
-    """A TPU by its accelerator type."""
-
-    name: str
-    num_chips: int
-    num_replicas: int
-    num_hosts: int
-    replica_bytes: int  # of memory
-    peak_flops: float  # of all chips, a second
 
 
 @dataclass(frozen=True)
@@ -99,27 +63,6 @@ class TpuPlan:
         return [*lines, *(f"TPU error: {error}" for error in self.errors), *(f"TPU warning: {warning}" for warning in self.warnings)]
 
 
-def tpu_slice(name: str) -> Slice:
-    """The TPU of an accelerator type, as gcloud calls it: v3-8, v4-32, v5litepod-16. Raises: UserError."""
-    match = re.fullmatch(r"(v\d+\w*?)-(\d+)", name)
-    kind = ALIASES.get(match[1], match[1]) if match else ""
-    if match is None or kind not in GENERATIONS:
-        raise UserError(f"backend.accelerator_type: {name!r}; expected {', '.join(GENERATIONS)} with a number, such as {DEFAULT}")
-    generation, number = GENERATIONS[kind], int(match[2])
-    per_chip = generation.num_cores if generation.counts_cores else 1
-    if number < 1 or number % per_chip:
-        raise UserError(f"backend.accelerator_type: {name!r}: {number} cores are not whole chips of {per_chip}; such as {DEFAULT}")
-    num_chips = number // per_chip
-    return Slice(
-        name=name,
-        num_chips=num_chips,
-        num_replicas=num_chips * generation.num_replicas,
-        num_hosts=1 if num_chips <= generation.most_chips_of_host else ceil(num_chips / 4),
-        replica_bytes=generation.memory_gib * GIB // generation.num_replicas,
-        peak_flops=num_chips * generation.peak_flops,
-    )
-
-
 def utilisation(flops: float, hours: float, tpu: Slice) -> float:
     """The share of the peak that a run of so many FLOPs in so many hours has used."""
     return flops / (3600 * hours * tpu.peak_flops)
@@ -136,7 +79,7 @@ def plan_tpu(recipe: Recipe, config: Mapping[str, Any], *, utilisation: float) -
     settings = recipe.backend.settings
     if recipe.backend.name.rpartition(":")[2] != "tensorflow" or settings.get("strategy") != "tpu":
         return None
-    tpu = tpu_slice(settings.get("accelerator_type", DEFAULT))
+    tpu = tpu_slice(settings.get("accelerator_type", DEFAULT_TPU))
     errors, warnings = [], list(_warnings(recipe, tpu))
     phases = []
     bf16, frozen = settings.get("precision") != "fp32", recipe.model.freeze is not None
@@ -149,7 +92,8 @@ def plan_tpu(recipe: Recipe, config: Mapping[str, Any], *, utilisation: float) -
         rows = max(rows, 1)
         length, predictions = phase.max_seq_length, phase.max_predictions
         asked = settings.get("micro_batch_size")
-        at_once = min(asked or rows_at_once(config, rows, tpu.replica_bytes, length, predictions, bf16=bf16), rows)
+        comfortable = comfortable_rows(config, tpu.replica_bytes, length, predictions, bf16=bf16)
+        at_once = min(asked, rows) if asked else rows_at_once(rows, comfortable)
         if rows % at_once:
             errors.append(f"{key}: {rows:,} rows a replica are not a multiple of backend.micro_batch_size {at_once:,}")
         if at_once % SUBLANES:
@@ -174,25 +118,6 @@ def plan_tpu(recipe: Recipe, config: Mapping[str, Any], *, utilisation: float) -
             )
         )
     return TpuPlan(tpu, utilisation, phases, _padded_shapes(recipe, config), errors, warnings)
-
-
-def row_bytes(config: Mapping[str, Any], max_seq_length: int, max_predictions: int, *, bf16: bool) -> int:
-    """What is kept of a row for the backward pass."""
-    width, layers, heads = config["hidden_size"], config["num_hidden_layers"], config["num_attention_heads"]
-    kept = (34 * width + 5 * heads * max_seq_length) * (1 if bf16 else 2)
-    return layers * max_seq_length * kept + 12 * max_predictions * config["vocab_size"]
-
-
-def comfortable_rows(config: Mapping[str, Any], memory_bytes: int, max_seq_length: int, max_predictions: int, *, bf16: bool) -> int:
-    """Rows that may be computed at once, a tenth of the memory left over."""
-    free = 0.9 * memory_bytes - 16 * count_parameters(config)
-    return max(1, int(free / row_bytes(config, max_seq_length, max_predictions, bf16=bf16)))
-
-
-def rows_at_once(config: Mapping[str, Any], rows: int, memory_bytes: int, max_seq_length: int, max_predictions: int, *, bf16: bool) -> int:
-    """What the TensorFlow backend takes unless told: the most of a replica's rows that divide them and are comfortable."""
-    most = comfortable_rows(config, memory_bytes, max_seq_length, max_predictions, bf16=bf16)
-    return max(size for size in range(1, min(most, rows) + 1) if rows % size == 0)
 
 
 def products(config: Mapping[str, Any], rows: int, max_seq_length: int, max_predictions: int) -> list[tuple[int, int, int, int]]:

@@ -6,9 +6,9 @@ from typing import Literal
 
 import tensorflow as tf
 
+from wholeword.core.devices import GIB, tpu_slice
 from wholeword.core.errors import UserError
 from wholeword.core.training.hosts import Hosts
-from wholeword.planning.tpu import GIB, tpu_slice
 from wholeword.plugins.tensorflow.hosts import multi_worker
 
 Name = Literal["auto", "tpu", "mirrored", "one-device", "multi-worker"]

@@ -14,12 +14,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
+from wholeword.core.bert.activations import comfortable_rows, rows_at_once
 from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import expect_tensors
 from wholeword.core.formats.tfrecord import FEATURES
 from wholeword.core.training.hosts import Hosts
-from wholeword.planning.tpu import comfortable_rows
 from wholeword.plugins.optimizers.tensorflow import norm
 from wholeword.plugins.tensorflow.hosts import noticing_losses
 from wholeword.plugins.tensorflow.model import embed, encode, mlm_logits, nsp_logits
@@ -244,8 +244,7 @@ class TensorFlowTrainer:
         rows = batch["input_ids"].shape[0]
         if self.micro_batch_size:
             return min(self.micro_batch_size, rows)
-        most = self._comfortable_rows(batch["input_ids"].shape[1], batch["masked_lm_ids"].shape[1])
-        return max(size for size in range(1, min(most, rows) + 1) if rows % size == 0)
+        return rows_at_once(rows, self._comfortable_rows(batch["input_ids"].shape[1], batch["masked_lm_ids"].shape[1]))
 
     def _comfortable_rows(self, length: int, predictions: int) -> int:
         if self.replica_bytes is None:
