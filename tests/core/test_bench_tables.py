@@ -23,7 +23,7 @@ from wholeword.finetuning.bench.formats import as_csv, latex, markdown
 from wholeword.finetuning.bench.picture import picture
 from wholeword.finetuning.bench.results import Results, TaskColumn, from_csv, rate_text, read_results
 from wholeword.finetuning.bench.tables import all_tables, parameters_text, rates_table, relative_table, summary_table, task_table
-from wholeword.finetuning.figures import average, exact, example_scores, figure, paired_bootstrap, resampled_bootstrap, short_text, text
+from wholeword.finetuning.statistics import average, exact, example_scores, figure, paired_bootstrap, resampled_bootstrap, short_text, text
 
 DATA = Path(__file__).parents[1] / "data"
 BASE = "RoBERTa-wwm-ext"

@@ -44,8 +44,8 @@ from wholeword.core.training.run import export
 from wholeword.core.training.schedules import bert_linear, step_seed
 from wholeword.finetuning.buckets import epoch_batches
 from wholeword.finetuning.decode import Predictions, decode
-from wholeword.finetuning.figures import figure, text
 from wholeword.finetuning.rows import make_rows
+from wholeword.finetuning.statistics import figure, text
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Head

@@ -14,7 +14,7 @@ from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
 from wholeword.finetuning.bench.results import Results
 from wholeword.finetuning.bench.tables import MISSING, SPLITS, Table, names, summary_split
-from wholeword.finetuning.figures import Comparison, example_scores, paired_bootstrap, resampled_bootstrap
+from wholeword.finetuning.statistics import Comparison, example_scores, paired_bootstrap, resampled_bootstrap
 
 
 def bootstrap_table(

@@ -7,7 +7,7 @@ from html import escape
 
 from wholeword.finetuning.bench.results import Place, Results, TaskColumn
 from wholeword.finetuning.bench.tables import names, summary_split
-from wholeword.finetuning.figures import Figure, text
+from wholeword.finetuning.statistics import Figure, text
 
 WIDTH, NAME, FIGURES, ROW, HEAD, FOOT, GAP = 760, 210, 120, 24, 30, 26, 14
 SPLITS = {"dev": ("development", "开发集"), "test": ("test", "测试集"), "challenge": ("challenge", "挑战集")}

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.config.locations import zoo_config
 from wholeword.core.errors import UserError, WholewordError
-from wholeword.finetuning.figures import Figure, exact, figure
+from wholeword.finetuning.statistics import Figure, exact, figure
 
 RESULTS = "results.json"
 COLUMNS = ("model", "task", "metric", "split", "best", "average")

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from wholeword.core.errors import UserError
 from wholeword.finetuning.bench.results import Place, Results, TaskColumn, in_order, rate_text
-from wholeword.finetuning.figures import Figure, average, rounded, share, short_text, text
+from wholeword.finetuning.statistics import Figure, average, rounded, share, short_text, text
 
 SPLITS = {"dev": "Development", "test": "Test", "challenge": "Challenge"}
 MISSING = "-"
