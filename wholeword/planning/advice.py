@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wholeword.core.config.checks import HIGH_LR
 from wholeword.core.config.locations import read_config
-from wholeword.core.config.recipe import PAIRS, Recipe
+from wholeword.core.config.recipe import Recipe
+from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import WholewordError
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary

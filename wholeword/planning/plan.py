@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 from wholeword.core.bert.growth import recipe_vocabulary, recipe_vocabulary_size
 from wholeword.core.bert.shapes import count_parameters, flops_per_token, model_config, tensor_shapes
 from wholeword.core.config.locations import read_config, zoo_name
-from wholeword.core.config.recipe import PAIRS, Recipe
+from wholeword.core.config.recipe import Recipe
 from wholeword.core.data.cleaning import cleaning_of, make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
 from wholeword.core.data.documents import read_documents
+from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, read_manifest
 from wholeword.core.vocabulary import Vocabulary

@@ -13,6 +13,7 @@ from wholeword.core.bert.shapes import model_config
 from wholeword.core.config import recipe as models
 from wholeword.core.config.locations import zoo_config, zoo_name
 from wholeword.core.config.yaml import Path as Address
+from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import UserError, WholewordError
 from wholeword.core.registry.registry import registry
 
@@ -103,7 +104,7 @@ def frozen_weights_are_trained(model: models.ModelSection) -> Findings:
 
 
 def next_sentence_has_two_segments(examples: models.ExamplesSection, model: models.ModelSection) -> Findings:
-    if examples.name in models.PAIRS and model.type_vocab_size == 1:
+    if examples.name in PAIRS and model.type_vocab_size == 1:
         yield ("model", "type_vocab_size"), f"1, but {examples.name} have two segments; expected 2, or examples: full-sentences"
 
 
@@ -224,7 +225,7 @@ def trained_weights_have_a_low_rate(model: models.ModelSection, phases: list[mod
 
 
 def pairs_have_two_sentences(corpus: models.CorpusSection, examples: models.ExamplesSection) -> Findings:
-    if corpus.format == "sentences" and corpus.documents == "line" and examples.name in models.PAIRS:
+    if corpus.format == "sentences" and corpus.documents == "line" and examples.name in PAIRS:
         message = f"a document of one line is one sentence, and {examples.name} want two; consider documents: blank-line, or format: text"
         yield ("corpus", "documents"), message
 

@@ -22,12 +22,12 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from wholeword.core.data.examples import PAIRS
+
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
-
-PAIRS = ("nsp-pairs", "sop-pairs")
 
 
 def _numbers_of_layers(value: Any) -> Any:
