@@ -35,6 +35,7 @@ from texts import Documents, read_texts, recipe, write_documents, write_vocabula
 from tokenizers import Encoding, Tokenizer
 
 from wholeword.core.config import Recipe
+from wholeword.core.config.layout import corpus_layout
 from wholeword.core.data.align import align, find_words
 from wholeword.core.data.corpus import CorpusReader, expand_files
 from wholeword.core.data.documents import read_documents
@@ -137,8 +138,9 @@ def batches(lines: list[str]) -> Iterator[list[str]]:
 
 def read(given: Recipe) -> None:
     """Sentences, and nothing done with them."""
-    for chunk in CorpusReader(expand_files(given.corpus, given.base_folder), given.corpus).chunks():
-        for _ in read_documents(chunk, given.corpus, Counter()):
+    corpus = corpus_layout(given.corpus, given.base_folder)
+    for chunk in CorpusReader(expand_files(corpus), corpus).chunks():
+        for _ in read_documents(chunk, corpus, Counter()):
             pass
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tokenizers.implementations import BertWordPieceTokenizer
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.layout import corpus_layout
 from wholeword.core.config.recipe import CorpusSection
 from wholeword.core.data.cleaning import clean
 from wholeword.core.data.corpus import CorpusReader, expand_files
@@ -249,9 +250,9 @@ def test_a_broken_cleaner_is_caught(cleaner, complaint):
 
 
 def read(folder: Path, *names: str, counts: Counter | None = None, **changes) -> list[list[str]]:
-    corpus = CorpusSection(files=["*"], **changes)
+    corpus = corpus_layout(CorpusSection(files=["*"], **changes), folder)
     cleaners = [(name, registry.create("cleaner", name)) for name in names]
-    chunks = CorpusReader(expand_files(corpus, folder), corpus).chunks()
+    chunks = CorpusReader(expand_files(corpus), corpus).chunks()
     counts = Counter() if counts is None else counts
     return [document for chunk in chunks for _, document in read_documents(chunk, corpus, counts, cleaners)]
 

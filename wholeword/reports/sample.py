@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wholeword.core.config import Recipe
-from wholeword.core.config.recipe import CorpusSection
-from wholeword.core.data.cleaning import cleaning_of, make_cleaners
-from wholeword.core.data.corpus import BYTE_ORDER_MARK, PACKED, Chunk, CorpusFile, Span, expand_files, read_blocks
+from wholeword.core.config.layout import cleaning_of, corpus_layout
+from wholeword.core.data.cleaning import make_cleaners
+from wholeword.core.data.corpus import BYTE_ORDER_MARK, PACKED, Chunk, CorpusFile, CorpusLayout, Span, expand_files, read_blocks
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.tokenizer import valid
 from wholeword.core.errors import UserError
@@ -24,12 +25,11 @@ def sample(recipe: Recipe | None, text: Path) -> tuple[list[str], dict[str, Any]
         text: a file with one sentence a line, read if there is no recipe.
     Raises: UserError if there is no text; what reading a corpus raises, but bytes that are not UTF-8 are passed over.
     """
-    corpus = recipe.corpus if recipe else CorpusSection(files=[str(text)])
-    files = expand_files(corpus, recipe.base_folder if recipe else Path())
+    corpus = corpus_layout(recipe.corpus, recipe.base_folder) if recipe else CorpusLayout((str(text),))
+    files = expand_files(corpus)
     spans, sampled = sample_lines(files, parts_of_lines=corpus.format != "jsonl")
-    corpus = corpus.model_copy(update={"bad_bytes": "replace"})
-    cleaners = make_cleaners(cleaning_of(recipe)) if recipe else []
-    documents = read_documents(Chunk(0, spans), corpus, Counter(), cleaners)
+    cleaners = make_cleaners(cleaning_of(recipe.corpus, recipe.base_folder)) if recipe else []
+    documents = read_documents(Chunk(0, spans), replace(corpus, bad_bytes="replace"), Counter(), cleaners)
     sentences = [valid(sentence) for _, document in documents for sentence in document]
     if not sentences:
         raise UserError(f"{text}: no text in {', '.join(file.name for file in files[:3])}{' ...' if len(files) > 3 else ''}")

@@ -1,23 +1,14 @@
-"""What is done to the lines of a corpus before they are cut into sentences (`corpus.cleaning`): nothing, unless a recipe asks for it."""
+"""Cleaners change the lines of a corpus before it is split into sentences (`corpus.cleaning`); by default there are none."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wholeword.core.config.settings import found_settings
 from wholeword.core.contracts import Cleaner
 from wholeword.core.errors import PluginError
 from wholeword.core.registry.registry import registry
 
-if TYPE_CHECKING:
-    from wholeword.core.config.recipe import Recipe
-
 NamedSettings = tuple[str, dict[str, Any]]  # a cleaner by its name in the recipe, and what its object takes
 NamedCleaner = tuple[str, Cleaner]
-
-
-def cleaning_of(recipe: "Recipe") -> tuple[NamedSettings, ...]:
-    """The cleaners of a recipe, in order; what travels to worker processes."""
-    return tuple((section.name, found_settings("cleaner", section, recipe.base_folder)) for section in recipe.corpus.cleaning)
 
 
 def make_cleaners(cleaning: Iterable[NamedSettings]) -> list[NamedCleaner]:

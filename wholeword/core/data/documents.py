@@ -10,18 +10,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from operator import ne
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from wholeword.core.data.cleaning import NamedCleaner, clean
-from wholeword.core.data.corpus import WHITE_LINES, Chunk, Span
+from wholeword.core.data.corpus import WHITE_LINES, Chunk, CorpusLayout, Span
 from wholeword.core.data.sentences import split_sentences
 from wholeword.core.data.tokenizer import SURROGATES, valid
 from wholeword.core.errors import UserError
-
-if TYPE_CHECKING:
-    from wholeword.core.config.recipe import CorpusSection
 
 MAX_SENTENCE = 100_000  # characters; a longer one is cut, so that a line without end is segmented in bounded memory
 MAX_PASSAGE = 4096  # sentences to gather
@@ -40,7 +37,7 @@ class Passage(NamedTuple):
 
 
 def read_documents(
-    chunk: Chunk, corpus: "CorpusSection", counts: Counter[str], cleaners: Sequence[NamedCleaner] = ()
+    chunk: Chunk, corpus: CorpusLayout, counts: Counter[str], cleaners: Sequence[NamedCleaner] = ()
 ) -> Iterator[tuple[str, list[str]]]:
     """The documents of a chunk: each where it begins (`file:line`) and its sentences. Counts and raises as `read_passages` does."""
     for passage in read_passages(chunk, corpus, counts, cleaners):
@@ -49,7 +46,7 @@ def read_documents(
             yield f"{passage.path}:{line}", passage.sentences[start:end]
 
 
-def read_passages(chunk: Chunk, corpus: "CorpusSection", counts: Counter[str], cleaners: Sequence[NamedCleaner] = ()) -> Iterator[Passage]:
+def read_passages(chunk: Chunk, corpus: CorpusLayout, counts: Counter[str], cleaners: Sequence[NamedCleaner] = ()) -> Iterator[Passage]:
     """The documents of a chunk that have a sentence, many at a time; adds to `counts` what was replaced and cleaned.
 
     Raises: UserError with file, line and byte for what is not UTF-8 or not the JSON it should be; PluginError for a broken cleaner.
@@ -62,7 +59,7 @@ def read_passages(chunk: Chunk, corpus: "CorpusSection", counts: Counter[str], c
         yield from (passage for passage in passages if passage.sentences)
 
 
-def _parts(span: Span, corpus: "CorpusSection") -> Iterator[Span]:
+def _parts(span: Span, corpus: CorpusLayout) -> Iterator[Span]:
     """The span in parts of at least PART bytes, cut where documents end."""
     start, data = 0, span.data
     while len(data) - start > PART:
@@ -79,7 +76,7 @@ def _parts(span: Span, corpus: "CorpusSection") -> Iterator[Span]:
     yield span._replace(data=data[start:]) if start else span
 
 
-def _lines_as_sentences(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> Passage:
+def _lines_as_sentences(span: Span, corpus: CorpusLayout, counts: Counter[str]) -> Passage:
     """The documents of a span in which every line is a sentence."""
     texts = _decode(span, corpus.bad_bytes, counts).split("\n")
     stripped = list(map(str.strip, texts))
@@ -99,7 +96,7 @@ def _lines_as_sentences(span: Span, corpus: "CorpusSection", counts: Counter[str
     return Passage(span.path, sentences, lengths, starts, lines)
 
 
-def _gathered(span: Span, corpus: "CorpusSection", counts: Counter[str], cleaners: Sequence[NamedCleaner]) -> Iterator[Passage]:
+def _gathered(span: Span, corpus: CorpusLayout, counts: Counter[str], cleaners: Sequence[NamedCleaner]) -> Iterator[Passage]:
     """The documents of a span, read line by line."""
     sentences: list[str] = []
     starts: list[int] = []
@@ -140,7 +137,7 @@ def _cut(sentence: str) -> list[str]:
     return [sentence[start : start + MAX_SENTENCE] for start in range(0, len(sentence), MAX_SENTENCE)]
 
 
-def _read_lines(span: Span, corpus: "CorpusSection", counts: Counter[str]) -> Iterator[tuple[int, Sequence[str]]]:
+def _read_lines(span: Span, corpus: CorpusLayout, counts: Counter[str]) -> Iterator[tuple[int, Sequence[str]]]:
     """Documents as lines, with the number of their first line."""
     texts = _decode(span, corpus.bad_bytes, counts).split("\n")
     lines = enumerate(texts, span.first_line)

@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from wholeword.core.data.align import Words, align, find_words
 from wholeword.core.data.cleaning import NamedSettings, make_cleaners
-from wholeword.core.data.corpus import Chunk
+from wholeword.core.data.corpus import Chunk, CorpusLayout
 from wholeword.core.data.documents import Passage, read_passages
 from wholeword.core.data.store import VOCABULARY, id_dtype, shard_bytes, shard_name
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
@@ -35,9 +35,6 @@ from wholeword.core.files import atomic_write, sha256_of, to_json
 from wholeword.core.memory import keep_freed_memory
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from wholeword.core.config.recipe import CorpusSection
 
 BATCH = 1 << 16  # characters to segment and tokenize at once
 BYTES_PER_CHARACTER = 3  # of Chinese in UTF-8, for telling how far a shard is
@@ -63,11 +60,11 @@ Report = Callable[[int, int], None]  # bytes of the corpus' files done, tokens m
 
 
 @dataclass(frozen=True)
-class Task:
-    """What shards are made with; it travels to the workers."""
+class StoreSpec:
+    """All that decides what a shard holds; it travels to the worker processes."""
 
     folder: Path  # with receipts/ and store/vocab.txt
-    corpus: "CorpusSection"
+    corpus: CorpusLayout
     cleaning: tuple[NamedSettings, ...]
     segmenter: str
     settings: dict[str, Any]  # of the segmenter
@@ -89,16 +86,16 @@ class ShardBuilder:
         stopped: asked after every batch; Interrupted is raised if it says so.
     """
 
-    def __init__(self, task: Task, report: Report, stopped: Callable[[], bool]):
-        self.task, self.report, self.stopped = task, report, stopped
+    def __init__(self, spec: StoreSpec, report: Report, stopped: Callable[[], bool]):
+        self.spec, self.report, self.stopped = spec, report, stopped
         keep_freed_memory()
-        self.cleaners = make_cleaners(task.cleaning)
-        self.segmenter = registry.create("segmenter", task.segmenter, **task.settings)
-        self.vocabulary = Vocabulary.read(task.folder / "store" / VOCABULARY)
-        self.tokenizer = WordPieceTokenizer(self.vocabulary, task.lowercase)
-        self.segmenter_version = str(getattr(self.segmenter, "version", registry.find("segmenter", task.segmenter).version))
+        self.cleaners = make_cleaners(spec.cleaning)
+        self.segmenter = registry.create("segmenter", spec.segmenter, **spec.settings)
+        self.vocabulary = Vocabulary.read(spec.folder / "store" / VOCABULARY)
+        self.tokenizer = WordPieceTokenizer(self.vocabulary, spec.lowercase)
+        self.segmenter_version = str(getattr(self.segmenter, "version", registry.find("segmenter", spec.segmenter).version))
         worth_keeping = getattr(self.segmenter, "worth_keeping", True) and not hasattr(self.segmenter, "split")
-        self.words_cache = task.words_cache if worth_keeping else None
+        self.words_cache = spec.words_cache if worth_keeping else None
 
     def build(self, chunk: Chunk) -> dict[str, Any]:
         """Write the shard of a chunk, unless it is there.
@@ -107,18 +104,18 @@ class ShardBuilder:
             `sha256` (empty if the chunk has no piece at all; there is no file then).
         """
         made_from = {
-            "inputs": hashlib.sha256(to_json(self.task.inputs)).hexdigest(),
+            "inputs": hashlib.sha256(to_json(self.spec.inputs)).hexdigest(),
             "vocabulary": self.vocabulary.sha256,
             "segmenter_version": self.segmenter_version,
             "text": chunk.sha256,
         }
-        path = self.task.folder / "receipts" / f"{chunk.number:05}.json"
+        path = self.spec.folder / "receipts" / f"{chunk.number:05}.json"
         receipt = self._finished(path, made_from)
         if receipt:
             self.report(chunk.bytes_read, receipt["counts"]["num_tokens"])
             return receipt
         content, about = self._content(chunk)
-        file = self.task.folder / "store" / shard_name(chunk.number)
+        file = self.spec.folder / "store" / shard_name(chunk.number)
         if content:
             atomic_write(file, [content])
         receipt = {"file": file.name, "made_from": made_from, **about, "sha256": sha256_of(file) if content else ""}
@@ -129,7 +126,7 @@ class ShardBuilder:
         """The receipt, if it fits and the shard is whole."""
         try:
             receipt = json.loads(path.read_bytes())
-            file = self.task.folder / "store" / receipt["file"]
+            file = self.spec.folder / "store" / receipt["file"]
             whole = receipt["made_from"] == made_from and (not receipt["sha256"] or sha256_of(file) == receipt["sha256"])
         except (OSError, ValueError, LookupError, TypeError):
             return None
@@ -146,11 +143,11 @@ class ShardBuilder:
         fallbacks, num_sentences = [], 0
         cache = WordCache(self.words_cache, self._words_identity(), chunk.sha256)
         size, reported = sum(len(span.data) for span in chunk.spans), 0
-        for where, sentences, documents in _batches(read_passages(chunk, self.task.corpus, counts, self.cleaners)):
+        for where, sentences, documents in _batches(read_passages(chunk, self.spec.corpus, counts, self.cleaners)):
             texts, words = self._words(where, sentences, cache)
             encoded = self.tokenizer.encode_batch(texts)
             ids.append(encoded.ids.astype(dtype))
-            word_starts.append(align(encoded, words.starts, self.tokenizer, keep_latin=self.task.keep_latin))
+            word_starts.append(align(encoded, words.starts, self.tokenizer, keep_latin=self.spec.keep_latin))
             lengths.append(np.diff(encoded.sentence_pieces))
             owners.append(documents)
             _count_texts(encoded, np.flatnonzero(encoded.ids == self.vocabulary.unk_id), unknown)
@@ -185,8 +182,8 @@ class ShardBuilder:
 
     def _words_identity(self) -> dict[str, Any]:
         """What decides the words of a shard's text."""
-        corpus = {key: value for key, value in self.task.inputs["corpus"].items() if key != "files"}
-        return {"corpus": corpus, "segmenter": self.task.inputs["segmenter"], "version": self.segmenter_version}
+        corpus = {key: value for key, value in self.spec.inputs["corpus"].items() if key != "files"}
+        return {"corpus": corpus, "segmenter": self.spec.inputs["segmenter"], "version": self.segmenter_version}
 
     def _words(self, where: str, sentences: list[str], cache: WordCache) -> tuple[Sequence[str], Words]:
         """The sentences as text, and where their words begin."""
@@ -197,7 +194,7 @@ class ShardBuilder:
             texts, words = find_words(self.segmenter, sentences)
         except PluginError as error:
             first = f"{sentences[0][:40]!r} at {where}"
-            raise PluginError(f"segmenter {self.task.segmenter!r} {error} (among {len(sentences)} sentences from {first})") from error
+            raise PluginError(f"segmenter {self.spec.segmenter!r} {error} (among {len(sentences)} sentences from {first})") from error
         cache.add(sentences, words)
         return texts, words
 
@@ -239,17 +236,17 @@ def _batches(passages: Iterable[Passage]) -> Iterator[tuple[str, list[str], np.n
         yield where, sentences, np.concatenate(owners)
 
 
-def build_shards(task: Task, chunks: Iterable[Chunk], *, num_workers: int, report: Report) -> Generator[dict[str, Any], None, None]:
+def build_shards(spec: StoreSpec, chunks: Iterable[Chunk], *, num_workers: int, report: Report) -> Generator[dict[str, Any], None, None]:
     """The receipts of all shards, in order. Close the generator to end the workers early; what they have finished stays.
 
     Raises: what `ShardBuilder.build` raises; WholewordError if a worker dies.
     """
     if num_workers == 1:
-        yield from map(ShardBuilder(task, report, lambda: False).build, chunks)
+        yield from map(ShardBuilder(spec, report, lambda: False).build, chunks)
         return
     context = multiprocessing.get_context("spawn")  # fork would copy threads of libraries in unknown states
     stop, done = context.Event(), context.Array("q", 2)
-    pool = ProcessPoolExecutor(num_workers, context, _start_worker, (task, stop, done))
+    pool = ProcessPoolExecutor(num_workers, context, _start_worker, (spec, stop, done))
     waiting: deque[Future[dict[str, Any]]] = deque()
     shown = [0, 0]
 
@@ -297,11 +294,11 @@ _builder: ShardBuilder | None = None
 _lock: Any = None  # an open file
 
 
-def _start_worker(task: Task, stop: Any, done: Any) -> None:
+def _start_worker(spec: StoreSpec, stop: Any, done: Any) -> None:
     global _make_builder, _lock
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _lock = open(task.folder / "workers", "wb")
+    _lock = open(spec.folder / "workers", "wb")
     fcntl.flock(_lock, fcntl.LOCK_SH)  # until this process ends, see `await_workers`
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
 
@@ -310,7 +307,7 @@ def _start_worker(task: Task, stop: Any, done: Any) -> None:
             done[0] += read
             done[1] += tokens
 
-    _make_builder = partial(ShardBuilder, task, report, stop.is_set)
+    _make_builder = partial(ShardBuilder, spec, report, stop.is_set)
 
 
 def _build_shard(chunk: Chunk) -> dict[str, Any]:

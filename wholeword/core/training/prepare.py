@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.bert.growth import recipe_vocabulary
+from wholeword.core.config.layout import cleaning_of, corpus_layout
 from wholeword.core.config.settings import described, found_settings
 from wholeword.core.data.align import segment
-from wholeword.core.data.cleaning import cleaning_of, make_cleaners
+from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files
 from wholeword.core.data.documents import read_documents
-from wholeword.core.data.shards import MAX_EXAMPLES, Report, Task, await_workers, build_shards, most_frequent
+from wholeword.core.data.shards import MAX_EXAMPLES, Report, StoreSpec, await_workers, build_shards, most_frequent
 from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
 from wholeword.core.data.tokenizer import train_vocabulary
 from wholeword.core.errors import UserError
@@ -75,9 +76,9 @@ def prepare(recipe: "Recipe", *, progress: Progress | None = None) -> Path:
 
 def _describe(recipe: "Recipe") -> tuple[dict[str, Any], list[CorpusFile], dict[str, Any]]:
     """All that decides the content of the store, as JSON; the files of the corpus; and the segmenter's settings, its files found."""
-    corpus, tokenizer = recipe.corpus, recipe.tokenizer
+    corpus, tokenizer = corpus_layout(recipe.corpus, recipe.base_folder), recipe.tokenizer
     try:
-        files = expand_files(corpus, recipe.base_folder)
+        files = expand_files(corpus)
     except UserError:
         if not Path(recipe.store).exists():  # a finished store does without its corpus
             raise
@@ -91,8 +92,8 @@ def _describe(recipe: "Recipe") -> tuple[dict[str, Any], list[CorpusFile], dict[
         "tokenizer": {"lowercase": tokenizer.lowercase},
         "alignment": recipe.alignment.model_dump(),
     }
-    if corpus.cleaning:
-        inputs["corpus"]["cleaning"] = [_described_cleaner(*cleaner) for cleaner in cleaning_of(recipe)]
+    if cleaning := cleaning_of(recipe.corpus, recipe.base_folder):
+        inputs["corpus"]["cleaning"] = [_described_cleaner(*cleaner) for cleaner in cleaning]
     if tokenizer.train is None:
         inputs["tokenizer"]["vocabulary_sha256"] = recipe_vocabulary(recipe).sha256
     else:
@@ -171,10 +172,10 @@ def _build(
     recipe: "Recipe", partial: Path, inputs: dict[str, Any], files: Sequence[CorpusFile], settings: dict[str, Any], progress: Progress
 ) -> None:
     """Fill `partial/store` and write its manifest."""
-    task = Task(
+    spec = StoreSpec(
         folder=partial,
-        corpus=recipe.corpus,
-        cleaning=cleaning_of(recipe),
+        corpus=corpus_layout(recipe.corpus, recipe.base_folder),
+        cleaning=cleaning_of(recipe.corpus, recipe.base_folder),
         segmenter=recipe.segmenter.name,
         settings=settings,
         lowercase=recipe.tokenizer.lowercase,
@@ -194,10 +195,10 @@ def _build(
     if recipe.tokenizer.train is None:
         atomic_write(partial / "store" / VOCABULARY, recipe_vocabulary(recipe).to_bytes())
     else:
-        texts = _train(task, files, recipe.tokenizer.train, recipe.tokenizer.min_frequency, report)
+        texts = _train(spec, files, recipe.tokenizer.train, recipe.tokenizer.min_frequency, report)
         report(total // 2 - done[0], 0)
-    reader = CorpusReader(files, recipe.corpus)
-    with closing(build_shards(task, reader.chunks(), num_workers=_num_workers(recipe, files), report=report)) as building:
+    reader = CorpusReader(files, spec.corpus)
+    with closing(build_shards(spec, reader.chunks(), num_workers=_num_workers(recipe, files), report=report)) as building:
         receipts = list(building)
     if texts not in (None, reader.sha256):
         raise UserError(f"{partial}: the corpus has changed since the vocabulary was trained from it; remove this folder to begin anew")
@@ -223,24 +224,24 @@ def _build(
     fsync_folder(partial / "store")
 
 
-def _train(task: Task, files: Sequence[CorpusFile], size: int, min_frequency: int, report: Report) -> list[str]:
+def _train(spec: StoreSpec, files: Sequence[CorpusFile], size: int, min_frequency: int, report: Report) -> list[str]:
     """Train `store/vocab.txt` from the corpus, unless that is done. Returns: the sha256 of the texts it was trained from."""
-    path, record = task.folder / "store" / VOCABULARY, task.folder / "vocabulary.json"
+    path, record = spec.folder / "store" / VOCABULARY, spec.folder / "vocabulary.json"
     if record.exists() and path.exists():
         trained = json.loads(record.read_bytes())
         if trained["sha256"] == sha256_of(path):
             return trained["corpus"]
-    reader, cleaners = CorpusReader(files, task.corpus), make_cleaners(task.cleaning)
+    reader, cleaners = CorpusReader(files, spec.corpus), make_cleaners(spec.cleaning)
 
     def sentences() -> Iterator[str]:
-        splits = hasattr(registry.load("segmenter", task.segmenter), "split")  # then its separators are no text
-        segmenter = registry.create("segmenter", task.segmenter, **task.settings) if splits else None
+        splits = hasattr(registry.load("segmenter", spec.segmenter), "split")  # then its separators are no text
+        segmenter = registry.create("segmenter", spec.segmenter, **spec.settings) if splits else None
         for chunk in reader.chunks():
-            for _, document in read_documents(chunk, task.corpus, Counter(), cleaners):
+            for _, document in read_documents(chunk, spec.corpus, Counter(), cleaners):
                 yield from segment(segmenter, document)[0] if segmenter else document
             report(chunk.bytes_read, 0)
 
-    vocabulary = train_vocabulary(sentences(), size, task.lowercase, min_frequency)
+    vocabulary = train_vocabulary(sentences(), size, spec.lowercase, min_frequency)
     atomic_write(path, vocabulary.to_bytes())
     atomic_write(record, to_json({"corpus": reader.sha256, "sha256": vocabulary.sha256}))
     return reader.sha256

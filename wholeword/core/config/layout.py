@@ -1,0 +1,27 @@
+"""The corpus of a recipe as the plain values that `wholeword.core.data` works with."""
+
+from pathlib import Path
+
+from wholeword.core.config.recipe import CorpusSection
+from wholeword.core.config.settings import found_settings
+from wholeword.core.data.cleaning import NamedSettings
+from wholeword.core.data.corpus import CorpusLayout
+
+
+def corpus_layout(corpus: CorpusSection, base_folder: Path) -> CorpusLayout:
+    """The files of a corpus, from the recipe's folder, and how they are read."""
+    return CorpusLayout(
+        files=tuple(corpus.files),
+        base_folder=base_folder,
+        format=corpus.format,
+        documents=corpus.documents,
+        text_key=corpus.text_key,
+        bad_bytes=corpus.bad_bytes,
+        drop_duplicates=corpus.drop_duplicates,
+        shard_mb=corpus.shard_mb,
+    )
+
+
+def cleaning_of(corpus: CorpusSection, base_folder: Path) -> tuple[NamedSettings, ...]:
+    """The cleaners of a corpus, in order: name and settings of each."""
+    return tuple((section.name, found_settings("cleaner", section, base_folder)) for section in corpus.cleaning)
