@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from results import Results, add_option
 from texts import Documents, read_texts, recipe, write_vocabulary
 
 from wholeword.core.files import sha256_of
@@ -66,7 +67,7 @@ def peak(process: int) -> int | None:
     return 1024 * int(found[1]) if found else None
 
 
-def measure(folder: Path, workers: int) -> dict[str, str]:
+def measure(folder: Path, workers: int, results: Results) -> dict[str, str]:
     """Print one preparation. Returns: the sha256 of every file of the store."""
     begin = time.perf_counter()
     child = subprocess.Popen([sys.executable, __file__, "--prepare", str(folder), "--workers", str(workers)])
@@ -83,6 +84,8 @@ def measure(folder: Path, workers: int) -> dict[str, str]:
     size, characters = (folder / "text.txt").stat().st_size, counts["num_characters"]
     print(f"{workers} worker(s): {seconds:.1f} s, {size / seconds / 1e6:.1f} MB/s, {characters / seconds / 1e6:.2f} M characters/s")
     print(f"  {characters:,} characters, {counts['num_tokens']:,} tokens, {counts['num_documents']:,} documents")
+    results.add(f"{workers} worker(s)", seconds, "s")
+    results.add(f"{workers} worker(s), most memory of a process", max(peaks.values()) / 1e6, "MB")
     parent, *others = (f"{value / 1e6:.0f}" for _, value in sorted(peaks.items()))
     print(f"  most memory, MB: parent {parent}, others {', '.join(others) or 'none'}; target {TARGET}", end="")
     print(f": {'held' if max(peaks.values()) <= TARGET * 1e6 else 'MISSED'}")
@@ -94,20 +97,24 @@ def main() -> None:
     parser.add_argument("--gb", type=float, default=1.0)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)  # what the processes that are measured do
+    add_option(parser)
     arguments = parser.parse_args()
     if arguments.prepare:
         (workers,) = arguments.workers
         prepare(recipe(arguments.prepare, f"made-{workers}", workers=workers))
         return
+    results = Results("big_corpus", claim=f"{arguments.gb:g} GB of text to a token store", peer=None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         documents = [document for kind, documents in read_texts().items() if kind != "CMRC contexts" for document in documents]
         write_vocabulary(folder / "vocab.txt", documents)
         write_corpus(folder / "text.txt", documents, int(arguments.gb * 1e9))
         print(f"{(folder / 'text.txt').stat().st_size / 1e6:,.0f} MB of text, {os.cpu_count()} cores")
-        stores = [measure(folder, workers) for workers in arguments.workers]
+        stores = [measure(folder, workers, results) for workers in arguments.workers]
         same = all(store == stores[0] for store in stores)
         print(f"sha256 of all {len(stores[0])} files: {'the same' if same else 'DIFFERENT'}")
+        if arguments.record and same:
+            results.write()
         raise SystemExit(not same)
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from results import Results, add_option
+
 from wholeword.core.config import load_recipe
 from wholeword.core.console import observer
 from wholeword.core.training.run import train
@@ -108,9 +110,12 @@ def few_labels(data: Path, folder: Path, labels: int) -> Path:
     return folder
 
 
-def compared(cut: Sequence[float], trained: Sequence[float]) -> str:
+def compared(cut: Sequence[float], trained: Sequence[float], name: str, recorded: Results) -> str:
     """The difference of two means, with its standard error."""
     error = (stdev(cut) ** 2 / len(cut) + stdev(trained) ** 2 / len(trained)) ** 0.5
+    recorded.add(f"{name}, trained on", mean(trained), "%")
+    recorded.add(f"{name}, trained on - cut", mean(trained) - mean(cut), "points")
+    recorded.add(f"{name}, trained on - cut, standard error", error, "points")
     return f"{mean(trained) - mean(cut):+.1f} ± {error:.1f}"
 
 
@@ -119,10 +124,11 @@ def spread(values: Sequence[float], form: str) -> str:
     return f"{mean(values):{form}}" + (f" ± {stdev(values):{form}}" if len(values) > 1 else "")
 
 
-def figures(runs: Sequence[Path]) -> Iterator[str]:
+def figures(name: str, runs: Sequence[Path], recorded: Results) -> Iterator[str]:
     """Held-out loss and accuracy of both kinds of masks, over runs that differ in their seed alone."""
     found = [held_out(run) for run in runs]
     for masks in MASKS:
+        recorded.add(f"{name}, held-out loss of {masks} masks", mean(one[masks]["mlm_loss"] for one in found), "nats")
         yield spread([one[masks]["mlm_loss"] for one in found], ".3f")
         yield spread([100 * one[masks]["mlm_accuracy"] for one in found], ".1f")
 
@@ -138,6 +144,7 @@ HELD_OUT = [f"{masks} {what}" for masks in MASKS for what in ("loss", "accuracy"
 
 
 def rbt3(arguments: argparse.Namespace) -> None:
+    recorded = Results("claims_rbt3", claim="three layers trained on against the same layers as they were cut", peer="the layers as cut")
     folder, seeds = arguments.output, range(1, arguments.seeds + 1)
     steps = arguments.steps or [12000, 4000, 16000]  # as long as the parent and its own
     lengths = ["phases.0.max_seq_length=32", "phases.0.max_predictions=5", "phases.0.batch_size=16"]
@@ -154,7 +161,7 @@ def rbt3(arguments: argparse.Namespace) -> None:
         cut.append(carried_out("rbt3-mini", folder / f"cut-{seed}", *settings, *still))
         trained.append(carried_out("rbt3-mini", folder / f"rbt3-{seed}", *settings, f"phases.0.steps={steps[2]}"))
     models = {"parent, six layers": [parent], "three layers, cut": cut, "three layers, trained on": trained}
-    rows = {name: list(figures(runs)) for name, runs in models.items()}
+    rows = {name: list(figures(name, runs, recorded)) for name, runs in models.items()}
     rows["trained on - cut"] = [""] * len(HELD_OUT)
     head = HELD_OUT.copy()
     for labels in arguments.labels if arguments.data else []:
@@ -169,14 +176,19 @@ def rbt3(arguments: argparse.Namespace) -> None:
             head.append(f"{labels:,} labels, {split}")
             for name in models:
                 rows[name].append(spread(found[name][split], ".1f"))
-            rows["trained on - cut"].append(compared(found["three layers, cut"][split], found["three layers, trained on"][split]))
+            cut_layers, trained_layers = found["three layers, cut"][split], found["three layers, trained on"][split]
+            rows["trained on - cut"].append(compared(cut_layers, trained_layers, f"{labels:,} labels, {split}", recorded))
     what = f"{len(seeds)} seeds of training on, {len(seeds) * arguments.finetunings} fine-tunings of each"
     print(f"\nmean ± standard deviation (of differences, ± standard error); {what}\n\n{table(head, rows)}")
+    if arguments.record:
+        recorded.write()
 
 
 def masks(arguments: argparse.Namespace) -> None:
     folder, seeds = arguments.output, range(1, arguments.seeds + 1)
     [steps] = arguments.steps or [4000]
+    claim = f"whole word masks against WordPiece masks, {steps:,} steps each, mean over seeds"
+    recorded = Results("claims_masks", claim=claim, peer="WordPiece masks")
     kinds = {"whole words": "{name: whole-word, dynamic: true}", "WordPieces": "{name: wordpiece, dynamic: true}"}
     rows = {}
     for name, masking in kinds.items():
@@ -184,8 +196,10 @@ def masks(arguments: argparse.Namespace) -> None:
         for seed in seeds:
             settings = [f"masking={masking}", f"seed={seed}", f"phases.0.steps={steps}", f"store={folder / 'masks-store'}"]
             runs.append(carried_out("quickstart", folder / f"{name.replace(' ', '-').lower()}-{seed}", *settings))
-        rows[f"trained on {name}"] = list(figures(runs))
+        rows[f"trained on {name}"] = list(figures(f"trained on {name}", runs, recorded))
     print(f"\n{steps:,} steps each; mean ± standard deviation over {len(seeds)} seeds\n\n{table(HELD_OUT, rows)}")
+    if arguments.record:
+        recorded.write()
 
 
 def main() -> None:
@@ -198,6 +212,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[1000, LABELS], help="rbt3: how many of ChnSentiCorp's")
     parser.add_argument("--finetunings", type=int, default=4, help="rbt3: of each model that was trained on, with seeds of their own")
     parser.add_argument("--data", type=Path, help="rbt3: the folder of ChnSentiCorp; without it nothing is fine-tuned")
+    add_option(parser)
     arguments = parser.parse_args()
     claims[arguments.claim](arguments)
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import Results, add_option
 from texts import read_texts, recipe, write_documents, write_vocabulary
 
 from wholeword.core.bert.shapes import initial_weights, model_config
@@ -98,7 +99,7 @@ class Peer:
         return line
 
 
-def compare(store: TokenStore, folder: Path, length: int, most: int, rounds: int, python: str | None) -> None:
+def compare(store: TokenStore, folder: Path, length: int, most: int, rounds: int, python: str | None, results: Results) -> None:
     vocabulary, strategy, recorder, generator = store.vocabulary, WholeWord(), Recorder(), random.Random(1)
     source = make_source(store, strategy, length, most, 256)
     symbols = Symbols(vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id, range(len(vocabulary)))
@@ -147,6 +148,8 @@ def compare(store: TokenStore, folder: Path, length: int, most: int, rounds: int
         times = [[timer(turn) for timer in timers.values()] for turn in turns]
     num_tokens = sum(len(row) for rows in lists[TURN:] for row, _ in rows)  # the first round warms up
     seconds = dict(zip(timers, np.sum(times[1:], axis=0), strict=True))  # no medians, for some work is done for many batches at once
+    for other in (name for name in PEERS if name in seconds):
+        results.add(f"rows of {length}, {other}", seconds[other] / seconds["ours"], "x")
     against = [name for name in ("compatibility mode", *PEERS) if name in seconds]
     print(f"length {length}, {num_tokens / len(lists[TURN:]) / 256:.0f} tokens a row")
     for name, taken in seconds.items():
@@ -186,7 +189,10 @@ def main() -> None:
     parser.add_argument("--peer-python", help="of an environment with transformers 4.57.6")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--step", action="store_true", help="the loader beside training steps of the PyTorch backend")
+    add_option(parser)
     arguments = parser.parse_args()
+    claim = "masking and collation on one core, 256 rows a batch: the peer's CPU time over ours"
+    results = Results("collators", claim=claim, peer="DataCollatorForWholeWordMask of transformers 4.57.6")
     texts = read_texts()
     documents = [document for kind in ("reviews", "manuals") for document in texts.get(kind, [])]
     with tempfile.TemporaryDirectory() as name:
@@ -198,9 +204,11 @@ def main() -> None:
             wait_share(store, arguments.rounds)
             return
         for length, most in ((128, 20), (512, 77)):
-            compare(store, folder, length, most, arguments.rounds, arguments.peer_python)
+            compare(store, folder, length, most, arguments.rounds, arguments.peer_python, results)
     if arguments.peer_python is None:
         print(HOW_TO_GET_A_PEER)
+    elif arguments.record:
+        results.write()
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import jieba
 import numpy as np
 import rjieba
+from results import Results, add_option
 from texts import Documents, read_texts, recipe, write_documents, write_vocabulary
 from tokenizers import Encoding, Tokenizer
 
@@ -251,7 +252,7 @@ def apart(function: Callable[[Path], dict[str, float]], folder: Path, times: int
     return {name: float(np.median([seconds[name] for seconds in found])) for name in found[0]}
 
 
-def measure(kind: str, documents: Documents, folder: Path, rounds: int) -> None:
+def measure(kind: str, documents: Documents, folder: Path, rounds: int, results: Results) -> None:
     """Print one kind of text."""
     write_documents(folder / "text.txt", documents)
     lines = [sentence for document in documents for sentence in document]
@@ -270,6 +271,8 @@ def measure(kind: str, documents: Documents, folder: Path, rounds: int) -> None:
     print(
         f"  {theirs / ours:.1f} x the peer ({min(ratios):.1f} to {max(ratios):.1f}); rjieba alone would be {theirs / steps['rjieba']:.1f} x"
     )
+    results.add(kind, theirs / ours, "x")
+    results.add(f"{kind}, slowest round", min(ratios), "x")
 
     store = TokenStore(prepare(recipe(folder, "made")))
     differences = compare(store, lines, new_peer(folder), Jieba())
@@ -284,20 +287,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--timed", choices=TIMED, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    add_option(parser)
     arguments = parser.parse_args()
     jieba.setLogLevel(60)
     gc.disable()  # else the collector would go through all that the peer keeps, again and again
     if arguments.timed:
         print(json.dumps(TIMED[arguments.timed](arguments.folder)))
         return
+    claim = "corpus to token store on one core: the peer's CPU time over ours"
+    results = Results("corpus", claim=claim, peer="jieba.lcut, tokenizers and the alignment of run_chinese_ref.py")
     texts = read_texts()
     everything = [document for kind, documents in texts.items() if kind != "CMRC contexts" for document in documents]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_vocabulary(folder / "vocab.txt", everything)
         for kind, documents in (texts | {"together": everything}).items():
-            measure(kind, documents, folder, arguments.rounds)
+            measure(kind, documents, folder, arguments.rounds, results)
             shutil.rmtree(folder / "made")
+    if arguments.record:
+        results.write()
 
 
 if __name__ == "__main__":

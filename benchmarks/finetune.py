@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 import torch
 import transformers
+from results import Results, add_option
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer, PrinterCallback, Trainer, TrainingArguments
 
 from wholeword.core.bert.shapes import initial_head, initial_weights, model_config
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rows", type=int, default=1600, help="of the training set, drawn at random")
     parser.add_argument("--rounds", type=int, default=3)
+    add_option(parser)
     arguments = parser.parse_args()
     data = Path(os.environ["WHOLEWORD_DATA"])
     device = find_device("auto", threads=1).type
@@ -140,10 +142,16 @@ def main() -> None:
             for name in sorted(contestants, reverse=number % 2 == 1):
                 times[name].append(contestants[name]())
     base, *_ = times.values()
+    claim = f"fine-tuning {arguments.size} on ChnSentiCorp, batches of {arguments.batch_size}, on {device}: the Trainer's time over ours"
+    results = Results("finetune", claim=claim, peer=f"Trainer of transformers {transformers.__version__}, float32")
     for name, values in times.items():
         ratios = [theirs / ours for theirs, ours in zip(base, values, strict=True)]
+        if values is not base:
+            results.add(name.removeprefix("wholeword, "), median(ratios), "x")
         said = f"  {median(ratios):.2f}x (rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)})" if values is not base else ""
         print(f"{name:28} {median(values):8.2f} s an epoch  {useful / median(values):9,.0f} useful tokens/s{said}")
+    if arguments.record:
+        results.write()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from statistics import mean, stdev
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from results import Results, add_option
+
 from wholeword.core.config import load_recipe
 from wholeword.core.console import observer
 from wholeword.core.training.run import train
@@ -35,13 +37,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/agreement"))
     parser.add_argument("--steps", type=int, default=800)
+    add_option(parser)
     arguments = parser.parse_args()
+    claim = f"held-out loss of whole-word masks after {arguments.steps:,} steps with dropout 0.1, three seeds"
+    results = Results("tensorflow_agreement", claim=claim, peer="the PyTorch backend")
     losses = {name: [held_out(arguments.output, name, seed, arguments.steps) for seed in (1, 2, 3)] for name in BACKENDS}
     print(f"held-out loss of whole-word masks after {arguments.steps:,} steps with dropout 0.1, seeds 1 to 3")
     for name, values in losses.items():
         print(f"  {name:10} {'  '.join(f'{value:.4f}' for value in values)}   {mean(values):.4f} ± {stdev(values):.4f}")
+        results.add(f"{name}, mean", mean(values), "nats")
+        results.add(f"{name}, standard deviation", stdev(values), "nats")
     pairs = [abs(one - other) for one, other in zip(*losses.values(), strict=True)]
     print(f"  largest difference for a seed {max(pairs):.4f}; standard deviation over the seeds {stdev(losses['PyTorch']):.4f}")
+    results.add("largest difference for a seed", max(pairs), "nats")
+    if arguments.record:
+        results.write()
 
 
 if __name__ == "__main__":

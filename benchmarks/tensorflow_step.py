@@ -19,6 +19,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import numpy as np
 import tensorflow as tf
+from results import Results, add_option
 
 from wholeword.core.bert.shapes import flops_per_token, initial_weights, model_config
 from wholeword.plugins.optimizers.adamw import AdamW
@@ -102,10 +103,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", default="rbt3")
+    add_option(parser)
     arguments = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     print(f"TensorFlow {tf.__version__}, {arguments.threads} thread(s), {arguments.size}, float32")
+    claim = f"one training step of {arguments.size} on TensorFlow: KerasHub's CPU time over ours"
+    results = Results("tensorflow_step", claim=claim, peer="BertMaskedLM of KerasHub, fit")
     for rows, length, predictions in ((4, 128, 20), (1, 512, 77)):
         batch = make_batch(rows, length, predictions)
         sides = {
@@ -130,6 +134,10 @@ def main() -> None:
         plain = took["KerasHub"] / took["ours"]
         best = min(took["KerasHub"], took["KerasHub, XLA"]) / min(took["ours"], took["ours, XLA"])
         print(f"  KerasHub's time over ours: {plain:.2f}; with XLA where it helps: {best:.2f}")
+        results.add(f"{rows} x {length}", plain, "x")
+        results.add(f"{rows} x {length}, with XLA where it helps", best, "x")
+    if arguments.record:
+        results.write()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from results import Results, add_option
 
 from wholeword.core.formats.tfrecord import FEATURES, write_tfrecords
 
@@ -51,7 +52,7 @@ def write_with_tensorflow(paths: list[Path], rows: dict[str, np.ndarray]) -> Non
             writers[row % FILES].write(example.SerializeToString(deterministic=True))
 
 
-def compare(folder: Path, length: int, most: int, rounds: int) -> None:
+def compare(folder: Path, length: int, most: int, rounds: int, results: Results) -> None:
     rows = make_rows(length, most)
     paths = {name: [folder / f"{name}-{length}-{number}" for number in range(FILES)] for name in ("ours", "TensorFlow")}
     times = np.empty((rounds + 1, 2))
@@ -63,6 +64,8 @@ def compare(folder: Path, length: int, most: int, rounds: int) -> None:
         times[number] = middle - begin, time.process_time() - middle
     content = [b"".join(path.read_bytes() for path in paths[name]) for name in paths]
     assert content[0] == content[1]
+    ours, theirs = np.median(times[1:], axis=0)
+    results.add(f"rows of {length}", theirs / ours, "x")
     for name, seconds in zip(paths, np.median(times[1:], axis=0), strict=True):
         ratio = np.median(times[1:, 1]) / seconds
         speed = f"{ROWS / seconds:8,.0f} rows/s {len(content[0]) / seconds / 1e6:6.1f} MB/s"
@@ -72,10 +75,15 @@ def compare(folder: Path, length: int, most: int, rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=10)
-    rounds = parser.parse_args().rounds
+    add_option(parser)
+    arguments = parser.parse_args()
+    claim = "rows to TFRecord files on one core: TensorFlow's CPU time over ours"
+    results = Results("tfrecord", claim=claim, peer=f"tf.train.Example and tf.io.TFRecordWriter of TensorFlow {tf.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         for length, most in ((128, 20), (512, 77)):
-            compare(Path(folder), length, most, rounds)
+            compare(Path(folder), length, most, arguments.rounds, results)
+    if arguments.record:
+        results.write()
 
 
 if __name__ == "__main__":

@@ -18,8 +18,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from results import Results, add_option
 from torch import Tensor
 from transformers import BertConfig, BertForPreTraining
+from transformers import __version__ as transformers_version
 
 from wholeword.core.bert.shapes import flops_per_token, initial_weights, model_config
 from wholeword.plugins.optimizers.adamw import AdamW
@@ -133,12 +135,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1, help="of the CPU")
     parser.add_argument("--rounds", type=int, default=7)
+    add_option(parser)
     arguments = parser.parse_args()
     device = find_device("auto", threads=arguments.threads).type
     on_cpu = device == "cpu"
     matrix_size = 2048 if on_cpu else 8192
     print(f"PyTorch {torch.__version__}, {f'{arguments.threads} CPU thread(s)' if on_cpu else torch.cuda.get_device_name()}")
     print(f"bfloat16 in hardware: {'yes' if has_bf16(torch.device(device)) else 'no, expect it to be slower than float32'}")
+    claim, peer = "one training step: transformers' time over ours", f"BertForPreTraining of transformers {transformers_version}"
+    results = Results(f"train_step_{device}", claim=claim, peer=peer)
     for size, rows, length, predictions in cases(device):
         batch = make_batch(rows, length, predictions)
         contestants = {
@@ -158,11 +163,15 @@ def main() -> None:
         for precision, rate in rates.items():
             print(f"  {precision} matrix product: {rate / 1e12:.3g} TFLOP/s; floor of a step {1000 * floors[precision]:.0f} ms")
         for name, time_ in times.items():
+            if name.startswith("wholeword"):
+                results.add(f"{size}, {rows} x {length}, {name.split()[1]}", times["transformers fp32 eager"] / time_, "x")
             ratios = ", ".join(
                 f"{times[other] / time_:.2f}x {other}" for other in times if other.startswith("transformers") and other != name
             )
             used = floors["bf16" if "bf16" in name else "fp32"] / time_
             print(f"  {name:24} {1000 * time_:8.1f} ms   utilisation {used:.2f}   {rows * length / time_:9,.0f} tokens/s   {ratios}")
+    if arguments.record:
+        results.write()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import transformers
+from results import Results, add_option
 from texts import read_texts, write_vocabulary
 from transformers import BertTokenizerFast, DataCollatorForLanguageModeling
 
@@ -58,7 +59,11 @@ def ours(sentences: list[str], vocabulary: Vocabulary, draws: int) -> np.ndarray
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--draws", type=int, default=100)
-    draws = parser.parse_args().draws
+    add_option(parser)
+    arguments = parser.parse_args()
+    draws = arguments.draws
+    claim = "Chinese sentences of which whole word masking masks nothing, or everything"
+    results = Results("transformers_5", claim=claim, peer=f"DataCollatorForLanguageModeling of transformers {transformers.__version__}")
     warnings.filterwarnings("ignore")  # that it leaves 80/10/10 for [MASK] alone
     texts = read_texts()
     documents = texts.get("CMRC sentences", texts["reviews"])
@@ -75,10 +80,14 @@ def main() -> None:
     print(f"{len(sentences)} sentences of {np.mean(list(map(len, sentences))):.0f} characters, {draws} draws of their masks")
     for name, pairs in counts.items():
         masked, size = pairs[..., 0], pairs[..., 1]
+        results.add(f"{name.split()[0]}, nothing masked", 100 * (masked == 0).mean(), "%")
+        results.add(f"{name.split()[0]}, everything masked", 100 * (masked == size).mean(), "%")
         print(
             f"  {name:20} nothing masked {(masked == 0).mean():7.2%}   everything masked {(masked == size).mean():7.2%}"
             f"   pieces masked {masked.sum() / size.sum():.1%}"
         )
+    if arguments.record:
+        results.write()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import torch
 import transformers
+from results import Results, add_option
 
 from wholeword import zoo
 from wholeword.core.bert.shapes import initial_weights, model_config
@@ -69,7 +70,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", default="rbt3")
     parser.add_argument("--rounds", type=int, default=30)
+    add_option(parser)
     arguments = parser.parse_args()
+    peer = f"from_pretrained of transformers {transformers.__version__}"
+    results = Results("zoo_load", claim=f"time to load {arguments.size}: from_pretrained's over zoo.load's", peer=peer)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as scratch:
@@ -98,7 +102,11 @@ def main() -> None:
                 times = measure(ways, arguments.rounds)
                 figures = ", ".join(f"{name} {min(t):.1f} ({statistics.median(t):.1f}) ms" for name, t in times.items())
                 best, median = (f(times["from_pretrained"]) / f(times["zoo.load"]) for f in (min, statistics.median))
+                results.add(f"{kind.__name__}, {what}, best", best, "x")
+                results.add(f"{kind.__name__}, {what}, median", median, "x")
                 print(f"{kind.__name__:18} {what:14} {figures}; from_pretrained / zoo.load: {best:.2f} ({median:.2f})")
+    if arguments.record:
+        results.write()
 
 
 if __name__ == "__main__":

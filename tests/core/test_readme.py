@@ -1,5 +1,6 @@
 """The READMEs are true: their recipe loads, their plugin keeps its contract, their pictures are what the commands print."""
 
+import json
 import re
 import subprocess
 import sys
@@ -63,3 +64,45 @@ def test_every_command_exists(readme):
     for block in blocks(readme, "sh"):
         for command in re.findall(r"wholeword ([a-z-]+)", block):
             assert command in app.commands
+
+
+def recorded(name):
+    """The values in benchmarks/results/NAME*.json."""
+    files = sorted((ROOT / "benchmarks" / "results").glob(f"{name}*.json"))
+    assert files, f"nothing is recorded for {name}"
+    return [metric["value"] for file in files for metric in json.loads(file.read_text(encoding="utf-8"))["metrics"]]
+
+
+def is_recorded(quoted, values):
+    """Whether a number, as it is written, is one of the values rounded."""
+    digits = len(quoted.partition(".")[2])
+    return any(float(quoted) == round(value, digits) for value in values)
+
+
+def unrecorded(text, values):
+    return [number for number in re.findall(r"(?<![\w.])\d+\.\d+", text) if not is_recorded(number, values)]
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_measured_figures_are_on_record(readme):
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    [shown] = [block for block in blocks(readme, "") if "held out" in block]
+    held_out = "".join(line for line in shown.splitlines() if line.startswith("held out"))
+    assert len(re.findall(r"\d+\.\d+", held_out)) == 10 and not unrecorded(held_out, recorded("quickstart"))
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+    quoting = [paragraph for paragraph in prose.split("\n\n") if "benchmarks/" in paragraph]
+    assert len(quoting) >= 2
+    for paragraph in quoting:
+        values = [value for name in re.findall(r"benchmarks/(\w+)\.py", paragraph) for value in recorded(name)]
+        assert not unrecorded(paragraph, values)
+    elsewhere = "\n\n".join(paragraph for paragraph in prose.split("\n\n") if paragraph not in quoting)
+    assert not re.findall(r"\d+(?:\.\d+)?(?: times as| ?x\b| ?倍)", elsewhere), "a speed without the benchmark that measured it"
+
+
+def test_results_say_where_they_come_from():
+    for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        assert {"claim", "metrics", "peer", "command", "machine", "date", "commit"} <= content.keys(), file.name
+        assert content["metrics"] and all(metric.keys() == {"name", "value", "unit"} for metric in content["metrics"])
+        script = re.search(r"python (benchmarks/\w+\.py)", content["command"])
+        assert script is None or (ROOT / script[1]).is_file(), file.name
