@@ -1,4 +1,4 @@
-"""The tables of Chinese-BERT-wwm again from their figures, digit for digit; their arithmetic; their formats."""
+"""The tables of Chinese-BERT-wwm reproduced from their values, digit for digit; their arithmetic; their formats."""
 
 import csv
 import io
@@ -23,7 +23,16 @@ from wholeword.finetuning.bench.formats import as_csv, latex, markdown
 from wholeword.finetuning.bench.picture import picture
 from wholeword.finetuning.bench.results import Results, TaskColumn, from_csv, rate_text, read_results
 from wholeword.finetuning.bench.tables import all_tables, parameters_text, rates_table, relative_table, summary_table, task_table
-from wholeword.finetuning.statistics import average, exact, example_scores, figure, paired_bootstrap, resampled_bootstrap, short_text, text
+from wholeword.finetuning.statistics import (
+    average,
+    decimal_text,
+    exact,
+    example_scores,
+    paired_bootstrap,
+    resampled_bootstrap,
+    short_decimal_text,
+    summarise,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 BASE = "RoBERTa-wwm-ext"
@@ -115,7 +124,7 @@ def test_no_published_percentage_tells_half_up_from_half_even(small):
             of = small.best(BASE, "test")[name]
             away += [abs((1000 * x / y) % 1 - Fraction(1, 2)) / 10 for x, y in zip(found, of, strict=True) if x != y]
     assert min(away) > Fraction(1, 1000)
-    assert (text(exact("0.25")), text(exact("0.35")), text(exact("-0.25")), text(exact("-0.04"))) == ("0.3", "0.4", "-0.3", "0.0")
+    assert [decimal_text(exact(number)) for number in ("0.25", "0.35", "-0.25", "-0.04")] == ["0.3", "0.4", "-0.3", "0.0"]
 
 
 def test_max_and_average_stand_as_published(baselines):
@@ -149,28 +158,28 @@ def test_parameters_are_rounded_down():
 
 
 @given(st.lists(st.integers(0, 1200), min_size=1, max_size=10))
-def test_figures_are_exact(correct):
+def test_statistics_are_exact(correct):
     """Against decimals: maximum, average and deviation of accuracies over 1,200 examples, each a float."""
-    found = figure([100 * number / 1200 for number in correct])
+    stats = summarise([100 * number / 1200 for number in correct])
     tenths = [Decimal(number) / 12 for number in correct]
-    assert text(found.best) == str(max(tenths).quantize(Decimal("0.1"), ROUND_HALF_UP))
+    assert decimal_text(stats.best) == str(max(tenths).quantize(Decimal("0.1"), ROUND_HALF_UP))
     mean = Fraction(sum(correct), 12 * len(correct))
-    assert abs(found.mean - mean) < Fraction(1, 10**8) and found.count == len(correct)
+    assert abs(stats.mean - mean) < Fraction(1, 10**8) and stats.count == len(correct)
     if len(correct) > 1:
-        assert found.std == pytest.approx(stdev(map(float, tenths)), abs=1e-6)
+        assert stats.std == pytest.approx(stdev(map(float, tenths)), abs=1e-6)
     else:
-        assert found.std is None
+        assert stats.std is None
 
 
 @given(st.fractions(-1000, 1000), st.integers(1, 4))
 def test_rounding_is_that_of_decimals(number, decimals):
     number = Fraction(Decimal(number.numerator * 10**6 // number.denominator) / 10**6)
     expected = (Decimal(number.numerator) / number.denominator).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
-    assert text(number, decimals) == str(expected if expected else abs(expected))
+    assert decimal_text(number, decimals) == str(expected if expected else abs(expected))
 
 
-def test_short_figures_keep_one_decimal():
-    assert [short_text(exact(number)) for number in ("101.2", "96.35", "97.325", "100", "98.30")] == [
+def test_short_decimals_keep_one_decimal():
+    assert [short_decimal_text(exact(number)) for number in ("101.2", "96.35", "97.325", "100", "98.30")] == [
         "101.2",
         "96.35",
         "97.33",
@@ -289,9 +298,9 @@ def test_the_picture_is_one_wellformed_file(small, baselines):
         )
         for circle in root.iter("{http://www.w3.org/2000/svg}circle"):
             assert 0 <= float(circle.get("cx")) <= width and 0 <= float(circle.get("cy")) <= height
-        for place, found in results.figures.items():
-            if place.split == "test":
-                assert any(written.startswith(text(found.best)) for written in texts)
+        for key, stats in results.statistics.items():
+            if key.split == "test":
+                assert any(label.startswith(decimal_text(stats.best)) for label in texts)
     assert "maximum 最高" in drawn
 
 
@@ -325,8 +334,8 @@ def test_runs_that_failed_are_shown():
     [
         ("model,task\nx,y\n", "no column 'metric'"),
         ("model,task,metric,split,best,average\nx,y,accuracy,test,viel,\n", ":2: .*expected numbers in percent"),
-        ("model,task,metric,split,best,average\nx,y,accuracy,test,1\n", ":2: another number of columns"),
-        ("# origin\nmodel,task,metric,split,best,average\nx,y,accuracy,test,1,\nx,y,accuracy,test,2,\n", ":4: .*stands twice"),
+        ("model,task,metric,split,best,average\nx,y,accuracy,test,1\n", ":2: the number of columns differs"),
+        ("# origin\nmodel,task,metric,split,best,average\nx,y,accuracy,test,1,\nx,y,accuracy,test,2,\n", ":4: .*appears twice"),
     ],
 )
 def test_a_wrong_csv_is_said_with_its_line(content, message):

@@ -60,7 +60,7 @@ def test_a_table_is_filled_by_fine_tuning(table):
     """The rate that learns is chosen; the figures are those of the predictions that the runs left, and no weights stay."""
     results, content = read_results(run_table(load_table(table), observer=Silent()))
     assert results.learning_rates == {("model", "Reviews 评论"): 2e-3}
-    test = next(found for place, found in results.figures.items() if place.split == "test")
+    test = next(stats for key, stats in results.statistics.items() if key.split == "test")
     assert test.count == 2 and test.mean > 90 and len(content["runs"]) == 4
     rows = [line.split("\t") for line in (table.parent / "reviews" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]]
     for run in content["runs"]:
@@ -81,7 +81,7 @@ def test_a_run_that_cannot_be_done_is_shown_as_failed(table):
     results, _ = read_results(run_table(load_table(table), observer=Silent()))
     assert {failure.task for failure in results.failures} == {"long"} and results.failed == {("model", "long"): 2}
     assert all("\n" not in failure.reason for failure in results.failures)
-    assert {place.task for place in results.figures} == {"Reviews 评论"}
+    assert {key.task for key in results.statistics} == {"Reviews 评论"}
 
 
 def test_a_table_killed_in_the_middle_ends_the_same(table):

@@ -45,7 +45,7 @@ from wholeword.core.training.schedules import bert_linear, step_seed
 from wholeword.finetuning.buckets import epoch_batches
 from wholeword.finetuning.decode import Predictions, decode
 from wholeword.finetuning.rows import make_rows
-from wholeword.finetuning.statistics import figure, text
+from wholeword.finetuning.statistics import decimal_text, summarise
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Head
@@ -106,9 +106,9 @@ def summary(found: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
     for split, metrics in splits.items():
         cells = []
         for metric, values in metrics.items():
-            of = figure(values)
-            assert of.mean is not None
-            cells.append(f"{metric} {text(of.best)}" + (f" ({text(of.mean)})" if len(values) > 1 else ""))
+            stats = summarise(values)
+            assert stats.mean is not None
+            cells.append(f"{metric} {decimal_text(stats.best)}" + (f" ({decimal_text(stats.mean)})" if len(values) > 1 else ""))
         yield f"{split} {', '.join(cells)}" + (f": largest (mean) of {len(found)} seeds" if len(found) > 1 else "")
 
 

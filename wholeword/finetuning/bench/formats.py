@@ -11,7 +11,7 @@ LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textascii
 
 
 def markdown(tables: Iterable[Table]) -> str:
-    """As in READMEs: the first column to the left, the others in the middle."""
+    """As in READMEs: the first column aligned left, the others centred."""
     return "\n".join(_markdown(table) for table in tables)
 
 
@@ -24,7 +24,7 @@ def _markdown(table: Table) -> str:
 
 
 def as_csv(tables: Iterable[Table]) -> str:
-    """For programs: a table a block, its title and notes in lines that begin with #, an empty line between."""
+    """For programs: a block for each table, its title and notes on lines that begin with #, blocks separated by an empty line."""
     blocks = []
     for table in tables:
         out = io.StringIO()
@@ -34,7 +34,7 @@ def as_csv(tables: Iterable[Table]) -> str:
 
 
 def latex(tables: Iterable[Table]) -> str:
-    """Tables for a paper that has the package booktabs."""
+    """Tables for a paper that uses the package booktabs."""
     return "\n".join(_latex(table) for table in tables)
 
 
@@ -48,7 +48,7 @@ def _latex(table: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"[\\~^&%$#_{}]", lambda found: LATEX[found[0]], text).replace("±", r"$\pm$")
+    return re.sub(r"[\\~^&%$#_{}]", lambda match: LATEX[match[0]], text).replace("±", r"$\pm$")
 
 
 WRITERS: dict[str, Callable[[Iterable[Table]], str]] = {"markdown": markdown, "csv": as_csv, "latex": latex}

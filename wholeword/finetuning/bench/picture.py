@@ -1,16 +1,19 @@
-"""Results as one SVG: a panel a task and metric, a line a model from its average to its maximum. No script, no font, light and dark."""
+"""Results as one SVG: a panel for each task and metric, a line for each model from its average to its maximum.
+
+It has no script and loads no font; it has a light and a dark style.
+"""
 
 import math
 import unicodedata
 from collections.abc import Callable
 from html import escape
 
-from wholeword.finetuning.bench.results import Place, Results, TaskColumn
-from wholeword.finetuning.bench.tables import names, summary_split
-from wholeword.finetuning.statistics import Figure, text
+from wholeword.finetuning.bench.results import ResultKey, Results, TaskColumn
+from wholeword.finetuning.bench.splits import SPLITS
+from wholeword.finetuning.bench.tables import metric_titles, summary_split
+from wholeword.finetuning.statistics import Statistics, decimal_text
 
-WIDTH, NAME, FIGURES, ROW, HEAD, FOOT, GAP = 760, 210, 120, 24, 30, 26, 14
-SPLITS = {"dev": ("development", "开发集"), "test": ("test", "测试集"), "challenge": ("challenge", "挑战集")}
+WIDTH, NAME, VALUES, ROW, HEAD, FOOT, GAP = 760, 210, 120, 24, 30, 26, 14
 METRICS = {"Accuracy": "准确率"}
 LONGEST = 28  # of a name, in half-width characters
 
@@ -26,14 +29,14 @@ rect{fill:var(--paper)}text{fill:var(--ink)}.soft{fill:var(--soft);font-size:12p
 
 
 def picture(results: Results) -> str:
-    """The figures of the test set, or of dev for a task without one."""
+    """Draw the results on the test set, or on dev for tasks without one."""
     common, y = summary_split(results), float(HEAD + GAP)
     parts = []
     for task in results.tasks:
         split = common or next((split for split in ("test", "dev") if split in task.splits), None)
         if split is None:
             continue
-        for metric, name in zip(task.metrics, names(task), strict=True):
+        for metric, name in zip(task.metrics, metric_titles(task), strict=True):
             drawn, height = _panel(results, task, split, metric, name, y)
             parts.append(drawn)
             y += height + GAP
@@ -49,16 +52,16 @@ def picture(results: Results) -> str:
 
 
 def _panel(results: Results, task: TaskColumn, split: str, metric: str, name: str, top: float) -> tuple[str, float]:
-    """One task and metric from `top` on, and its height."""
-    rows = [(model, results.figures.get(Place(model, task.name, split, metric))) for model in results.models]
-    values = [float(value) for _, found in rows if found for value in (found.best, found.mean) if value is not None]
+    """The panel of one task and metric, with its upper edge at `top`, and its height."""
+    rows = [(model, results.statistics.get(ResultKey(model, task.name, split, metric))) for model in results.models]
+    values = [float(value) for _, stats in rows if stats for value in (stats.best, stats.mean) if value is not None]
     low, high, step = _axis(values)
-    left, right = float(NAME), float(WIDTH - FIGURES)
+    left, right = float(NAME), float(WIDTH - VALUES)
 
     def x(value: float) -> float:
         return left + (right - left) * (value - low) / (high - low)
 
-    english, chinese = SPLITS.get(split, (split, ""))
+    english, chinese = (SPLITS[split].english.lower(), SPLITS[split].chinese) if split in SPLITS else (split, "")
     bottom = top + HEAD + ROW * len(rows)
     lines = [
         f'<text class="title" x="8" y="{top + 15:g}">{escape(task.name)}</text>',
@@ -70,28 +73,28 @@ def _panel(results: Results, task: TaskColumn, split: str, metric: str, name: st
         lines.append(f'<line class="rule" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top + HEAD - 6:g}" y2="{bottom:g}"/>')
         lines.append(f'<text class="soft mid" x="{x(tick):.1f}" y="{bottom + 15:g}">{tick:g}</text>')
         tick = round(tick + step, 6)
-    for number, (model, found) in enumerate(rows):
+    for number, (model, stats) in enumerate(rows):
         y = top + HEAD + ROW * number + ROW / 2
         lines.append(f'<text x="8" y="{y + 4:g}">{escape(_short(model))}<title>{escape(model)}</title></text>')
-        lines.append(_row(found, y, x, failed=bool(results.failed.get((model, task.name)))))
+        lines.append(_row(stats, y, x, failed=bool(results.failed.get((model, task.name)))))
     return "\n".join(lines) + "\n", HEAD + ROW * len(rows) + FOOT
 
 
-def _row(found: Figure | None, y: float, x: Callable[[float], float], *, failed: bool) -> str:
-    if found is None:
+def _row(stats: Statistics | None, y: float, x: Callable[[float], float], *, failed: bool) -> str:
+    if stats is None:
         return f'<text class="{"bad" if failed else "soft"} end" x="{WIDTH - 8}" y="{y + 4:g}">{"failed 失败" if failed else "–"}</text>'
-    best = x(float(found.best))
-    marks, written = f'<circle class="best" cx="{best:.1f}" cy="{y:g}" r="5"/>', text(found.best)
-    if found.mean is not None:
-        mean = x(float(found.mean))
+    best = x(float(stats.best))
+    marks, label = f'<circle class="best" cx="{best:.1f}" cy="{y:g}" r="5"/>', decimal_text(stats.best)
+    if stats.mean is not None:
+        mean = x(float(stats.mean))
         span = f'<line class="span" x1="{mean:.1f}" x2="{best:.1f}" y1="{y:g}" y2="{y:g}"/>'
         marks = f'{span}{marks}<circle class="mean" cx="{mean:.1f}" cy="{y:g}" r="4"/>'
-        written += f" ({text(found.mean)})"
-    return f'{marks}<text class="end" x="{WIDTH - 8}" y="{y + 4:g}">{written}</text>'
+        label += f" ({decimal_text(stats.mean)})"
+    return f'{marks}<text class="end" x="{WIDTH - 8}" y="{y + 4:g}">{label}</text>'
 
 
 def _axis(values: list[float]) -> tuple[float, float, float]:
-    """From, to and step, so that about five lines hold all values."""
+    """The lowest and highest tick and their distance, so that about five ticks span all values."""
     if not values:
         return 0.0, 100.0, 25.0
     spread = max(max(values) - min(values), 0.4)

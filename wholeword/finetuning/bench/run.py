@@ -25,9 +25,9 @@ from wholeword.core.errors import DiskError, NetworkError, OtherOriginError, Use
 from wholeword.core.files import atomic_write, differences, locked_folder, to_json
 from wholeword.core.registry.registry import registry
 from wholeword.finetuning.bench.recipe import BenchModel, BenchTask, TableRecipe, finetuning_settings, folder_name, rates_to_try
-from wholeword.finetuning.bench.results import NUM_LABELS, RESULTS, in_order, rate_text
+from wholeword.finetuning.bench.results import NUM_LABELS, RESULTS, rate_text
 from wholeword.finetuning.bench.search import Score, best_of, climb, score
-from wholeword.finetuning.bench.tables import SPLITS
+from wholeword.finetuning.bench.splits import ordered_splits
 
 CHOOSING_SPLIT = "dev"
 
@@ -217,7 +217,7 @@ class _Filling:
         if "failed" in found:
             return f"failed: {found['failed']}"
         metrics, scores = self.tasks[cell.task.name].metrics, found["scores"]
-        figures = {split: " / ".join(f"{scores[split][metric]:.1f}" for metric in metrics) for split in in_order(scores, SPLITS)}
+        figures = {split: " / ".join(f"{scores[split][metric]:.1f}" for metric in metrics) for split in ordered_splits(scores)}
         return ", ".join(f"{split} {written}" for split, written in figures.items())
 
     def write(self) -> None:
@@ -232,7 +232,7 @@ class _Filling:
                     "name": task.name,
                     "task": task.task.model_dump(mode="json"),
                     "metrics": list(made.metrics),
-                    "splits": in_order(sorted(scored), SPLITS),
+                    "splits": ordered_splits(sorted(scored)),
                 }
             )
         content = {
