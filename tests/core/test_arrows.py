@@ -10,7 +10,7 @@ from rooms import arrows, circles, files, imports, room_of_file
 import wholeword
 
 ROOT = Path(wholeword.__file__).parent
-GROUND = {"errors", "files", "console", "memory", "vocabulary", "ragged"}
+GROUND = {"devices", "errors", "files", "console", "memory", "vocabulary", "ragged"}
 CORE = GROUND | {"contracts", "registry", "formats", "data", "bert", "config", "training"}
 APPLICATIONS = {"plugins", "exporters", "zoo", "finetuning", "planning", "reports"}
 
@@ -23,6 +23,7 @@ def core(*names):
 ARROWS = {
     "core.errors": set(),
     "core.console": set(),
+    "core.devices": core("errors"),
     "core.memory": set(),
     "core.ragged": set(),
     "core.files": core("errors"),
@@ -56,8 +57,6 @@ KNOWN = {
     ("core/data/documents.py", "wholeword.core.config.recipe"),
     ("core/data/shards.py", "wholeword.core.config.recipe"),
     ("core/formats/torch_bin.py", "wholeword.zoo.archive"),
-    ("plugins/tensorflow/strategies.py", "wholeword.planning.tpu"),
-    ("plugins/tensorflow/trainer.py", "wholeword.planning.tpu"),
 }
 
 FRAMEWORKS = {"torch", "transformers", "tensorflow", "keras", "keras_hub", "paddle", "paddlenlp", "paddlehub"}
@@ -143,5 +142,5 @@ def test_help_and_plugins_import_nothing_heavy(arguments):
     loaded = {name.split(".")[0] for name in result.stdout.splitlines()[-1].split()}
     assert "pluggy" in loaded or arguments == ["--help"]
     assert not loaded & (
-        FRAMEWORKS | {"numpy", "pydantic", "rich", "tokenizers", "safetensors", "huggingface_hub", "jieba", "rjieba", "yaml"}
+        FRAMEWORKS | {"numpy", "pydantic", "rich", "tokenizers", "safetensors", "huggingface_hub", "jieba", "rjieba", "yaml", "jinja2"}
     )

@@ -26,12 +26,11 @@ from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.reports import figures as figures_module
 from wholeword.reports import masks as masks_module
 from wholeword.reports.compare import compare
-from wholeword.reports.compare_page import compare_page
 from wholeword.reports.figures import hash_documents, store_figures, text_of
+from wholeword.reports.html import compare_page, preview_page, store_page
 from wholeword.reports.lines import compare_lines, store_lines
 from wholeword.reports.masks import Masking
-from wholeword.reports.pages import store_page
-from wholeword.reports.preview import display_vocabulary, preview, to_html
+from wholeword.reports.preview import display_vocabulary, preview
 from wholeword.reports.sample import SAMPLE_BYTES, sample_lines
 
 DATA = Path(__file__).parents[1] / "data"
@@ -447,7 +446,7 @@ def test_the_page_of_masks_is_whole_and_harmless():
     strategies = {name: registry.create("masking", name) for name in ("wordpiece", "whole-word")}
     sentences = [HOSTILE, "使用语言模型来预测下一个词的probability。", "。"]
     previews = preview(sentences, registry.create("segmenter", "jieba"), strategies, tokenizer, seed=1)
-    text = check_page(to_html(previews))
+    text = check_page(preview_page(previews))
     assert HOSTILE in text and text.count("[MASK]") > 3
     for [row, *_] in previews:  # above what is masked or random stands what it was
         for position, label in zip(row["masked_positions"], row["labels"], strict=True):

@@ -37,7 +37,7 @@ def mask(
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.training.sources import bind
     from wholeword.core.vocabulary import Vocabulary
-    from wholeword.reports.preview import display_vocabulary, preview, to_html
+    from wholeword.reports.preview import display_vocabulary, preview
 
     sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
     names = [name.strip() for name in compare.split(",")] if compare else [strategy]
@@ -45,7 +45,9 @@ def mask(
     strategies = {name: bind(create_from("masking", name), tokenizer) for name in names}
     previews = preview(sentences, create_from("segmenter", segmenter), strategies, tokenizer, seed=seed)
     if html:
-        html.write_text(to_html(previews), encoding="utf-8")
+        from wholeword.reports.html import preview_page
+
+        html.write_text(preview_page(previews), encoding="utf-8")
         click.echo(f"{html}: {len(previews)} sentence{'s' * (len(previews) != 1)}")
     elif as_json:
         for rows in previews:
@@ -73,10 +75,9 @@ def report(
     html: Path | None,
 ) -> None:
     """Show what masking does to a corpus, or what another segmenter would."""
-    from wholeword.reports import lines, pages
     from wholeword.reports.compare import compare_source
-    from wholeword.reports.compare_page import compare_page
     from wholeword.reports.figures import report_source
+    from wholeword.reports.lines import compare_lines, store_lines
 
     masks: dict[str, Any] = {"strategy": strategy, "rate": rate, "lengths": lengths}
     if compare:
@@ -84,10 +85,12 @@ def report(
     else:
         figures = report_source(source, **masks)
     if html:
-        html.write_text(compare_page(figures) if compare else pages.store_page(figures), encoding="utf-8")
+        from wholeword.reports.html import compare_page, store_page
+
+        html.write_text(compare_page(figures) if compare else store_page(figures), encoding="utf-8")
         click.echo(str(html))
     else:
-        print_found(figures, lines.compare_lines(figures) if compare else lines.store_lines(figures), as_json)
+        print_found(figures, compare_lines(figures) if compare else store_lines(figures), as_json)
 
 
 def _standard_input() -> list[str]:
@@ -102,9 +105,9 @@ def _print_previews(previews: list[list[dict[str, Any]]]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from wholeword.reports.preview import marked
+    from wholeword.reports.preview import shown_words
 
-    styles = {"mask": "bold white on red", "kept": "black on green", "random": "black on yellow", "piece": "", "word": ""}
+    styles = {"mask": "bold white on red", "kept": "black on green", "random": "black on yellow", "piece": ""}
     console = Console(highlight=False, soft_wrap=True)
     for rows in previews:
         width = max(len(name) for name in ("words", *(row["strategy"] for row in rows)))
@@ -112,8 +115,10 @@ def _print_previews(previews: list[list[dict[str, Any]]]) -> None:
         console.print(Text(f"  {'words':{width}}  " + " / ".join(rows[0]["words"])))
         for row in rows:
             line = Text(f"  {row['strategy']:{width}}  ")
-            for text, kind in marked(row):
-                line.append(text, style=styles[kind])
+            for number, word in enumerate(shown_words(row)):
+                line.append(" " * (number > 0))
+                for piece in word:
+                    line.append(piece.text, style=styles[piece.kind])
             console.print(line)
         if rows[0]["fallbacks"]:
             console.print(Text(f"  {rows[0]['fallbacks']} span(s) where the segmenter altered the text: single characters there"))

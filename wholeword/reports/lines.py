@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wholeword.reports.page import percent
-
 NUM_TEXTS = 12  # [UNK] texts, spans and the like
 KINDS = {"mask": "[MASK]", "kept": "kept", "random": "random"}
 
@@ -16,7 +14,7 @@ def store_lines(figures: Mapping[str, Any]) -> list[str]:
         f"{store['path']}: {segmenter_name(store['segmenter'])}, {store['vocab_size']:,} pieces in the vocabulary",
         "  " + ", ".join(f"{number:,} {name.removeprefix('num_')}" for name, number in figures["counts"].items() if number is not None),
         *(
-            f"  {name.replace('_', ' ')}: median {number(of['median'])}, mean {of['mean']:,.1f}, most {of['most']:,}"
+            f"  {name.replace('_', ' ')}: median {median(of['median'])}, mean {of['mean']:,.1f}, most {of['most']:,}"
             for name, of in figures["lengths"].items()
         ),
         "",
@@ -140,6 +138,17 @@ def count(number: int | None) -> str:
     return "not counted" if number is None else f"{number:,}"
 
 
-def number(value: float) -> str:
-    """A median: 44, or 44.5."""
+def median(value: float) -> str:
+    """44, or 44.5."""
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def percent(share: float | None) -> str:
+    """60.5 %; with two decimals below 20 %."""
+    if share is None:
+        return "–"
+    if not share:
+        return "0 %"
+    if 0 < share < 5e-5:
+        return "<0.01 %"
+    return f"{100 * share:.{2 if share < 0.2 else 1}f} %"

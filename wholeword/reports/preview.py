@@ -1,8 +1,7 @@
 """What a masking strategy does to a sentence, for eyes and programs (`wholeword mask`)."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +9,6 @@ from wholeword.core.contracts import MaskingStrategy, Segmenter
 from wholeword.core.data.align import pieces_of, segment
 from wholeword.core.data.tokenizer import WordPieceTokenizer, valid
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.reports.page import both, legend, page
 
 # Beginnings and endings that cut common English words as a WordPiece vocabulary does; chosen by hand, for display alone.
 ENGLISH = """
@@ -107,47 +105,23 @@ def mask_sentence(
     return rows
 
 
-def marked(row: dict[str, Any]) -> list[tuple[str, str]]:
-    """The output of one preview row as (text, kind): `piece`, `mask`, `kept`, `random`, or `word` for the border between two words."""
-    chosen, parts = set(row["masked_positions"]), []
-    for group in row["groups"]:
-        for position in group:
-            before, after = row["pieces"][position], row["output_pieces"][position]
-            kind = "piece" if position not in chosen else "mask" if after == "[MASK]" else "kept" if after == before else "random"
-            parts.append((after, kind))
-        parts.append((" ", "word"))
-    return parts[:-1]
+class ShownPiece(NamedTuple):
+    """A piece of a masked sentence, to be drawn."""
+
+    text: str
+    kind: str  # piece, mask, kept or random
+    label: str  # the piece to predict; "" for the kind `piece`
 
 
-def drawn(row: dict[str, Any]) -> str:
-    """The output of one preview row as HTML: words underlined, and over each changed piece what stood there."""
-    labels, parts = iter(row["labels"]), ['<span class="w">']
-    for text, kind in marked(row):
-        piece = f"<i>##</i>{escape(text[2:])}" if text.startswith("##") else escape(text)
-        if kind == "word":
-            parts.append('</span><wbr><span class="w">')
-        elif kind == "piece":
-            parts.append(piece)
-        else:
-            before = next(labels)
-            over = "" if kind == "kept" else f"<rt>{escape(before)}</rt>"
-            parts.append(f'<ruby class="{kind}"><b>{piece}</b>{over}</ruby>')
-    return f'<span class="row" lang="zh">{"".join(parts)}</span></span>'
+def shown_words(row: Mapping[str, Any]) -> list[list[ShownPiece]]:
+    """The output of one preview row, by words."""
+    masked = set(row["masked_positions"])
+    return [
+        [_shown_piece(row["pieces"][place], row["output_pieces"][place], place in masked) for place in group] for group in row["groups"]
+    ]
 
 
-MARKS = legend(
-    ('<b class="mask">[MASK]</b> ', both("masked, above it the piece to predict", "遮盖，上方为待预测的词片")),
-    ('<b class="kept">词</b> ', both("to predict, kept", "待预测，保持原样")),
-    ('<b class="random">字</b> ', both("to predict, replaced at random", "待预测，随机替换")),
-)
-
-
-def to_html(previews: Sequence[Sequence[dict[str, Any]]]) -> str:
-    """One self-contained page, see `wholeword.reports.page`."""
-    blocks = []
-    for rows in previews:
-        words = "".join(f'<span class="w">{escape(word)}</span><wbr>' for word in rows[0]["words"])
-        lines = [("words 词", f'<span class="row" lang="zh">{words}</span>')] + [(escape(row["strategy"]), drawn(row)) for row in rows]
-        body = "".join(f"<dt>{name}</dt><dd>{line}</dd>" for name, line in lines)
-        blocks.append(f'<article><h3 lang="zh">{escape(rows[0]["text"])}</h3><dl class="rows">{body}</dl></article>')
-    return page("Whole word masking", "全词遮盖", (), MARKS + "".join(blocks))
+def _shown_piece(before: str, after: str, masked: bool) -> ShownPiece:
+    if not masked:
+        return ShownPiece(after, "piece", "")
+    return ShownPiece(after, "mask" if after == "[MASK]" else "kept" if after == before else "random", before)
