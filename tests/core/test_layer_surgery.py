@@ -16,7 +16,7 @@ from wholeword.core.data.store import write_store
 from wholeword.core.errors import RecipeError, UserError
 from wholeword.core.formats.checkpoints import save_checkpoint
 from wholeword.core.formats.tensors import write_tensors
-from wholeword.core.training.run import export
+from wholeword.core.training.export import export
 from wholeword.core.training.start import starting_model
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.planning.plan import plan

@@ -17,8 +17,8 @@ from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import RecipeError, UserError
+from wholeword.core.training.export import export
 from wholeword.core.training.prepare import prepare
-from wholeword.core.training.run import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.find import read
 

@@ -18,7 +18,7 @@ from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import model_config, tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.formats.tensors import checksum, read_tensors, write_tensors
-from wholeword.core.training.run import export
+from wholeword.core.training.export import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.folder import Folder
 

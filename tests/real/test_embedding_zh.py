@@ -14,7 +14,7 @@ import pytest
 
 from wholeword.core.bert.heads import inspect_model
 from wholeword.core.contracts import ModelFiles
-from wholeword.core.training.run import export, read_back
+from wholeword.core.training.export import export, read_back
 from wholeword.zoo.folder import Folder
 from wholeword.zoo.verify import TOOLS, place_of, verify
 

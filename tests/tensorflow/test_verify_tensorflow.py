@@ -9,7 +9,7 @@ import pytest
 from wholeword.core.bert.shapes import model_config, tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import IntegrityError
-from wholeword.core.training.run import export
+from wholeword.core.training.export import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.verify import verify
 

@@ -12,7 +12,7 @@ from toys import SECTION
 from wholeword.core.bert.shapes import initial_weights, model_config
 from wholeword.core.console import Silent
 from wholeword.core.contracts import ModelFiles
-from wholeword.core.training.run import export
+from wholeword.core.training.export import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.finetuning.bench.recipe import load_table
 from wholeword.finetuning.bench.results import read_results

@@ -154,7 +154,7 @@ def test_a_head_that_predicts_nothing_is_named():
 
 
 def test_the_command_line_prints_candidates(tmp_path):
-    from wholeword.core.training.run import export
+    from wholeword.core.training.export import export
 
     model = toy_model()
     export(model, "pytorch-bin", tmp_path / "model")

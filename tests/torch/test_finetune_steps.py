@@ -16,7 +16,7 @@ from wholeword.core.bert.shapes import initial_head, initial_weights, model_conf
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.contracts.tasks import NO_TARGET, Answer, Rows, SpanExample, TaggedExample, TextExample
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.training.run import export
+from wholeword.core.training.export import export
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.finetuning.buckets import epoch_batches
 from wholeword.finetuning.rows import make_rows

@@ -15,7 +15,8 @@ from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.training.run import export, train
+from wholeword.core.training.export import export
+from wholeword.core.training.run import train
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.zoo.find import read
 

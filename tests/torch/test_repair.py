@@ -15,7 +15,8 @@ from wholeword.core.bert.heads import PARTS, inspect, inspect_model
 from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
-from wholeword.core.training.run import export, train
+from wholeword.core.training.export import export
+from wholeword.core.training.run import train
 from wholeword.zoo.folder import Folder
 
 CLASSIC = """

@@ -19,7 +19,7 @@ from wholeword.core.errors import IntegrityError, PluginError
 from wholeword.core.formats.checkpoints import read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensor_bundle import read_bundle, write_bundle
 from wholeword.core.formats.tensors import checksum, read_tensors
-from wholeword.core.training.run import export
+from wholeword.core.training.export import export
 from wholeword.zoo.verify import _features, verify
 
 

@@ -23,8 +23,8 @@ seed_option = click.option("--seed", default=12345, show_default=True, help="For
 def export(source: str, to: str, output: Path, verify: bool) -> None:
     """Write a model for other tools. MODEL is a name of the zoo, or the folder of a run, checkpoint or model."""
     from wholeword.core.registry.registry import registry
-    from wholeword.core.training.run import export as export_model
-    from wholeword.core.training.run import read_back
+    from wholeword.core.training.export import export as export_model
+    from wholeword.core.training.export import read_back
     from wholeword.zoo.find import read
     from wholeword.zoo.verify import place_of
     from wholeword.zoo.verify import verify as verify_export
@@ -124,6 +124,6 @@ def grow_vocab(source: str, add: Path, rows: Any, reuse_unused: bool, to: str, o
 
 
 def _write(model: Any, to: str, output: Path) -> None:
-    from wholeword.core.training.run import export
+    from wholeword.core.training.export import export
 
     export(model, to, output)

@@ -38,9 +38,9 @@ from wholeword.core.files import MANIFEST, atomic_write, differences, locked_fol
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensors import checksum
 from wholeword.core.registry.registry import registry
+from wholeword.core.training.export import export
 from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal
-from wholeword.core.training.run import export
 from wholeword.core.training.schedules import bert_linear, step_seed
 from wholeword.finetuning.buckets import epoch_batches
 from wholeword.finetuning.decode import Predictions, decode

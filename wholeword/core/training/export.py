@@ -1,0 +1,33 @@
+"""A model through an exporter: written whole or not at all, and compared with what was read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from wholeword.core.contracts import ModelFiles
+from wholeword.core.errors import IntegrityError
+from wholeword.core.files import atomic_directory, write_manifest
+from wholeword.core.formats.tensors import checksum
+from wholeword.core.registry.registry import registry
+
+
+def export(model: ModelFiles, name: str, target: Path) -> None:
+    """Write a model with the exporter called `name`; `target` appears whole, with a manifest, or not at all."""
+    exporter = registry.create("exporter", name)
+    with registry.explaining("exporter", name), atomic_directory(target) as folder:
+        exporter.export(model, folder)
+        provenance = {key: value for key, value in model.provenance.items() if key not in ("missing", "slots")}  # not true of these files
+        write_manifest(folder, {"exporter": name, "provenance": provenance})
+
+
+def read_back(model: ModelFiles, written: ModelFiles) -> Iterator[str]:
+    """What an export kept and what it left out, a line each. Raises: IntegrityError naming a tensor that is another one."""
+    kept = [name for name in model.weights if model.next_sentence or not name.startswith("cls/seq_relationship/")]
+    before, after = ({name: files.weights[name] for name in kept} for files in (model, written))
+    for name in kept:
+        if checksum({name: before[name]}) != checksum({name: after[name]}):
+            raise IntegrityError(f"{name}: what was read back is not what was written")
+    yield f"read back {len(kept)} tensors, largest difference 0.0"
+    if slots := model.provenance.get("slots"):
+        size = sum(array.nbytes for array in before.values())
+        left_out = f"{slots['tensors']:,} optimizer slots left out, {size + slots['bytes']:,} -> {size:,} bytes"
+        yield f"{left_out}; the other tensors have sha256 {checksum(before)[:16]}... before and {checksum(after)[:16]}... after"
