@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from wholeword.commands import Commands, json_option, next_commands, path_type, print_found, recipe_argument, set_option
+from wholeword.commands import Commands, json_option, next_commands, path_type, print_result, recipe_argument, set_option
 from wholeword.commands.bench import bench
 from wholeword.commands.fill import fill
 from wholeword.commands.finetune import finetune
@@ -22,12 +22,13 @@ from wholeword.core.errors import WholewordError
 
 @click.group(
     cls=Commands,
-    epilog="RECIPE is a YAML file or the name of a shipped recipe. --debug, anywhere, shows the traceback of an error. "
-    "Exit: 0 fine, 2 your input, 3 damaged data, 4 plugin, 5 network, 74 disk, 130 interrupted.",
+    epilog="RECIPE is a YAML file or the name of a shipped recipe. Add --debug to any command to see the traceback of an error. "
+    "Exit codes: 0 success, 1 diverged training, 2 invalid input, 3 damaged data, 4 plugin error, 5 network error, 74 disk error, "
+    "130 interrupted.",
 )
 @click.version_option(package_name="wholeword")
 def app() -> None:
-    """Chinese BERT with whole word masking: raw text in, one YAML file, models out."""
+    """Pre-train Chinese BERT models with whole word masking: raw text in, one YAML file, models out."""
 
 
 @app.command()
@@ -38,10 +39,10 @@ def app() -> None:
     type=click.Choice(["auto", "never"]),
     default="auto",
     show_default=True,
-    help="Go on where the run was left, or keep it aside and start anew.",
+    help="auto resumes an unfinished run; never moves it aside and starts over.",
 )
 def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
-    """Carry out a recipe: prepare, train, evaluate, export. The same command goes on with an interrupted run."""
+    """Run a recipe: prepare, train, evaluate and export. The same command resumes an interrupted run."""
     from wholeword.core.console import observer
     from wholeword.core.training.run import train as train_run
     from wholeword.planning.advice import advise
@@ -59,18 +60,18 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
 @app.command()
 @recipe_argument
 @set_option
-@click.option("--to", type=click.Choice(["tfrecord"]), help="Write the rows to train on too: files for TensorFlow, a folder a phase.")
-@click.option("--shards", type=click.IntRange(1, 99_999), metavar="N", help="With --to: files of a phase.  [default: 10]")
+@click.option("--to", type=click.Choice(["tfrecord"]), help="Also write the training rows for TensorFlow, one folder per phase.")
+@click.option("--shards", type=click.IntRange(1, 99_999), metavar="N", help="With --to: files per phase.  [default: 10]")
 @click.option("--passes", type=click.IntRange(1), metavar="N", help="With --to: passes over the corpus.  [default: masking.dupe_factor]")
-@click.option("-o", "--output", type=path_type, metavar="DIR", help="With --to: where to.  [default: tfrecord in the recipe's output]")
+@click.option("-o", "--output", type=path_type, metavar="DIR", help="With --to: output folder.  [default: tfrecord in the recipe's output]")
 def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int | None, passes: int | None, output: Path | None) -> None:
-    """Build the token store of a recipe; an interrupted build goes on."""
+    """Build the token store of a recipe. The same command resumes an interrupted build."""
     from wholeword.core.console import observer
     from wholeword.core.data.store import TokenStore
     from wholeword.core.training.prepare import prepare as prepare_store
 
     if to is None and (shards, passes, output) != (None, None, None):
-        raise click.UsageError("--shards, --passes and --output go with --to tfrecord")
+        raise click.UsageError("--shards, --passes and --output require --to tfrecord")
     loaded = _load(recipe, overrides)
     with observer() as console:
         path = prepare_store(loaded, progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens"))
@@ -88,7 +89,7 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
 @set_option
 @json_option
 def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Say what a recipe will do and need, without doing it."""
+    """Show what a recipe will do and need, without running it."""
     from dataclasses import asdict
 
     from wholeword.core.config.recipes import shipped_recipes
@@ -103,13 +104,13 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     tpu = plan_tpu(loaded, config, utilisation=UTILISATION)
     said = {"advice": [item._asdict() for item in advice], "warnings": loaded.warnings, "tpu": asdict(tpu) if tpu else None}
     lines = [*result.lines(), *(tpu.lines() if tpu else []), *(f"advice: {item}" for item in advice)]
-    print_found(asdict(result) | said, lines, as_json)
+    print_result(asdict(result) | said, lines, as_json)
 
 
 @app.command()
 @json_option
 def plugins(as_json: bool) -> None:
-    """List what the installed plugins offer, and those that are broken."""
+    """List what plugins offer, and plugins that fail to load."""
     from wholeword.core.registry.registry import registry
 
     clashing = {entry for group in registry.clashes() for entry in group}
@@ -118,7 +119,7 @@ def plugins(as_json: bool) -> None:
         click.echo(json.dumps({"entries": rows, "broken": [plugin._asdict() for plugin in registry.broken]}, ensure_ascii=False, indent=1))
         return
     for entry in sorted(registry.entries):
-        note = f"  offered more than once: write {entry.qualified_name}" if entry in clashing else ""
+        note = f"  offered by several packages: write {entry.qualified_name}" if entry in clashing else ""
         click.echo(f"{entry.kind:11} {entry.name:16} {entry.distribution} {entry.version}  {entry.target}{note}")
     for plugin in registry.broken:
         click.echo(f"broken      {plugin.distribution} {plugin.version}  {plugin.entry_point}  {plugin.reason}")
@@ -127,14 +128,14 @@ def plugins(as_json: bool) -> None:
 @app.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Say what this machine has: versions, devices, plugins that work or what they need."""
+    """Show versions, devices and which plugins work. A plugin that does not work says what it needs."""
     from wholeword.planning.doctor import examine
 
-    findings = examine()
+    machine = examine()
     if as_json:
-        click.echo(json.dumps(findings, ensure_ascii=False, indent=1))
+        click.echo(json.dumps(machine, ensure_ascii=False, indent=1))
         return
-    for section, rows in findings.items():
+    for section, rows in machine.items():
         click.echo(section)
         for name, value in rows.items():
             click.echo(f"  {name:28} {value}")
@@ -145,7 +146,7 @@ for command in (mask, report, fill, recipes, zoo, export, repair_head, take_laye
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command and exit with its code; an error is one line a problem on standard error."""
+    """Run a command and exit with its code; standard error has one line for each problem."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     if debug:
@@ -166,7 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _exit_code(error: BaseException) -> int | None:
-    """None: a defect of ours, to be shown with its traceback."""
+    """The exit code of an error; None for a bug, which shows its traceback."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 0 if error.code is None else 2
     if isinstance(error, WholewordError):
@@ -174,7 +175,7 @@ def _exit_code(error: BaseException) -> int | None:
     if isinstance(error, KeyboardInterrupt):
         return 130
     if isinstance(error, BrokenPipeError):
-        sys.stderr.close()  # the reader of our output is gone: say nothing more
+        sys.stderr.close()  # the reader of our output is gone; print nothing more
         return 0
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return 74

@@ -52,7 +52,7 @@ def test_planted_duplicates_are_found(planted):
     assert found.same == [(str(40 + number), str(42 + number)) for number in range(10)] and found.other_label == 1
     assert [id for id, _, _ in found.near] == [str(50 + number) for number in range(10)]
     assert all(0.8 <= share < 1 for _, _, share in found.near)
-    assert found.line() == "classification test: 60 texts; in train 10 the same (1 with another label), 10 nearly"
+    assert found.lines() == ["classification test: 60 texts; in train 10 the same (1 with another label), 10 nearly"]
 
 
 def test_pairs_may_stand_in_either_order_and_contexts_count_once(tmp_path):

@@ -322,4 +322,4 @@ def test_prepare_alone_does_without_it(recipe):
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split()
     assert "wholeword.core.training.prepare" in loaded and not {"google_crc32c", "wholeword.core.formats.tfrecord"} & set(loaded)
     options = run(recipe, "--shards", "3")
-    assert options.returncode == 2 and "go with --to tfrecord" in options.stderr
+    assert options.returncode == 2 and "require --to tfrecord" in options.stderr

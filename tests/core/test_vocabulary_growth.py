@@ -210,7 +210,7 @@ def test_the_command_writes_a_model_of_the_zoo(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "words.txt").write_text("“\n”\n的\n", encoding="utf-8")
     arguments = ["--add", str(tmp_path / "words.txt"), "--to", "tf-checkpoint", "-o", str(tmp_path / "new")]
     main(["grow-vocab", str(tmp_path / "old"), *arguments])
-    assert f"2 pieces added, 1 there before: {len(OLD)} -> {len(OLD) + 2}" in capsys.readouterr().out
+    assert f"2 pieces added, 1 already present: {len(OLD)} -> {len(OLD) + 2}" in capsys.readouterr().out
     grown = read(str(tmp_path / "new"))
     assert grown.vocabulary.pieces[-2:] == ("“", "”")
     assert grown.weights["bert/embeddings/word_embeddings"].shape == (len(OLD) + 2, 16)

@@ -106,7 +106,7 @@ def test_files_are_enough(trained: Path, tmp_path: Path, monkeypatch: pytest.Mon
 def test_it_says_what_it_needs(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["repair-head", str(trained), "-o", str(tmp_path / "out")])
-    assert "a RECIPE or --corpus says on what text" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "expected a RECIPE or --corpus to train on" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_heads_are_untouched_before_and_trained_after_fifty_steps() -> None:

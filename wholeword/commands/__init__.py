@@ -1,6 +1,6 @@
-"""Commands with a module of their own, and what all commands share. `wholeword/cli.py` puts them together.
+"""The larger commands, one module each, and what all commands share; `wholeword/cli.py` puts them together.
 
-Like there, everything but click is imported inside the command that uses it.
+As there, each command imports everything but click inside its function.
 """
 
 import json
@@ -11,21 +11,24 @@ from typing import Any
 import click
 
 recipe_argument = click.argument("recipe", metavar="RECIPE")
-set_option = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: phases.0.steps=100.")
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as phases.0.steps=100; repeatable."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 path_type = click.Path(path_type=Path)
 
 
-def print_found(found: Any, lines: Iterable[str], as_json: bool) -> None:
-    """Print what a command has found: as JSON, or in lines."""
-    for line in [json.dumps(found, ensure_ascii=False, indent=1)] if as_json else lines:
+def print_result(result: Any, lines: Iterable[str], as_json: bool) -> None:
+    """Print the result of a command, as JSON or as lines."""
+    for line in [json.dumps(result, ensure_ascii=False, indent=1)] if as_json else lines:
         click.echo(line)
 
 
 class Commands(click.Group):
-    """A group that knows what a mistyped command may have meant."""
+    """A group that suggests a command where one is mistyped."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click does, with a better message."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -40,7 +43,7 @@ EXAMPLE = "使用语言模型来预测下一个词的probability。"
 
 
 def next_commands(folder: Path) -> list[str]:
-    """What to try with a finished run, as lines."""
+    """Commands to try with a finished run, as lines to print."""
     exported = folder / "export" / "pytorch-bin"
     if not exported.exists():
         return []
@@ -49,6 +52,6 @@ def next_commands(folder: Path) -> list[str]:
         "next:",
         f"  python -c \"from transformers import pipeline; print(pipeline('fill-mask', '{exported}')('房间很[MASK]净。'))\"",
         f'  wholeword mask "{EXAMPLE}" --compare wordpiece,whole-word --vocab {exported / "vocab.txt"}',
-        "  wholeword recipes cp quickstart mine.yaml    # a recipe of your own: put your text into it, then",
+        "  wholeword recipes cp quickstart mine.yaml    # your own recipe: point it at your text, then",
         "  wholeword check mine.yaml && wholeword train mine.yaml",
     ]

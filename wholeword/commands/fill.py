@@ -1,4 +1,4 @@
-"""`wholeword fill`: words for the masks of a sentence."""
+"""`wholeword fill`: fill in the masks of sentences."""
 
 import json
 import sys
@@ -8,21 +8,23 @@ import click
 
 from wholeword.commands import json_option, path_type
 
-DEFAULT_MODEL = "runs/quickstart"  # what `wholeword train quickstart` leaves
+DEFAULT_MODEL = "runs/quickstart"  # output folder of `wholeword train quickstart`
 
 
 @click.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, metavar="MODEL", help="A name of the zoo, or the folder of a run or model."
+    "--model", default=DEFAULT_MODEL, show_default=True, metavar="MODEL", help="Name of a zoo model, or folder of a run or model."
 )
-@click.option("--words", type=path_type, metavar="FILE", help="A word list: only its words, and of these all that fit.")
-@click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Candidates to show.")
-@click.option("--width", type=click.IntRange(1), metavar="N", help="Partial candidates kept after each mask.  [default: 64; all words]")
-@click.option("--backend", default="pytorch", show_default=True, metavar="NAME", help="What computes.")
+@click.option("--words", type=path_type, metavar="FILE", help="Word list: consider only its words, and all that fit.")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Number of candidates to show.")
+@click.option(
+    "--width", type=click.IntRange(1), metavar="N", help="Partial candidates kept after each mask.  [default: 64, or all of --words]"
+)
+@click.option("--backend", default="pytorch", show_default=True, metavar="NAME", help="Backend that runs the model.")
 @json_option
 def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width: int | None, backend: str, as_json: bool) -> None:
-    """Fill in the [MASK]s of sentences, all of a sentence together: 今天[MASK][MASK]很好."""
+    """Fill in the [MASK]s of sentences. All masks of a sentence are filled jointly: 今天[MASK][MASK]很好."""
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.errors import UserError
     from wholeword.core.training.fill import check_head, read_words, start_model
@@ -31,21 +33,21 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
 
     for text in texts:
         if "[MASK]" not in text:
-            raise UserError(f"{text}: no [MASK] in it; expected [MASK] in the place of each piece to fill in")
+            raise UserError(f"{text}: no [MASK] in it; expected one [MASK] for each piece to fill in")
     allowed = read_words(words) if words else None
     if model == DEFAULT_MODEL and not Path(model).exists():
-        raise UserError(f"{model}: no such folder; give --model, or make one with: wholeword train quickstart")
+        raise UserError(f"{model}: no such folder; give --model, or train one with: wholeword train quickstart")
     files = read(model.removeprefix("zoo:"))
-    if doubt := check_head(files, model):
-        print(f"warning: {doubt}", file=sys.stderr)
+    if warning := check_head(files, model):
+        print(f"warning: {warning}", file=sys.stderr)
     trainer, tokenizer = start_model(files, backend=backend), WordPieceTokenizer(files.vocabulary, files.lowercase)
     for text in texts:
         positions = files.config["max_position_embeddings"]
-        found = fill_masks(trainer, tokenizer, text, top=top, width=width, words=allowed, max_seq_length=positions)
+        candidates = fill_masks(trainer, tokenizer, text, top=top, width=width, words=allowed, max_seq_length=positions)
         if as_json:
-            candidates = [candidate.plain() for candidate in found]
-            click.echo(json.dumps({"sentence": text, "model": model, "candidates": candidates}, ensure_ascii=False))
+            result = {"sentence": text, "model": model, "candidates": [candidate.plain() for candidate in candidates]}
+            click.echo(json.dumps(result, ensure_ascii=False))
             continue
         click.echo(text)
-        for candidate in found:
+        for candidate in candidates:
             click.echo(f"  {candidate.plain()['probability']:9.2e}  {' '.join(candidate.words)}  {candidate.text}")

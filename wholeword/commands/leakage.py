@@ -1,4 +1,4 @@
-"""`wholeword leakage`: whether the texts of a test stand in what a model has learnt from."""
+"""`wholeword leakage`: whether test texts appear in training or pre-training text."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,20 @@ from wholeword.commands import json_option, path_type
 
 @click.command()
 @click.argument("tasks", metavar="TASK=FOLDER...", nargs=-1, required=True)
-@click.option("--store", type=path_type, metavar="STORE", help="Pre-training text too: a token store, or the run that it belongs to.")
 @click.option(
-    "--near", type=click.FloatRange(0, 1, min_open=True), default=0.8, show_default=True, help="What two texts share to be nearly the same."
+    "--store", type=path_type, metavar="STORE", help="Also search pre-training text: a token store, or the run that it belongs to."
 )
-@click.option("--examples", type=click.IntRange(0), default=0, metavar="N", help="Show so many ids of each kind.")
+@click.option(
+    "--near",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.8,
+    show_default=True,
+    help="Similarity from which texts are near duplicates.",
+)
+@click.option("--examples", type=click.IntRange(0), default=0, metavar="N", help="Show up to N ids of each kind.")
 @json_option
 def leakage(tasks: tuple[str, ...], store: Path | None, near: float, examples: int, as_json: bool) -> None:
-    """Count the texts of a task's splits that stand in its other splits, or in pre-training text: chnsenticorp=FOLDER."""
+    """Count texts that the splits of a task share. With --store, also texts found in pre-training text. Tasks: chnsenticorp=FOLDER."""
     from wholeword.core.config.settings import create_from
     from wholeword.core.data.store import TokenStore
     from wholeword.core.errors import UserError
@@ -26,17 +32,12 @@ def leakage(tasks: tuple[str, ...], store: Path | None, near: float, examples: i
     for name in tasks:
         if "=" not in name:
             raise UserError(f"{name}: expected {name}=FOLDER, the folder of its files")
-    texts = None
-    if store is not None:
-        texts = TokenStore(store if not (store / "store").is_dir() else store / "store", verify=False)
+    texts = TokenStore(store / "store" if (store / "store").is_dir() else store, verify=False) if store else None
     for name in tasks:
         task = create_from("task", name)
         for overlap in find_overlaps(name.partition("=")[0], task, texts, near=near):
             if as_json:
                 click.echo(json.dumps(overlap._asdict(), ensure_ascii=False))
                 continue
-            click.echo(overlap.line())
-            for id, other in overlap.same[:examples]:
-                click.echo(f"  {id} = {other}" if other else f"  {id}")
-            for id, other, share in overlap.near[:examples]:
-                click.echo(f"  {id} ~ {other} {share:.3f}" if other else f"  {id} {share:.3f}")
+            for line in overlap.lines(examples):
+                click.echo(line)

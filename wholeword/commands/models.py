@@ -1,4 +1,4 @@
-"""Models made of other models: `wholeword export`, `wholeword repair-head`, `wholeword take-layers`, `wholeword grow-vocab`."""
+"""Models made from other models: `wholeword export`, `wholeword repair-head`, `wholeword take-layers`, `wholeword grow-vocab`."""
 
 from pathlib import Path
 from typing import Any
@@ -8,20 +8,22 @@ import click
 from wholeword.commands import next_commands, path_type, set_option
 from wholeword.core.errors import PluginError, UserError
 
-to_option = click.option("--to", default="pytorch-bin", show_default=True, metavar="NAME", help="Exporter; see wholeword plugins.")
-output_option = click.option("-o", "--output", required=True, type=path_type, metavar="DIR", help="Folder of the new model.")
-seed_option = click.option("--seed", default=12345, show_default=True, help="For what is random.")
+to_option = click.option(
+    "--to", default="pytorch-bin", show_default=True, metavar="NAME", help="Exporter to write with; see wholeword plugins."
+)
+output_option = click.option("-o", "--output", required=True, type=path_type, metavar="DIR", help="Folder for the new model.")
+seed_option = click.option("--seed", default=12345, show_default=True, help="Seed of random values.")
 
 
 @click.command()
 @click.argument("source", metavar="MODEL")
-@click.option("--to", required=True, metavar="A,B", help="Exporters; see wholeword plugins.")
+@click.option("--to", required=True, metavar="A,B", help="One exporter or several; see wholeword plugins.")
 @click.option(
-    "-o", "--output", required=True, type=path_type, metavar="DIR", help="Where to; with several exporters a folder each below it."
+    "-o", "--output", required=True, type=path_type, metavar="DIR", help="Output folder; several exporters write to subfolders of it."
 )
-@click.option("--verify", is_flag=True, help="Read each result back, and compare what the tool it is meant for computes with it.")
+@click.option("--verify", is_flag=True, help="Read each export back, and check the outputs that the tool it is meant for computes.")
 def export(source: str, to: str, output: Path, verify: bool) -> None:
-    """Write a model for other tools. MODEL is a name of the zoo, or the folder of a run, checkpoint or model."""
+    """Write a model in the formats of other tools. MODEL is the name of a zoo model, or the folder of a run, checkpoint or model."""
     from wholeword.core.registry.registry import registry
     from wholeword.core.training.export import export as export_model
     from wholeword.core.training.export import read_back
@@ -53,11 +55,11 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
 @click.command("repair-head")
 @click.argument("source", metavar="MODEL")
 @click.argument("recipe", metavar="[RECIPE]", required=False)
-@click.option("--corpus", multiple=True, metavar="FILES", help="Text, one document a line; may come several times.")
-@click.option("-o", "--output", required=True, type=path_type, metavar="DIR", help="Folder of the run.")
+@click.option("--corpus", multiple=True, metavar="FILES", help="Text files, one document per line; repeatable.")
+@click.option("-o", "--output", required=True, type=path_type, metavar="DIR", help="Output folder of the run.")
 @set_option
 def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output: Path, overrides: tuple[str, ...]) -> None:
-    """Fit the MLM head of a model over its frozen encoder, on the corpus of a recipe or on files."""
+    """Retrain the MLM head of a model. The encoder stays frozen; the text is that of a recipe or of --corpus."""
     from wholeword.core.bert.heads import inspect, inspect_model
     from wholeword.core.console import observer
     from wholeword.core.training.repair import repair_recipe
@@ -65,7 +67,7 @@ def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output
     from wholeword.zoo.find import find, read
 
     if recipe is None and not corpus:
-        raise click.UsageError("a RECIPE or --corpus says on what text")
+        raise click.UsageError("expected a RECIPE or --corpus to train on")
     model = read(source)
     click.echo(f"before: MLM head {': '.join(inspect_model(model).mlm)}")
     loaded = repair_recipe(str(find(source)), model, output, recipe=recipe, corpus=corpus, overrides=overrides)
@@ -79,14 +81,16 @@ def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output
 
 @click.command("take-layers")
 @click.argument("source", metavar="MODEL")
-@click.option("--layers", required=True, metavar="N|A,B,C", help="The first N, or these, counted from 0: 0,2,4,7,9,11.")
-@click.option("--pooler", type=click.Choice(["keep", "new"]), default="keep", show_default=True, help="new: random values.")
-@click.option("--heads", type=click.Choice(["keep", "new"]), default="keep", show_default=True, help="Of MLM and NSP; new: random values.")
+@click.option("--layers", required=True, metavar="N|A,B,C", help="The first N layers, or these, counted from 0: 0,2,4,7,9,11.")
+@click.option("--pooler", type=click.Choice(["keep", "new"]), default="keep", show_default=True, help="new: reinitialise it at random.")
+@click.option(
+    "--heads", type=click.Choice(["keep", "new"]), default="keep", show_default=True, help="MLM and NSP; new: reinitialise them at random."
+)
 @to_option
 @output_option
 @seed_option
 def take_layers(source: str, layers: str, pooler: str, heads: str, to: str, output: Path, seed: int) -> None:
-    """Make a smaller model of some layers of another, as RBT3 begins. MODEL is a name of the zoo, or the place of a model or run."""
+    """Make a smaller model from the layers of another, as for RBT3. MODEL is the name of a zoo model, or the folder of a run or model."""
     from wholeword.core.bert.shapes import renew
     from wholeword.core.bert.shapes import take_layers as take
     from wholeword.zoo.find import read
@@ -104,14 +108,20 @@ def take_layers(source: str, layers: str, pooler: str, heads: str, to: str, outp
 
 @click.command("grow-vocab")
 @click.argument("source", metavar="MODEL")
-@click.option("--add", required=True, type=path_type, metavar="FILE", help="Pieces to add, one a line: “, covid, ##vid, 喆.")
-@click.option("--rows", type=click.Choice(["mean", "random"]), default="mean", show_default=True, help="What their embeddings are.")
-@click.option("--reuse-unused", is_flag=True, help="In the place of [unused1], [unused2] ... first.")
+@click.option("--add", required=True, type=path_type, metavar="FILE", help="Pieces to add, one per line: “, covid, ##vid, 喆.")
+@click.option(
+    "--rows",
+    type=click.Choice(["mean", "random"]),
+    default="mean",
+    show_default=True,
+    help="Initial embeddings: the mean of the pieces that spell the new one today, or random.",
+)
+@click.option("--reuse-unused", is_flag=True, help="Replace [unused1], [unused2] ... before growing the vocabulary.")
 @to_option
 @output_option
 @seed_option
 def grow_vocab(source: str, add: Path, rows: Any, reuse_unused: bool, to: str, output: Path, seed: int) -> None:
-    """Add pieces to a model's vocabulary; what it computes for old pieces stays. A Chinese word of several characters is never a piece."""
+    """Add pieces to a model's vocabulary. Logits of existing pieces do not change. Chinese words of several characters cannot be added."""
     from wholeword.core.bert.growth import grow_model, grow_vocabulary, read_pieces
     from wholeword.zoo.find import read
 
@@ -119,7 +129,7 @@ def grow_vocab(source: str, add: Path, rows: Any, reuse_unused: bool, to: str, o
     before = len(pieces & model.vocabulary.ids.keys())
     vocabulary = grow_vocabulary(model.vocabulary, read_pieces(add), lowercase=model.lowercase, reuse_unused=reuse_unused)
     _write(grow_model(model, vocabulary, rows=rows, seed=seed), to, output)
-    added = f"{len(pieces) - before} pieces added, {before} there before"
+    added = f"{len(pieces) - before} pieces added, {before} already present"
     click.echo(f"{output}: {added}: {len(model.vocabulary):,} -> {len(vocabulary):,}")
 
 

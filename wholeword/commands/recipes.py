@@ -1,15 +1,15 @@
-"""`wholeword recipes`: those that come with it."""
+"""`wholeword recipes`: the recipes that come with wholeword."""
 
 from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, json_option, path_type, print_found
+from wholeword.commands import Commands, json_option, path_type, print_result
 
 
 @click.group(cls=Commands)
 def recipes() -> None:
-    """List, print and copy the recipes that come with wholeword."""
+    """List, print and copy the shipped recipes."""
 
 
 @recipes.command("ls")
@@ -23,7 +23,7 @@ def recipes_ls() -> None:
 
 @recipes.command("show")
 @click.argument("name")
-@click.option("--sources", is_flag=True, help="Instead, where each value comes from.")
+@click.option("--sources", is_flag=True, help="Show where each value comes from instead.")
 @json_option
 def recipes_show(name: str, sources: bool, as_json: bool) -> None:
     """Print a shipped recipe, or where each of its values comes from."""
@@ -35,15 +35,15 @@ def recipes_show(name: str, sources: bool, as_json: bool) -> None:
         return
     from wholeword.core.config.origins import declared_sources, lines, origins
 
-    found = origins(content, f"{name}.yaml")
-    print_found({"sources": declared_sources(content), "values": [origin.plain() for origin in found]}, lines(found), as_json)
+    values = origins(content, f"{name}.yaml")
+    print_result({"sources": declared_sources(content), "values": [value.plain() for value in values]}, lines(values), as_json)
 
 
 @recipes.command("cp")
 @click.argument("name")
 @click.argument("target", type=path_type, default=".")
 def recipes_cp(name: str, target: Path) -> None:
-    """Copy a shipped recipe to a file or folder of your own; refuses to overwrite."""
+    """Copy a shipped recipe to a file or folder; never overwrites."""
     from wholeword.core.config.recipes import copy_recipe
 
     click.echo(str(copy_recipe(name, target)))

@@ -1,4 +1,4 @@
-"""What masking does, to look at: `wholeword mask`, `wholeword report`."""
+"""Look at what masking does: `wholeword mask`, `wholeword report`."""
 
 import json
 import sys
@@ -7,20 +7,20 @@ from typing import Any
 
 import click
 
-from wholeword.commands import json_option, path_type, print_found
+from wholeword.commands import json_option, path_type, print_result
 from wholeword.core.errors import UserError
 
 
 @click.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@click.option("--segmenter", default="jieba", show_default=True, help="What cuts words; ltp=FOLDER sets its model.")
-@click.option("--strategy", default="whole-word", show_default=True, help="What chooses the masks; lexicon=FILE.")
-@click.option("--compare", metavar="A,B", help="Several strategies side by side.")
-@click.option("--vocab", type=path_type, metavar="FILE", help="A model's vocab.txt; without it a vocabulary for display.")
-@click.option("--cased", is_flag=True, help="Do not lower-case.")
-@click.option("--seed", type=int, default=12345, show_default=True, help="Another seed, other masks.")
+@click.option("--segmenter", default="jieba", show_default=True, help="Segmenter; ltp=FOLDER sets its model.")
+@click.option("--strategy", default="whole-word", show_default=True, help="Masking strategy; lexicon=FILE sets its words.")
+@click.option("--compare", metavar="A,B", help="Show several strategies side by side.")
+@click.option("--vocab", type=path_type, metavar="FILE", help="A model's vocab.txt.  [default: a built-in vocabulary for display]")
+@click.option("--cased", is_flag=True, help="Do not lower-case the text.")
+@click.option("--seed", type=int, default=12345, show_default=True, help="Seed of the masks.")
 @json_option
-@click.option("--html", type=path_type, metavar="FILE", help="Write a page instead.")
+@click.option("--html", type=path_type, metavar="FILE", help="Write an HTML page instead.")
 def mask(
     texts: tuple[str, ...],
     segmenter: str,
@@ -32,7 +32,7 @@ def mask(
     as_json: bool,
     html: Path | None,
 ) -> None:
-    """Show words, pieces and masks of sentences; - reads them from standard input, one a line."""
+    """Show words, pieces and masks of sentences. With - as TEXT, they are read from standard input, one per line."""
     from wholeword.core.config.settings import create_from
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.training.sources import bind
@@ -59,12 +59,12 @@ def mask(
 
 @click.command()
 @click.argument("source", metavar="STORE|RUN|RECIPE|TEXT")
-@click.option("--compare", metavar="A,B", help="Segmenters over the text of a recipe or a .txt instead: jieba,characters,ltp=FOLDER.")
-@click.option("--strategy", metavar="NAME", help="What chooses the masks.  [default: as the run or recipe says, or whole-word]")
-@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="Share to mask.")
-@click.option("--max-seq-length", "lengths", type=click.IntRange(8), multiple=True, metavar="N", help="Of rows; may come several times.")
+@click.option("--compare", metavar="A,B", help="Compare segmenters on the text of a recipe, run or .txt file: jieba,characters,ltp=FOLDER.")
+@click.option("--strategy", metavar="NAME", help="Masking strategy.  [default: that of the run or recipe, or whole-word]")
+@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="Share of the pieces to mask.")
+@click.option("--max-seq-length", "lengths", type=click.IntRange(8), multiple=True, metavar="N", help="Length of the rows; repeatable.")
 @json_option
-@click.option("--html", type=path_type, metavar="FILE", help="Write a page instead.")
+@click.option("--html", type=path_type, metavar="FILE", help="Write an HTML page instead.")
 def report(
     source: str,
     compare: str | None,
@@ -74,7 +74,7 @@ def report(
     as_json: bool,
     html: Path | None,
 ) -> None:
-    """Show what masking does to a corpus, or what another segmenter would."""
+    """Report what masking does to a corpus. With --compare, report how segmenters differ on its text instead."""
     from wholeword.reports.compare import compare_source
     from wholeword.reports.figures import report_source
     from wholeword.reports.lines import compare_lines, store_lines
@@ -90,7 +90,7 @@ def report(
         html.write_text(compare_page(figures) if compare else store_page(figures), encoding="utf-8")
         click.echo(str(html))
     else:
-        print_found(figures, compare_lines(figures) if compare else store_lines(figures), as_json)
+        print_result(figures, compare_lines(figures) if compare else store_lines(figures), as_json)
 
 
 def _standard_input() -> list[str]:

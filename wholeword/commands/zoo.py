@@ -4,18 +4,18 @@ from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, json_option, path_type, print_found
+from wholeword.commands import Commands, json_option, path_type, print_result
 
 
 @click.group(cls=Commands)
 def zoo() -> None:
-    """List, describe, fetch and check models by name."""
+    """List, describe, fetch and verify models by name."""
 
 
 @zoo.command("ls")
 @json_option
 def zoo_ls(as_json: bool) -> None:
-    """List the models: layers x width, parameters and their share of RoBERTa-wwm-ext, the state of the MLM head, licence."""
+    """List the models: layers x width, parameters and their share of RoBERTa-wwm-ext, state of the MLM head, licence."""
     from wholeword.zoo import info, list_models
 
     cards = [info(name) for name in list_models()]
@@ -23,27 +23,29 @@ def zoo_ls(as_json: bool) -> None:
         f"{card['name']:37} {card['size']:>9}  {card['parameters']:13} {'MLM head ' + card['heads']['mlm']:18} {card['license']}"
         for card in cards
     )
-    print_found(cards, lines, as_json)
+    print_result(cards, lines, as_json)
 
 
 @zoo.command("info")
 @click.argument("model", metavar="NAME|PATH")
-@click.option("--weights", is_flag=True, help="Fetch or read the weights, and say whether the heads in them are trained.")
+@click.option("--weights", is_flag=True, help="Fetch or read the weights, and report whether their heads are trained.")
 @json_option
 def zoo_info(model: str, weights: bool, as_json: bool) -> None:
-    """Say what is known of a model, or what a folder holds."""
+    """Show what is known about a model, or what a folder contains."""
     from wholeword.zoo.describe import describe, lines
 
     facts = describe(model, weights=weights)
-    print_found(facts, lines(facts), as_json)
+    print_result(facts, lines(facts), as_json)
 
 
 @zoo.command("get")
 @click.argument("name")
-@click.option("-o", "--output", type=path_type, metavar="DIR", help="Copy it there, with checksums; by default it stays in the cache.")
-@click.option("--revision", metavar="REVISION", help="Branch, tag or commit of the hub.")
+@click.option(
+    "-o", "--output", type=path_type, metavar="DIR", help="Copy it to this folder, with checksums.  [default: leave it in the cache]"
+)
+@click.option("--revision", metavar="REVISION", help="Branch, tag or commit on the hub.")
 def zoo_get(name: str, output: Path | None, revision: str | None) -> None:
-    """Fetch a model, check it and print where it is."""
+    """Fetch a model, verify it and print its path."""
     from wholeword.zoo.describe import copy
     from wholeword.zoo.find import find
 
@@ -55,8 +57,8 @@ def zoo_get(name: str, output: Path | None, revision: str | None) -> None:
 @click.argument("model", metavar="NAME|PATH")
 @json_option
 def zoo_verify(model: str, as_json: bool) -> None:
-    """Compare every byte of a model, fetched or in a folder, with its checksums."""
+    """Check every byte of a model, fetched or in a folder, against its checksums."""
     from wholeword.zoo.describe import verify
 
     checksums = verify(model)
-    print_found(checksums, (f"{checksum}  {file}" for file, checksum in checksums.items()), as_json)
+    print_result(checksums, (f"{checksum}  {file}" for file, checksum in checksums.items()), as_json)

@@ -42,7 +42,13 @@ class Overlap(NamedTuple):
     other_label: int  # of `same`, those whose labels differ
     too_short: int | None = None  # texts without a stretch to look for in a store
 
-    def line(self) -> str:
+    def lines(self, num_examples: int = 0) -> list[str]:
+        """The counts for people, and up to `num_examples` ids of each kind."""
+        same = [f"  {id} = {other}" if other else f"  {id}" for id, other in self.same[:num_examples]]
+        near = [f"  {id} ~ {other} {share:.3f}" if other else f"  {id} {share:.3f}" for id, other, share in self.near[:num_examples]]
+        return [self._counts(), *same, *near]
+
+    def _counts(self) -> str:
         labels = f" ({self.other_label} with another label)" if self.other_label else ""
         same = "the same" if self.too_short is None else "whole"
         line = f"{self.task} {self.split}: {self.texts:,} {self.part}; in {self.against} {len(self.same):,} {same}{labels}"
