@@ -4,7 +4,7 @@ import torch
 
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.optimizers.lamb import Lamb
-from wholeword.plugins.optimizers.pytorch import norms
+from wholeword.plugins.pytorch.optimizers import norms
 
 OPTIMIZERS = [AdamW(), AdamW(weight_decay=0.1), *(Lamb(variant=variant) for variant in ("hfl", "google", "tfa", "nvlamb"))]
 IDS = ["adamw", "adamw-decay", "hfl", "google", "tfa", "nvlamb"]

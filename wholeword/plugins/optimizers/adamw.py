@@ -19,4 +19,4 @@ class AdamW:
         return AdamWReference(**self.settings)
 
     def build(self, framework: str, named_parameters: Any) -> Any:
-        return import_module(f"wholeword.plugins.optimizers.{framework}").AdamW(named_parameters, **self.settings)
+        return import_module(f"wholeword.plugins.{framework}.optimizers").AdamW(named_parameters, **self.settings)

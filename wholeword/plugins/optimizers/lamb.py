@@ -31,4 +31,4 @@ class Lamb:
         return LambReference(variant=self.variant, **self.settings)
 
     def build(self, framework: str, named_parameters: Any) -> Any:
-        return import_module(f"wholeword.plugins.optimizers.{framework}").Lamb(named_parameters, variant=self.variant, **self.settings)
+        return import_module(f"wholeword.plugins.{framework}.optimizers").Lamb(named_parameters, variant=self.variant, **self.settings)

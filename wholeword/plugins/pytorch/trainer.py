@@ -16,7 +16,7 @@ from transformers import BertConfig, BertForPreTraining
 from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, is_transposed, names
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import expect_tensors
-from wholeword.plugins.optimizers.pytorch import norms
+from wholeword.plugins.pytorch.optimizers import norms
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Optimizer, Tensors

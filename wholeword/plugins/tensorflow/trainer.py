@@ -20,9 +20,9 @@ from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import expect_tensors
 from wholeword.core.formats.tfrecord import FEATURES
 from wholeword.core.training.hosts import Hosts
-from wholeword.plugins.optimizers.tensorflow import norm
 from wholeword.plugins.tensorflow.hosts import noticing_losses
 from wholeword.plugins.tensorflow.model import embed, encode, mlm_logits, nsp_logits
+from wholeword.plugins.tensorflow.optimizers import norm
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Optimizer, Tensors

@@ -1,4 +1,4 @@
-"""The optimizers on PyTorch, equal to `reference.py`.
+"""The optimizers on PyTorch, equal to `wholeword.plugins.optimizers.reference`.
 
 The trainer asks of an optimizer: `step(learning_rate, *, divisor, skip)`, where `divisor` is a scalar tensor that every gradient is
 still to be divided by (clipping), and `skip` a scalar float tensor, 1 where nothing may change; and `slots`, its whole state by

@@ -1,4 +1,4 @@
-"""The optimizers on TensorFlow, equal to `reference.py`.
+"""The optimizers on TensorFlow, equal to `wholeword.plugins.optimizers.reference`.
 
 The trainer asks of an optimizer: `step(gradients, learning_rate, *, divisor, skip)`, once for every replica, inside of a `tf.function` that
 XLA may compile; `gradients` are those of all replicas together, by canonical name, and all else are scalar tensors: every gradient is still
