@@ -41,9 +41,8 @@ def test_equal_to_the_reference_over_200_steps(optimizer: AdamW | Lamb, dtype: t
         norm = np.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in gradients.values()))
         divisor = np.float32(max(1.0, norm))
         rate = 2e-3 * (1 - step / 200)
-        for name, tensor in tensors.items():
-            tensor.grad = torch.from_numpy(gradients[name].copy()) if name in gradients else None
-        built.step(rate, divisor=torch.tensor(divisor), skip=torch.zeros(()))
+        given = {name: torch.from_numpy(gradient.copy()) for name, gradient in gradients.items()}
+        built.step(given, rate, divisor=torch.tensor(divisor), skip=torch.zeros(()))
         reference.step(parameters, {name: gradient / dtype(divisor) for name, gradient in gradients.items()}, rate)
         for name, tensor in tensors.items():
             np.testing.assert_allclose(tensor.detach().numpy(), parameters[name], rtol=0, atol=tolerance, err_msg=f"{name}, step {step}")
@@ -55,9 +54,12 @@ def test_equal_to_the_reference_over_200_steps(optimizer: AdamW | Lamb, dtype: t
 def test_a_skipped_step_changes_nothing(optimizer: AdamW | Lamb) -> None:
     tensors = {name: torch.ones(shape, requires_grad=True) for name, shape in SHAPES.items()}
     built = optimizer.build("pytorch", tensors.items())
-    for tensor in tensors.values():
-        tensor.grad = torch.full_like(tensor, torch.nan)
-    built.step(0.1, divisor=torch.tensor(torch.nan), skip=torch.ones(()))
+    built.step(
+        {name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()},
+        0.1,
+        divisor=torch.tensor(torch.nan),
+        skip=torch.ones(()),
+    )
     assert all((tensor == 1).all() for tensor in tensors.values())
     assert all((slot == 0).all() for slot in built.slots.values())
 
@@ -65,8 +67,8 @@ def test_a_skipped_step_changes_nothing(optimizer: AdamW | Lamb) -> None:
 def test_it_is_not_pytorchs_own_adamw() -> None:
     """Pinned: PyTorch corrects the bias, so that its first step is the learning rate; BERT's is sqrt(10) times as long."""
     tensors = {"x/bias": torch.zeros(3, requires_grad=True)}
-    tensors["x/bias"].grad = torch.full((3,), 0.2)
-    AdamW().build("pytorch", tensors.items()).step(0.01, divisor=torch.ones(()), skip=torch.zeros(()))
+    gradients = {"x/bias": torch.full((3,), 0.2)}
+    AdamW().build("pytorch", tensors.items()).step(gradients, 0.01, divisor=torch.ones(()), skip=torch.zeros(()))
     assert tensors["x/bias"].tolist() == pytest.approx([-0.01 * 10**0.5] * 3, rel=1e-3)
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
+from wholeword.core.contracts import DescribedBackend
 from wholeword.core.errors import WholewordError
 from wholeword.core.registry.registry import registry
 
@@ -61,6 +62,6 @@ def _devices(name: str) -> str:
     try:
         with registry.explaining("backend", name):
             backend = registry.create("backend", name)
-            return backend.describe() if hasattr(backend, "describe") else "ok"
+            return backend.describe() if isinstance(backend, DescribedBackend) else "ok"
     except WholewordError as error:
         return str(error)

@@ -9,7 +9,20 @@ from wholeword.core.contracts.masking import Masked, MaskingStrategy
 from wholeword.core.contracts.models import Exporter, ModelFiles, ZooSource
 from wholeword.core.contracts.tasks import NO_TARGET, Answer, Example, Head, Rows, SpanExample, TaggedExample, Task, TextExample
 from wholeword.core.contracts.text import Cleaner, Segmenter
-from wholeword.core.contracts.training import Backend, FineTuner, Optimizer, RowSource, Trainer
+from wholeword.core.contracts.training import (
+    Backend,
+    DescribedBackend,
+    DistributedBackend,
+    FineTuner,
+    FineTuningBackend,
+    Optimizer,
+    OptimizerKernel,
+    OptimizerReference,
+    RowsBackend,
+    RowSource,
+    Schedule,
+    Trainer,
+)
 
 __all__ = [
     "NO_TARGET",
@@ -17,16 +30,23 @@ __all__ = [
     "Array",
     "Backend",
     "Cleaner",
+    "DescribedBackend",
+    "DistributedBackend",
     "Example",
     "Exporter",
     "FineTuner",
+    "FineTuningBackend",
     "Head",
     "Masked",
     "MaskingStrategy",
     "ModelFiles",
     "Optimizer",
+    "OptimizerKernel",
+    "OptimizerReference",
     "RowSource",
     "Rows",
+    "RowsBackend",
+    "Schedule",
     "Segmenter",
     "SpanExample",
     "TaggedExample",

@@ -1,26 +1,77 @@
 """What trains a model: optimizers, backends and the trainers that they start."""
 
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from wholeword.core.contracts.arrays import Array, Tensors
-from wholeword.core.contracts.tasks import Rows
+from wholeword.core.contracts.tasks import Head, Rows
+
+
+class OptimizerReference(Protocol):
+    """What `Optimizer.reference` returns: the definition that kernels are compared with, in NumPy."""
+
+    def step(self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], learning_rate: float) -> None:
+        """Change `parameters` in place. Gradients come clipped; a parameter without one stays as it is. Arrays keep their dtype."""
+        ...
+
+
+@runtime_checkable
+class OptimizerKernel(Protocol):
+    """What `Optimizer.build` returns: the optimizer over one model's parameters on one framework. It knows their canonical names."""
+
+    @property
+    def slots(self) -> Mapping[str, Any]:
+        """The whole state as tensors of the framework, by `<canonical name>/<slot>`, in the layout of the parameter; or by a name without a
+        slash, if it belongs to no parameter. All are there from the start, and 0 is how each begins: a new phase sets them to 0.
+        """
+        ...
+
+    def step(self, gradients: Mapping[str, Any], learning_rate: Any, *, divisor: Any, skip: Any) -> None:
+        """Update the parameters and the slots.
+
+        PyTorch gives tensors, and the learning rate as a float. TensorFlow gives tensors, the learning rate too, and calls this once on
+        every replica, inside a `tf.function` that XLA may compile.
+
+        Args:
+            gradients: by canonical name, those of all replicas together; a parameter that is not among them stays as it is.
+            divisor: scalar; each gradient is still to be divided by it (clipping).
+            skip: scalar; nothing may change where it is above 0.
+        """
+        ...
 
 
 class Optimizer(Protocol):
-    """Turns gradients into updates; one reference in NumPy, one implementation a framework."""
+    """Turns gradients into updates: one reference in NumPy, and one kernel for each framework."""
 
-    def reference(self) -> Any:
-        """The NumPy implementation: `step(parameters, gradients, learning_rate)` on dicts of arrays, in place."""
+    def reference(self) -> OptimizerReference: ...
+
+    def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> Any:
+        """The kernel over (canonical name, parameter) pairs.
+
+        Returns: an `OptimizerKernel`. For `pytorch` a `torch.optim.Optimizer` over these parameters will do as well: the backend clips the
+            gradients, sets the learning rate of its groups (times a group's own `lr` over the optimizer's default one), and saves its
+            state. One whose `step` needs a closure does not work.
+        Raises: PluginError if there is none for this framework; `wholeword.core.registry.kernels.build_kernel` finds what is registered.
+        """
         ...
 
-    def build(self, framework: str, named_parameters: Any) -> Any:
-        """The framework's own optimizer over (canonical name, parameter) pairs."""
+
+class Schedule(Protocol):
+    """The learning rate of a phase. A pure function: equal arguments give equal results, since a resumed run asks again."""
+
+    def learning_rate(self, step: int, *, steps: int, peak_lr: float, warmup_steps: int) -> float:
+        """The learning rate of one step, finite and at least 0.
+
+        Args:
+            step: counted from 0 in every phase, below `steps`.
+            warmup_steps: in which it should rise to `peak_lr`, at most `steps`.
+        """
         ...
 
 
+@runtime_checkable
 class Trainer(Protocol):
-    """One model in training on one framework. Knows tensors and nothing of text."""
+    """What `Backend.start` returns: one model in training on one framework. Knows tensors and nothing of text."""
 
     def train_steps(
         self, batches: Iterable[Mapping[str, Array]], *, learning_rates: Sequence[float], seeds: Sequence[int]
@@ -70,13 +121,7 @@ class RowSource(Protocol):
 class Backend(Protocol):
     """Starts a `Trainer`; its own settings (device, precision, ...) come from the recipe's `backend` section.
 
-    Optional: a method `hosts()` that returns the `wholeword.core.training.hosts.Hosts` of the run, if it can train on several machines.
-    Then `train_steps`, `load` and `reset_optimizer` are called on every host, with its rows of each batch and for figures of all;
-    `evaluate`, `predict`, `weights` and `optimizer_state` on the chief alone. And a method `rows(**arguments)`, with those of
-    `wholeword.core.training.sources.record_arguments`, that returns a `RowSource` to train on in place of the store, or None.
-
-    Optional: a method `start_finetuning(*, config, weights, head, optimizer, clip_norm) -> FineTuner`, if it can fine-tune; `weights` hold
-    at least what `FineTuner.weights` returns, and `head` is a `Head`.
+    What else a backend may have: `DistributedBackend`, `RowsBackend`, `FineTuningBackend`, `DescribedBackend`.
     """
 
     def start(
@@ -100,8 +145,59 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class DistributedBackend(Protocol):
+    """A backend that can train in several processes.
+
+    `train_steps`, `load` and `reset_optimizer` of its trainer are called in each, with the rows of that process, and return metrics of all;
+    `evaluate`, `predict`, `weights` and `optimizer_state` are called on rank 0 alone.
+    """
+
+    def hosts(self) -> Any:
+        """The `wholeword.core.training.hosts.Hosts` of the run. Raises: UserError if they are not known."""
+        ...
+
+
+@runtime_checkable
+class RowsBackend(Protocol):
+    """A backend that may have the rows of a phase ready in files."""
+
+    def rows(self, **arguments: Any) -> RowSource | None:
+        """The rows to train on in place of those of the token store; None if there are none.
+
+        Args:
+            arguments: what `wholeword.core.training.sources.record_arguments` returns.
+        """
+        ...
+
+
+@runtime_checkable
+class DescribedBackend(Protocol):
+    """A backend that tells `wholeword doctor` what it would compute on."""
+
+    def describe(self) -> str:
+        """One line, such as `cuda:0; precision auto is bf16`."""
+        ...
+
+
+@runtime_checkable
+class FineTuningBackend(Protocol):
+    """A backend that can fine-tune."""
+
+    def start_finetuning(
+        self, *, config: Mapping[str, Any], weights: Tensors, head: Head, optimizer: Optimizer, clip_norm: float
+    ) -> "FineTuner":
+        """Put an encoder and a head on the device.
+
+        Args:
+            weights: at least what `FineTuner.weights` returns.
+        """
+        ...
+
+
+@runtime_checkable
 class FineTuner(Protocol):
-    """One model in fine-tuning on one framework."""
+    """What `FineTuningBackend.start_finetuning` returns: one model in fine-tuning on one framework."""
 
     def train_steps(
         self, batches: Iterable[Mapping[str, Array]], *, learning_rates: Sequence[float], seeds: Sequence[int]

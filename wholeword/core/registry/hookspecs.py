@@ -50,6 +50,18 @@ def register_optimizers(register: Register) -> None:
 
 
 @hookspec
+def register_optimizer_kernels(register: Register) -> None:
+    """Offer an optimizer's implementation for a framework, named `optimizer.framework` such as `adamw.jax`
+    (`interfaces.OptimizerKernel`). The object is called with `named_parameters` and the optimizer's settings.
+    """
+
+
+@hookspec
+def register_schedules(register: Register) -> None:
+    """Offer schedules of the learning rate (`interfaces.Schedule`)."""
+
+
+@hookspec
 def register_exporters(register: Register) -> None:
     """Offer exporters: a trained model -> files of another tool (`interfaces.Exporter`)."""
 
@@ -71,6 +83,8 @@ HOOKS = {
     "masking": "register_masking",
     "backend": "register_backends",
     "optimizer": "register_optimizers",
+    "optimizer_kernel": "register_optimizer_kernels",
+    "schedule": "register_schedules",
     "exporter": "register_exporters",
     "task": "register_tasks",
     "zoo_source": "register_zoo_sources",

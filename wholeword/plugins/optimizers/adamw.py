@@ -1,8 +1,10 @@
 """The optimizer of BERT's fine-tuning and of RoBERTa-wwm-ext."""
 
-from importlib import import_module
+from collections.abc import Iterable
 from typing import Any
 
+from wholeword.core.contracts import OptimizerKernel
+from wholeword.core.registry.kernels import build_kernel
 from wholeword.plugins.optimizers.reference import AdamWReference
 
 
@@ -18,5 +20,5 @@ class AdamW:
     def reference(self) -> AdamWReference:
         return AdamWReference(**self.settings)
 
-    def build(self, framework: str, named_parameters: Any) -> Any:
-        return import_module(f"wholeword.plugins.{framework}.optimizers").AdamW(named_parameters, **self.settings)
+    def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> OptimizerKernel:
+        return build_kernel("adamw", framework, named_parameters, **self.settings)

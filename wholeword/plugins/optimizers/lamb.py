@@ -1,8 +1,10 @@
 """The optimizer of BERT-wwm's large batches (You et al. 2019, arXiv:1904.00962)."""
 
-from importlib import import_module
+from collections.abc import Iterable
 from typing import Any, Literal
 
+from wholeword.core.contracts import OptimizerKernel
+from wholeword.core.registry.kernels import build_kernel
 from wholeword.plugins.optimizers.reference import LambReference
 
 Variant = Literal["hfl", "google", "tfa", "nvlamb"]
@@ -30,5 +32,5 @@ class Lamb:
     def reference(self) -> LambReference:
         return LambReference(variant=self.variant, **self.settings)
 
-    def build(self, framework: str, named_parameters: Any) -> Any:
-        return import_module(f"wholeword.plugins.{framework}.optimizers").Lamb(named_parameters, variant=self.variant, **self.settings)
+    def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> OptimizerKernel:
+        return build_kernel("lamb", framework, named_parameters, variant=self.variant, **self.settings)

@@ -79,9 +79,8 @@ class PyTorchFineTuner:
     def train_steps(self, batches: Iterable[Batch], *, learning_rates: Sequence[float], seeds: Sequence[int]) -> list[dict[str, float]]:
         """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
         self.modules.train()
-        parameters = self.parameters.values()
         measured = take_steps(
-            self._backward, batches, learning_rates, seeds, parameters=parameters, optimizer=self.optimizer, clip_norm=self.clip_norm
+            self._backward, batches, learning_rates, seeds, parameters=self.parameters, optimizer=self.optimizer, clip_norm=self.clip_norm
         )
         keys = ("loss", "correct", "count", "grad_norm")
         return [dict(zip(keys, (loss / count, correct, count, norm), strict=True)) for loss, correct, count, norm in measured]

@@ -1,11 +1,6 @@
-"""The optimizers on PyTorch, equal to `wholeword.plugins.optimizers.reference`.
+"""The kernels for PyTorch, equal to `wholeword.plugins.optimizers.reference`. See `wholeword.core.contracts.OptimizerKernel`."""
 
-The trainer asks of an optimizer: `step(learning_rate, *, divisor, skip)`, where `divisor` is a scalar tensor that every gradient is
-still to be divided by (clipping), and `skip` a scalar float tensor, 1 where nothing may change; and `slots`, its whole state by
-`<canonical name>/<slot>`, in the layouts of the parameters. Parameters without a gradient stay as they are.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,14 +19,14 @@ class AdamW:
         self.slots = _zeros(self.parameters, ("adam_m", "adam_v"))
 
     @torch.no_grad()
-    def step(self, learning_rate: float, *, divisor: Tensor, skip: Tensor) -> None:
+    def step(self, gradients: Mapping[str, Tensor], learning_rate: float, *, divisor: Tensor, skip: Tensor) -> None:
         # subtle: the kernel divides by 1 - beta ** step. At this step both are exactly 1, which is BERT's lack of a bias correction.
         late_step = torch.full_like(divisor, 2.0**30, dtype=torch.float32)
         for decay in (True, False):
-            names = [name for name, parameter in self.parameters.items() if parameter.grad is not None and decays(name) == decay]
+            names = [name for name in gradients if decays(name) == decay]
             torch._fused_adamw_(
                 [self.parameters[name] for name in names],
-                [self.parameters[name].grad for name in names],
+                [gradients[name] for name in names],
                 [self.slots[f"{name}/adam_m"] for name in names],
                 [self.slots[f"{name}/adam_v"] for name in names],
                 [],
@@ -58,19 +53,19 @@ class Lamb:
             self.slots["lamb_step"] = torch.zeros((), dtype=torch.int64)
 
     @torch.no_grad()
-    def step(self, learning_rate: float, *, divisor: Tensor, skip: Tensor) -> None:
-        names = [name for name, parameter in self.parameters.items() if parameter.grad is not None]
+    def step(self, gradients: Mapping[str, Tensor], learning_rate: float, *, divisor: Tensor, skip: Tensor) -> None:
+        names = list(gradients)
         if skip or not names:
             return
         parameters = [self.parameters[name] for name in names]
         m, v = [self.slots[f"{name}/lamb_m"] for name in names], [self.slots[f"{name}/lamb_v"] for name in names]
-        gradients = torch._foreach_div([parameter.grad for parameter in parameters], divisor)
+        clipped = torch._foreach_div(list(gradients.values()), divisor)
         if self.variant == "nvlamb":
-            torch._foreach_div_(gradients, norms(gradients).norm().clamp(min=1.0))
+            torch._foreach_div_(clipped, norms(clipped).norm().clamp(min=1.0))
         torch._foreach_mul_(m, self.beta_1)
-        torch._foreach_add_(m, gradients, alpha=1 - self.beta_1)
+        torch._foreach_add_(m, clipped, alpha=1 - self.beta_1)
         torch._foreach_mul_(v, self.beta_2)
-        torch._foreach_addcmul_(v, gradients, gradients, 1 - self.beta_2)
+        torch._foreach_addcmul_(v, clipped, clipped, 1 - self.beta_2)
 
         correct_1 = correct_2 = 1.0
         if "lamb_step" in self.slots:

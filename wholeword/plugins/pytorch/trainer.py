@@ -120,7 +120,7 @@ class PyTorchTrainer:
             return self._backward(batch)
 
         measured = take_steps(
-            backward, batches, learning_rates, seeds, parameters=self.trained.values(), optimizer=self.optimizer, clip_norm=self.clip_norm
+            backward, batches, learning_rates, seeds, parameters=self.trained, optimizer=self.optimizer, clip_norm=self.clip_norm
         )
         metrics = []
         for (total_weight, mlm_count, nsp_count), values in zip(counts, measured, strict=False):  # a step that was skipped is the last
@@ -239,7 +239,7 @@ def take_steps(
     learning_rates: Sequence[float],
     seeds: Sequence[int],
     *,
-    parameters: Collection[Tensor],
+    parameters: Mapping[str, Tensor],
     optimizer: Any,
     clip_norm: float,
 ) -> list[list[float]]:
@@ -250,16 +250,17 @@ def take_steps(
     Returns: of each step what was measured, and the norm of its gradient. A step in which that is not finite changes nothing, nor does
         any after it; it is the last one told.
     """
-    device = next(iter(parameters)).device
+    device = next(iter(parameters.values())).device
     skip = torch.zeros((), device=device)  # 1 from the first step on whose gradient is not finite
     measured = []
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
             torch.manual_seed(seed)
             figures = backward(batch)
-            norm = norms([parameter.grad for parameter in parameters if parameter.grad is not None]).norm()
+            gradients = {name: parameter.grad for name, parameter in parameters.items() if parameter.grad is not None}
+            norm = norms(list(gradients.values())).norm()
             skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
-            optimizer.step(learning_rate, divisor=(norm / clip_norm).clamp(min=1.0), skip=skip)
+            optimizer.step(gradients, learning_rate, divisor=(norm / clip_norm).clamp(min=1.0), skip=skip)
             measured.append(torch.cat([figures, torch.stack([norm, skip])]))
     rows = torch.stack(measured).tolist() if measured else []
     end = next((number for number, row in enumerate(rows, 1) if row[-1]), len(rows))

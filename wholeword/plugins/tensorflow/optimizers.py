@@ -1,9 +1,5 @@
-"""The optimizers on TensorFlow, equal to `wholeword.plugins.optimizers.reference`.
-
-The trainer asks of an optimizer: `step(gradients, learning_rate, *, divisor, skip)`, once for every replica, inside of a `tf.function` that
-XLA may compile; `gradients` are those of all replicas together, by canonical name, and all else are scalar tensors: every gradient is still
-to be divided by `divisor` (clipping), and nothing may change where `skip` is above 0; and `slots`, its whole state by
-`<canonical name>/<slot>`, variables made with the parameters' strategy. Parameters without a gradient stay as they are.
+"""The kernels for TensorFlow, equal to `wholeword.plugins.optimizers.reference`. See
+`wholeword.core.contracts.OptimizerKernel`; their slots are variables made within the strategy of the parameters.
 
 subtle: variables without `aggregation` are changed by each replica for itself, without a word to the others. All do the same.
 """
