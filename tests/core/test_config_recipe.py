@@ -243,7 +243,8 @@ model:
 optimizer: {name: lamb, variant: hfl, weight_decay: 0.01, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-6}
 backend: {name: pytorch, precision: auto, device: auto, micro_batch_size: 8, threads: 2}
 phases:
-  - {max_seq_length: 128, batch_size: 256, steps: 1000, peak_lr: 1e-4, warmup_steps: 10, max_predictions: 20}
+  - {max_seq_length: 128, batch_size: 256, steps: 1000, peak_lr: 1e-4, warmup_steps: 10, max_predictions: 20,
+     schedule: {name: cosine, final_rate: 0.1}}
 clip_norm: 1.0
 evaluation: {held_out_rate: 0.1, every: 10, batches: 16, maskings: [], fill_mask: []}
 checkpoint: {every: 1000, keep: 3}

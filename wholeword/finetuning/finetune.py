@@ -30,7 +30,7 @@ from wholeword.core.bert.shapes import initial_head
 from wholeword.core.config.locations import read_model
 from wholeword.core.config.settings import found_settings
 from wholeword.core.console import Observer
-from wholeword.core.contracts import FineTuner, ModelFiles, Task
+from wholeword.core.contracts import FineTuner, FineTuningBackend, ModelFiles, Task
 from wholeword.core.contracts.tasks import NO_TARGET, Rows
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import DivergedError, OtherOriginError, UserError
@@ -41,7 +41,7 @@ from wholeword.core.registry.registry import registry
 from wholeword.core.training.export import export
 from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal
-from wholeword.core.training.schedules import bert_linear, step_seed
+from wholeword.core.training.schedules import make_schedule, step_seed
 from wholeword.finetuning.buckets import epoch_batches
 from wholeword.finetuning.decode import Predictions, decode
 from wholeword.finetuning.rows import make_rows
@@ -147,7 +147,7 @@ class _Finetuning:
         recipe, training, task = self.recipe, self.training, self.task
         files = self._files()
         self.backend = registry.create("backend", recipe.backend.name, **recipe.backend.settings)
-        if not hasattr(self.backend, "start_finetuning"):
+        if not isinstance(self.backend, FineTuningBackend):
             raise UserError(f"backend.name: {recipe.backend.name} cannot fine-tune; expected one that can, such as pytorch")
         self.model = read_model(recipe.model, recipe.base_folder)
         positions = self.model.config["max_position_embeddings"]
@@ -226,6 +226,10 @@ class _Run:
         self.rows, self.numbers = whole.data["train"].rows, whole.numbers
         self.steps_per_epoch = -(-len(self.numbers) // self.training.batch_size)
         self.total = self.steps_per_epoch * self.training.epochs
+        schedule, warmup_steps = whole.recipe.schedule, int(self.total * self.training.warmup_rate)
+        self.learning_rate = make_schedule(
+            schedule.name, schedule.settings, steps=self.total, peak_lr=self.training.learning_rate, warmup_steps=warmup_steps
+        )
         self.stop = threading.Event()
         self.order = lru_cache(maxsize=2)(self._order)
 
@@ -273,7 +277,7 @@ class _Run:
 
     def _burst(self, tuner: FineTuner, place: Place, steps: range) -> None:
         """Some steps at once; fewer if the run is to stop."""
-        rates = [self._rate(step) for step in steps]
+        rates = [self.learning_rate(step) for step in steps]
         seeds = [step_seed("finetune", self.seed, step) for step in steps]
 
         def batches() -> Iterator[Mapping[str, np.ndarray]]:
@@ -300,16 +304,12 @@ class _Run:
         lengths = self.rows.lengths[self.numbers]
         return epoch_batches(lengths, batch_size=self.training.batch_size, seed=self.seed, epoch=epoch)
 
-    def _rate(self, step: int) -> float:
-        warmup_steps = int(self.total * self.training.warmup_rate)
-        return bert_linear(step, peak_lr=self.training.learning_rate, warmup_steps=warmup_steps, steps=self.total)
-
     def _log(self, place: Place) -> None:
         """The means since the last line; the sums start anew."""
         sums = place.sums
         line = {"step": place.step, "epoch": round(place.step / self.steps_per_epoch, 3), "loss": sums["loss"] / sums["steps"]}
         line |= {"correct": sums["correct"] / max(sums["count"], 1), "grad_norm": sums["grad_norm"] / sums["steps"]}
-        line["lr"] = self._rate(place.step - 1)
+        line["lr"] = self.learning_rate(place.step - 1)
         place.sums = dict.fromkeys(SUMS, 0.0)
         self.journal.write(line, total_steps=place.step, prefix="train")
         speed = self.journal.clock({"step": place.step})

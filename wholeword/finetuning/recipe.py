@@ -5,16 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
 from wholeword.core.config.overrides import override
-from wholeword.core.config.recipe import Count, PluginSection, Section, Share
+from wholeword.core.config.recipe import DEFAULT_SCHEDULE, Count, PluginSection, ScheduleSection, Section, Share, without_default_schedule
 from wholeword.core.config.sections import lines, open_document, read_section
 from wholeword.core.config.yaml import Document, Mark, Problem, dotted
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import RecipeError
 
-PLUGINS: dict[Address, str] = {("task",): "task", ("optimizer",): "optimizer", ("backend",): "backend"}
+PLUGINS: dict[Address, str] = {("task",): "task", ("optimizer",): "optimizer", ("backend",): "backend", ("schedule",): "schedule"}
 
 
 class Training(NamedTuple):
@@ -52,6 +52,7 @@ class FinetuneRecipe(Section):
     splits: list[str] | None = Field(default=None, description="what to predict and score in the end; all but train by default")
     optimizer: PluginSection = Field(default=PluginSection(name="adamw"), description="what turns gradients into updates")
     backend: PluginSection = Field(default=PluginSection(name="pytorch"), description="the framework that trains")
+    schedule: ScheduleSection = DEFAULT_SCHEDULE
     clip_norm: Annotated[float, Field(gt=0)] = Field(default=1.0, description="largest norm of a step's gradients")
     checkpoint_every: Count = Field(default=200, description="steps between checkpoints; an epoch's end has one too")
     log_every: Count = Field(default=10, description="steps between lines of log.jsonl")
@@ -59,6 +60,10 @@ class FinetuneRecipe(Section):
     output: str = Field(default_factory=lambda data: f"runs/{data.get('name')}", min_length=1, description="folder of the runs")
 
     _base_folder: Path = PrivateAttr(default=Path())
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return without_default_schedule(handler(self))
 
     @property
     def base_folder(self) -> Path:

@@ -44,6 +44,23 @@ def register_optimizers(register: Register) -> None:
 
 
 @hookimpl
+def register_optimizer_kernels(register: Register) -> None:
+    register("adamw.pytorch", "wholeword.plugins.pytorch.optimizers:AdamW", extra="torch")
+    register("adamw.tensorflow", "wholeword.plugins.tensorflow.optimizers:AdamW", extra="tensorflow")
+    register("lamb.pytorch", "wholeword.plugins.pytorch.optimizers:Lamb", extra="torch")
+    register("lamb.tensorflow", "wholeword.plugins.tensorflow.optimizers:Lamb", extra="tensorflow")
+
+
+@hookimpl
+def register_schedules(register: Register) -> None:
+    register("bert-linear", "wholeword.plugins.schedules.bert_linear:BertLinear")
+    register("constant", "wholeword.plugins.schedules.constant:Constant")
+    register("cosine", "wholeword.plugins.schedules.cosine:Cosine")
+    register("warmup-stable-decay", "wholeword.plugins.schedules.warmup_stable_decay:WarmupStableDecay")
+    register("inverse-square-root", "wholeword.plugins.schedules.inverse_square_root:InverseSquareRoot")
+
+
+@hookimpl
 def register_exporters(register: Register) -> None:
     register("pytorch-bin", "wholeword.exporters.pytorch_bin:PyTorchBin", extra="torch")
     register("paddlenlp", "wholeword.exporters.paddlenlp:PaddleNLP")

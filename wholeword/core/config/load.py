@@ -62,7 +62,9 @@ class _Loading(Reading):
         """The recipe; broken sections are stood in for."""
         for kind in PLUGIN_SECTIONS:
             self.data.setdefault(kind, Recipe.model_fields[kind].default.name)
-        self.check_plugins({(kind,): kind for kind in PLUGIN_SECTIONS} | {("corpus", "cleaning", "*"): "cleaner"})
+        self.check_plugins(
+            {(kind,): kind for kind in PLUGIN_SECTIONS} | {("corpus", "cleaning", "*"): "cleaner", ("phases", "*", "schedule"): "schedule"}
+        )
         self.check_names()
         self.check_model()
         sound = {key: value for key, value in self.data.items() if key in Recipe.model_fields and key not in self.broken}

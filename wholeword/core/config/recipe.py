@@ -84,6 +84,12 @@ class PluginSection(Shorthand):
         return dict(self.__pydantic_extra__ or {})
 
 
+DEFAULT_SCHEDULE = PluginSection(name="bert-linear")
+ScheduleSection = Annotated[
+    PluginSection, Field(description="how the learning rate follows the step: bert-linear (BERT's own), cosine, ...")
+]
+
+
 class MaskingSection(PluginSection):
     dynamic: bool = Field(default=False, description="new masks in every pass over the corpus, instead of dupe_factor fixed ones")
     dupe_factor: Count = Field(default=5, description="how many times the corpus is masked differently when dynamic is false")
@@ -202,15 +208,25 @@ class ModelSection(Section):
         return self.model_dump(exclude={"init", "freeze"}, exclude_none=True)
 
 
+def without_default_schedule(data: dict[str, Any]) -> dict[str, Any]:
+    """A dumped section, without the schedule if it is the default one, so that runs of earlier versions, which had none, resume."""
+    return {key: value for key, value in data.items() if (key, value) != ("schedule", {"name": DEFAULT_SCHEDULE.name})}
+
+
 class Phase(Section):
-    """One run of the schedule: the learning rate warms up and decays to 0, and the next phase starts anew."""
+    """One run of the schedule: the learning rate warms up and decays, and the next phase starts anew."""
 
     max_seq_length: Annotated[int, Field(ge=8)] = Field(description="tokens of a row, [CLS] and [SEP] included")
     batch_size: Count = Field(description="rows of an optimizer step")
     steps: Count = Field(description="optimizer steps")
     peak_lr: Annotated[float, Field(gt=0, le=1)] = Field(description="learning rate at the end of the warm-up, such as 1e-4")
     warmup_steps: CountOrZero = Field(default=0, description="steps in which the learning rate rises to peak_lr")
+    schedule: ScheduleSection = DEFAULT_SCHEDULE
     max_predictions: CountOrZero = Field(default=0, description="places to predict in a row; 0: as many as the masking rate needs")
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return without_default_schedule(handler(self))
 
 
 class EvaluationSection(Section):

@@ -16,7 +16,12 @@ def recipe_schema() -> dict[str, Any]:
     schema = _without_titles(Recipe.model_json_schema())
     recipe = schema["properties"]
     cleaning = schema["$defs"]["CorpusSection"]["properties"]["cleaning"]
-    sections = [("cleaner", cleaning, "items"), *((kind, recipe, kind) for kind in ("segmenter", "masking", "optimizer", "backend"))]
+    phase = schema["$defs"]["Phase"]["properties"]
+    sections = [
+        ("cleaner", cleaning, "items"),
+        ("schedule", phase, "schedule"),
+        *((kind, recipe, kind) for kind in ("segmenter", "masking", "optimizer", "backend")),
+    ]
     for kind, inside, key in sections:
         settings = schema["$defs"][inside[key]["$ref"].rsplit("/", 1)[1]]["anyOf"][1]
         name = _offer(kind) | {"description": settings["properties"]["name"]["description"]}

@@ -13,13 +13,12 @@ import threading
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.console import Observer, Silent
-from wholeword.core.contracts import Backend, MaskingStrategy, ModelFiles, RowSource, Trainer
+from wholeword.core.contracts import Backend, DistributedBackend, MaskingStrategy, ModelFiles, RowsBackend, RowSource, Trainer
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
@@ -34,7 +33,7 @@ from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal, NoJournal
 from wholeword.core.training.loop import Event, Loop, Progress, Stage, zero_sums
 from wholeword.core.training.prepare import prepare
-from wholeword.core.training.schedules import bert_linear, step_seed
+from wholeword.core.training.schedules import LearningRate, make_schedule, step_seed
 from wholeword.core.training.sources import (
     FREE_KEYS,
     MODEL_KEYS,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from wholeword.core.config import Recipe
+    from wholeword.core.config.recipe import Phase
     from wholeword.core.contracts import Tensors
 
 METRICS = ("loss", "mlm_loss", "mlm_correct", "mlm_count", "nsp_loss", "nsp_correct", "nsp_count", "grad_norm")
@@ -75,7 +75,7 @@ def train(recipe: "Recipe", *, resume: str = "auto", observer: Observer) -> Path
     """
     folder = Path(recipe.output)
     backend = registry.create("backend", recipe.backend.name, **recipe.backend.settings)
-    hosts = backend.hosts() if hasattr(backend, "hosts") else Hosts()
+    hosts = backend.hosts() if isinstance(backend, DistributedBackend) else Hosts()
     if hosts.is_chief:
         if resume == "never" and (folder / "recipe.json").exists():
             observer.say(f"{folder} held a run; it is kept as {_set_aside(folder)}")
@@ -107,6 +107,11 @@ def _meet(recipe: "Recipe", hosts: Hosts) -> None:
         raise UserError(f"{recipe.store}: not on host {hosts.number}; output and store must be on a disk that all hosts see")
 
 
+def _schedule(phase: "Phase") -> LearningRate:
+    schedule = phase.schedule
+    return make_schedule(schedule.name, schedule.settings, steps=phase.steps, peak_lr=phase.peak_lr, warmup_steps=phase.warmup_steps)
+
+
 def _set_aside(folder: Path) -> Path:
     for number in itertools.count(1):
         aside = folder.with_name(f"{folder.name}.{number}")
@@ -125,6 +130,7 @@ class Run:
         self.identity = rows_identity(recipe, store) | {key: recipe.resolved()[key] for key in MODEL_KEYS}
         self.checkpoints = folder / "checkpoints"
         self.sources = [self._source(number) for number in range(len(recipe.phases))]
+        self.schedules = [_schedule(phase) for phase in recipe.phases]
         self.next_sentence = self.sources[0].has_next_sentence
         self.figures: dict[str, dict[str, Any]] = {}  # of the last evaluation
         self.journal: Journal | NoJournal = NoJournal()
@@ -133,7 +139,7 @@ class Run:
     # --- data
 
     def _source(self, number: int) -> RowSource:
-        if hasattr(self.backend, "rows") and (rows := self.backend.rows(**record_arguments(self.recipe, number, self.store))):
+        if isinstance(self.backend, RowsBackend) and (rows := self.backend.rows(**record_arguments(self.recipe, number, self.store))):
             return rows
         cache = self.folder / "examples" if self.hosts.is_chief else None
         source = phase_source(self.recipe, number, self.store, strategy=self.strategy, cache=cache)
@@ -224,7 +230,7 @@ class Run:
         stage = Stage(
             name=f"phase {number + 1}",
             steps=phase.steps,
-            learning_rate=partial(self._learning_rate, number),
+            learning_rate=self.schedules[number],
             seed=lambda step: step_seed(recipe.seed, number, step),
             events=events,
             save=lambda: self._save(trainer, progress, model),
@@ -234,10 +240,6 @@ class Run:
         )
         with closing(self.sources[number].batches(progress.step, phase.steps, workers=recipe.loader_workers)) as batches:
             Loop(trainer, progress, self.journal, stop=self.stop, hosts=self.hosts).run(stage, batches)
-
-    def _learning_rate(self, number: int, step: int) -> float:
-        phase = self.recipe.phases[number]
-        return bert_linear(step, peak_lr=phase.peak_lr, warmup_steps=phase.warmup_steps, steps=phase.steps)
 
     def _samples(self, number: int, step: int) -> str:
         """The samples of a step that diverged, and where to resume from, for its message."""
@@ -255,7 +257,7 @@ class Run:
         if self.next_sentence:
             line |= {"nsp_loss": sums["nsp_loss"] / sums["steps"], "nsp_accuracy": sums["nsp_correct"] / max(sums["nsp_count"], 1)}
         line["grad_norm"] = sums["grad_norm"] / sums["steps"]
-        line["lr"] = self._learning_rate(progress.phase, progress.step - 1)
+        line["lr"] = self.schedules[progress.phase](progress.step - 1)
         self.journal.write(line, total_steps=self._total(progress), prefix="train")
         speed = self.journal.clock({"phase": progress.phase + 1, "step": progress.step})
         title = f"phase {progress.phase + 1}/{len(self.recipe.phases)}" if len(self.recipe.phases) > 1 else "train"

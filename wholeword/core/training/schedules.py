@@ -1,21 +1,32 @@
 """Learning rates and seeds as functions of the step."""
 
 import hashlib
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any
+
+from wholeword.core.registry.registry import registry
+from wholeword.core.training.returned import calling, contract_error
+
+LearningRate = Callable[[int], float]
 
 
-def bert_linear(step: int, *, peak_lr: float, warmup_steps: int, steps: int) -> float:
-    """BERT's schedule: up to `peak_lr` over the warm-up, then down to 0 at `steps`.
+def make_schedule(name: str, settings: Mapping[str, Any], *, steps: int, peak_lr: float, warmup_steps: int) -> LearningRate:
+    """The schedule of a phase, as a function of the step (counted from 0 in every phase).
 
-    The two lines do not meet: the second falls from `peak_lr` at step 0, so that the rate drops where the warm-up ends (to 0.9 of the
-    peak after a warm-up of a tenth), and the very first step has rate 0. Both are fidelity to `create_optimizer` of google-research/bert
-    `optimization.py`.
-
-    Args:
-        step: counted from 0 in every phase.
+    Raises: PluginError, when the function is called, for a rate that is not a finite number of at least 0.
     """
-    if step < warmup_steps:
-        return peak_lr * step / warmup_steps
-    return peak_lr * max(0.0, 1.0 - step / steps)
+    schedule = registry.create("schedule", name, **settings)
+
+    def learning_rate(step: int) -> float:
+        with calling("schedule", name):
+            rate = schedule.learning_rate(step, steps=steps, peak_lr=peak_lr, warmup_steps=warmup_steps)
+        if isinstance(rate, bool) or not isinstance(rate, float | int) or not isfinite(rate) or rate < 0:
+            message = f"step {step} of {steps} has the learning rate {rate!r}; expected a finite number of at least 0"
+            raise contract_error("schedule", name, message)
+        return float(rate)
+
+    return learning_rate
 
 
 def step_seed(*place: int | str) -> int:
