@@ -22,6 +22,7 @@ from pathlib import Path
 from results import Results, add_option
 from texts import Documents, read_texts, recipe, write_vocabulary
 
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.files import sha256_of
 from wholeword.core.training.prepare import prepare
 
@@ -101,7 +102,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.prepare:
         (workers,) = arguments.workers
-        prepare(recipe(arguments.prepare, f"made-{workers}", workers=workers))
+        prepare(prepare_job(recipe(arguments.prepare, f"made-{workers}", workers=workers)))
         return
     results = Results("big_corpus", claim=f"{arguments.gb:g} GB of text to a token store", peer=None)
     with tempfile.TemporaryDirectory() as name:

@@ -31,6 +31,7 @@ from results import Results, add_option
 from texts import read_texts, recipe, write_documents, write_vocabulary
 
 from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.contracts import Masked
 from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.google import Symbols, filled, mask_row, padded
@@ -199,7 +200,7 @@ def main() -> None:
         folder = Path(name)
         write_vocabulary(folder / "vocab.txt", documents)
         write_documents(folder / "text.txt", documents)
-        store = TokenStore(prepare(recipe(folder, "made")), verify=False)
+        store = TokenStore(prepare(prepare_job(recipe(folder, "made"))), verify=False)
         if arguments.step:
             wait_share(store, arguments.rounds)
             return

@@ -37,6 +37,7 @@ from tokenizers import Encoding, Tokenizer
 
 from wholeword.core.config import Recipe
 from wholeword.core.config.layout import corpus_layout
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.data.align import align, find_words
 from wholeword.core.data.corpus import CorpusReader, expand_files
 from wholeword.core.data.documents import read_documents
@@ -208,7 +209,7 @@ def read_sentences(store: TokenStore) -> Iterator[tuple[np.ndarray, np.ndarray]]
 def time_ours(folder: Path) -> dict[str, float]:
     given = recipe(folder, "timed")
     registry.create("segmenter", "jieba").segment(["词"])  # imported, and its dictionary read
-    seconds = {"all": cpu_seconds(prepare, given)}
+    seconds = {"all": cpu_seconds(prepare, prepare_job(given))}
     shutil.rmtree(folder / "timed")
     return seconds
 
@@ -274,7 +275,7 @@ def measure(kind: str, documents: Documents, folder: Path, rounds: int, results:
     results.add(kind, theirs / ours, "x")
     results.add(f"{kind}, slowest round", min(ratios), "x")
 
-    store = TokenStore(prepare(recipe(folder, "made")))
+    store = TokenStore(prepare(prepare_job(recipe(folder, "made"))))
     differences = compare(store, lines, new_peer(folder), Jieba())
     print(f"  lines that differ: {differences.words} in words from jieba, {differences.ids} in ids from tokenizers")
     for who, wrong, hit in (("ours", differences.ours, differences.our_lines), ("the peer", differences.peers, differences.peers_lines)):

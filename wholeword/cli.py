@@ -66,6 +66,7 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
 @click.option("-o", "--output", type=path_type, metavar="DIR", help="With --to: output folder.  [default: tfrecord in the recipe's output]")
 def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int | None, passes: int | None, output: Path | None) -> None:
     """Build the token store of a recipe. The same command resumes an interrupted build."""
+    from wholeword.core.config.preparation import prepare_job
     from wholeword.core.console import observer
     from wholeword.core.data.store import TokenStore
     from wholeword.core.training.prepare import prepare as prepare_store
@@ -74,7 +75,9 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
         raise click.UsageError("--shards, --passes and --output require --to tfrecord")
     loaded = _load(recipe, overrides)
     with observer() as console:
-        path = prepare_store(loaded, progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens"))
+        path = prepare_store(
+            prepare_job(loaded), progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens")
+        )
         counts = TokenStore(path, verify=False).manifest["counts"]
         console.say(f"{path}: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
         if to == "tfrecord":

@@ -15,6 +15,7 @@ from tokenizers.implementations import BertWordPieceTokenizer
 
 from wholeword.core.config import load_recipe
 from wholeword.core.config.layout import corpus_layout
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.config.recipe import CorpusSection
 from wholeword.core.data.cleaning import clean
 from wholeword.core.data.corpus import CorpusReader, expand_files
@@ -315,7 +316,7 @@ def recipe(tmp_path):
 
 def test_the_store_is_made_of_cleaned_text_and_says_so(recipe, tmp_path):
     cleaning = "corpus.cleaning=[html, quotes, {name: full-width, punctuation: true}]"
-    folder = prepare(recipe(cleaning))
+    folder = prepare(prepare_job(recipe(cleaning)))
     store = TokenStore(folder)
     ids, _ = store.gather([0], [store.num_tokens])
     assert "".join(store.vocabulary.pieces[id] for id in ids) == '"今天下雨。"她说。我在家。' * 3
@@ -326,18 +327,18 @@ def test_the_store_is_made_of_cleaned_text_and_says_so(recipe, tmp_path):
         {"name": "quotes", "distribution": "wholeword", "version": "1", "settings": {}},
         {"name": "full-width", "distribution": "wholeword", "version": "1", "settings": {"punctuation": True}},
     ]
-    assert prepare(recipe(cleaning)) == folder
+    assert prepare(prepare_job(recipe(cleaning))) == folder
     for other, message in {
         "[html, quotes, full-width]": r"corpus\.cleaning\.2\.settings\.punctuation was True, is False",
         "[html, full-width, quotes]": r"corpus\.cleaning\.1\.name was 'quotes', is 'full-width'",
         "[]": r"corpus\.cleaning was \[.*\], is None",
     }.items():
         with pytest.raises(UserError, match=rf"made from something else: {message}.*; set 'store' to another folder"):
-            prepare(recipe(f"corpus.cleaning={other}"))
+            prepare(prepare_job(recipe(f"corpus.cleaning={other}")))
 
 
 def test_a_store_without_cleaning_does_not_speak_of_it(recipe):
-    manifest = TokenStore(prepare(recipe())).manifest
+    manifest = TokenStore(prepare(prepare_job(recipe()))).manifest
     assert "cleaning" not in manifest["inputs"]["corpus"] and manifest["counts"]["num_cleaned"] == 0
 
 
@@ -345,7 +346,7 @@ def test_workers_clean_as_one_process_does(recipe, tmp_path):
     (tmp_path / "b.txt").write_text("“他说今年的鱼比去年少了许多。”\n" * 25_000, encoding="utf-8")
     corpus, shards = "corpus={files: [b.txt], cleaning: [quotes], shard_mb: 1}", []
     for workers in (1, 2):
-        folder = prepare(recipe(corpus, f"prepare_workers={workers}", f"store={tmp_path}/{workers}"))
+        folder = prepare(prepare_job(recipe(corpus, f"prepare_workers={workers}", f"store={tmp_path}/{workers}")))
         shards.append([path.read_bytes() for path in sorted(folder.glob("shard-*"))])
     assert shards[0] == shards[1] and len(shards[0]) == 2
 
@@ -353,7 +354,7 @@ def test_workers_clean_as_one_process_does(recipe, tmp_path):
 def test_words_kept_of_a_text_are_not_taken_for_those_of_its_cleaned_form(recipe, tmp_path):
     stores = []
     for overrides in (["corpus.cleaning=[]"], ["corpus.cleaning=[quotes]"], ["corpus.cleaning=[quotes]", "cache=null"]):
-        folder = prepare(recipe("segmenter=jieba", f"store={tmp_path}/{len(stores)}", *overrides))
+        folder = prepare(prepare_job(recipe("segmenter=jieba", f"store={tmp_path}/{len(stores)}", *overrides)))
         stores.append([path.read_bytes() for path in sorted(folder.iterdir()) if path.name != "manifest.json"])
     assert stores[0] != stores[1] == stores[2]
 
@@ -378,16 +379,16 @@ def test_a_file_that_a_setting_names_and_the_version_decide(recipe, tmp_path, mo
     monkeypatch.setattr(registry, "_offers", ([*registry.entries, strip], []))
     (tmp_path / "characters.list").write_text("<>p/", encoding="utf-8")
     cleaning = "corpus.cleaning=[{name: strip, characters: characters.list}]"
-    store = TokenStore(prepare(recipe(cleaning)))
+    store = TokenStore(prepare(prepare_job(recipe(cleaning))))
     [cleaner] = store.manifest["inputs"]["corpus"]["cleaning"]
     assert (cleaner["name"], cleaner["distribution"], cleaner["version"]) == ("strip", "strip-dist", "1")
     assert cleaner["settings"]["characters"].keys() == {"name", "sha256"} and str(tmp_path) not in json.dumps(store.manifest)
     assert "<" not in store.vocabulary.ids and plan(recipe(cleaning, f"store={tmp_path}/none")).num_tokens == store.num_tokens
     with pytest.raises(UserError, match=r"corpus\.cleaning\.0\.version was '1', is '2'"):
-        prepare(recipe(cleaning.replace("}]", ", version: '2'}]")))
+        prepare(prepare_job(recipe(cleaning.replace("}]", ", version: '2'}]"))))
     (tmp_path / "characters.list").write_text("<>p/。", encoding="utf-8")
     with pytest.raises(UserError, match=r"corpus\.cleaning\.0\.settings\.characters\.sha256 was"):
-        prepare(recipe(cleaning))
+        prepare(prepare_job(recipe(cleaning)))
 
 
 def test_the_estimate_counts_cleaned_text(recipe):
@@ -418,7 +419,7 @@ def test_quotes_takes_most_unknown_pieces_out_of_cmrc(recipe, tmp_path):
             f"tokenizer={{vocab: {data}/vocab/vocab.txt}}",
             f"corpus={{files: [cmrc.jsonl], format: jsonl, cleaning: {cleaning}}}",
         )
-        counts = TokenStore(prepare(recipe(corpus, tokenizer, f"store={tmp_path}/{len(shares)}"))).manifest["counts"]
+        counts = TokenStore(prepare(prepare_job(recipe(corpus, tokenizer, f"store={tmp_path}/{len(shares)}")))).manifest["counts"]
         shares.append(counts["num_unknown"] / counts["num_tokens"])
     print("share of [UNK]: {:.4%} before, {:.4%} after".format(*shares))
     assert len(contexts) == 848 and round(shares[0], 4) == 0.0041 and shares[1] <= 0.0016

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.data import shards
 from wholeword.core.data.align import mark_words, pieces_of, walk
 from wholeword.core.data.batches import BatchSource
@@ -71,7 +72,7 @@ def built(tmp_path_factory):
     """A folder with a corpus and its store, built by one process."""
     folder = tmp_path_factory.mktemp("built")
     write_corpus(folder)
-    prepare(recipe_in(folder, "prepare_workers=1"))
+    prepare(prepare_job(recipe_in(folder, "prepare_workers=1")))
     return folder
 
 
@@ -109,7 +110,9 @@ def test_the_manifest_says_what_the_store_was_made_of(built):
 @pytest.mark.parametrize("workers", [2, 3])
 def test_the_bytes_do_not_depend_on_the_number_of_workers(built, tmp_path, workers):
     seen = []
-    store = prepare(recipe_in(built, f"prepare_workers={workers}", f"output={tmp_path}"), progress=lambda *progress: seen.append(progress))
+    store = prepare(
+        prepare_job(recipe_in(built, f"prepare_workers={workers}", f"output={tmp_path}")), progress=lambda *progress: seen.append(progress)
+    )
     assert hashes(store) == hashes(built / "run/store")
     total = sum((built / f"{number}.txt").stat().st_size for number in (0, 1))
     assert seen[-1] == (total, total, TokenStore(store).num_tokens)
@@ -118,15 +121,15 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(built, tmp_path, worke
 
 def test_a_finished_store_is_used_again(built):
     before = {path: path.stat().st_mtime_ns for path in (built / "run/store").iterdir()}
-    assert prepare(recipe_in(built, "prepare_workers=2", "seed=9")) == built / "run/store"
+    assert prepare(prepare_job(recipe_in(built, "prepare_workers=2", "seed=9"))) == built / "run/store"
     assert {path: path.stat().st_mtime_ns for path in (built / "run/store").iterdir()} == before
 
 
 def test_a_finished_store_does_without_its_corpus(built, tmp_path):
     shutil.copytree(built / "run", tmp_path / "run")
-    assert prepare(recipe_in(tmp_path)) == tmp_path / "run/store"
+    assert prepare(prepare_job(recipe_in(tmp_path))) == tmp_path / "run/store"
     with pytest.raises(UserError, match=r"segmenter\.name was 'jieba', is 'characters'"):
-        prepare(recipe_in(tmp_path, "segmenter=characters"))
+        prepare(prepare_job(recipe_in(tmp_path, "segmenter=characters")))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ def test_a_finished_store_does_without_its_corpus(built, tmp_path):
 def test_a_store_of_another_recipe_is_refused_and_kept(built, override, message):
     before = hashes(built / "run/store")
     with pytest.raises(UserError, match=message):
-        prepare(recipe_in(built, override))
+        prepare(prepare_job(recipe_in(built, override)))
     assert hashes(built / "run/store") == before
 
 
@@ -151,18 +154,18 @@ def test_a_mistake_that_nothing_was_built_with_is_forgotten(tmp_path):
     write_corpus(tmp_path, 0.1)
     (tmp_path / "words.dict").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match=r"words\.dict"):
-        prepare(recipe_in(tmp_path, "segmenter={name: jieba, user_dictionary: words.dict}"))
+        prepare(prepare_job(recipe_in(tmp_path, "segmenter={name: jieba, user_dictionary: words.dict}")))
     assert (tmp_path / "run" / "store.partial").exists()
-    assert prepare(recipe_in(tmp_path)) == tmp_path / "run" / "store"
+    assert prepare(prepare_job(recipe_in(tmp_path))) == tmp_path / "run" / "store"
 
 
 def test_a_changed_corpus_is_told(tmp_path):
     write_corpus(tmp_path, 0.1)
-    prepare(recipe_in(tmp_path))
+    prepare(prepare_job(recipe_in(tmp_path)))
     with open(tmp_path / "1.txt", "ab") as file:
         file.write(b"\n")
     with pytest.raises(UserError, match=r"1\.txt had [\d,]+ bytes, has [\d,]+ bytes; set 'store' to another folder"):
-        prepare(recipe_in(tmp_path))
+        prepare(prepare_job(recipe_in(tmp_path)))
 
 
 def test_a_folder_that_is_no_store_is_left_alone(tmp_path):
@@ -170,26 +173,28 @@ def test_a_folder_that_is_no_store_is_left_alone(tmp_path):
     (tmp_path / "run" / "store").mkdir(parents=True)
     (tmp_path / "run" / "store" / "mine").write_text("x")
     with pytest.raises(IntegrityError, match=r"manifest\.json: missing"):
-        prepare(recipe_in(tmp_path))
+        prepare(prepare_job(recipe_in(tmp_path)))
     os.rename(tmp_path / "run" / "store", tmp_path / "run" / "store.partial")
     with pytest.raises(UserError, match="holds something else"):
-        prepare(recipe_in(tmp_path))
+        prepare(prepare_job(recipe_in(tmp_path)))
     assert (tmp_path / "run" / "store.partial" / "mine").read_text() == "x"
 
 
 BUILD = """
 import sys
 from wholeword.core.config import load_recipe
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.training.prepare import prepare
 if __name__ == "__main__":
     recipe = load_recipe(sys.argv[1], sys.argv[2:])
-    print(prepare(recipe, progress=lambda done, total, tokens: print(done, flush=True)))
+    print(prepare(prepare_job(recipe), progress=lambda done, total, tokens: print(done, flush=True)))
 """
 
 
 INTERRUPTED = """
 import os, signal, sys
 from wholeword.core.config import load_recipe
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.training.prepare import prepare
 
 def interrupt(done, total, tokens):  # as a terminal does: this process and its workers, in the middle of the work, once
@@ -200,7 +205,7 @@ def interrupt(done, total, tokens):  # as a terminal does: this process and its 
 seen = []
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
-    prepare(load_recipe(sys.argv[1], sys.argv[2:]), progress=interrupt)
+    prepare(prepare_job(load_recipe(sys.argv[1], sys.argv[2:])), progress=interrupt)
 """
 
 
@@ -229,7 +234,7 @@ def test_a_killed_build_goes_on_to_the_same_bytes(built, tmp_path):
             finished = sorted((tmp_path / "run/store.partial/store").glob("shard-*"))
             if finished and generator.random() < 0.3:
                 os.truncate(generator.choice(finished), 1000)
-        assert hashes(prepare(recipe_in(built, f"output={tmp_path}/run", "prepare_workers=1"))) == expected
+        assert hashes(prepare(prepare_job(recipe_in(built, f"output={tmp_path}/run", "prepare_workers=1")))) == expected
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["store"]
 
 
@@ -239,12 +244,12 @@ def test_finished_shards_are_not_built_again(built, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(recipe_in(built, f"output={tmp_path}", "prepare_workers=1"), progress=stop)
+        prepare(prepare_job(recipe_in(built, f"output={tmp_path}", "prepare_workers=1")), progress=stop)
     first = tmp_path / "store.partial/store/shard-00000.bin"
     before = first.stat().st_mtime_ns
     with pytest.raises(UserError, match=r"store\.partial: .*shard_mb was 1, is 2"):
-        prepare(recipe_in(built, f"output={tmp_path}", "corpus.shard_mb=2"))
-    assert prepare(recipe_in(built, f"output={tmp_path}", "prepare_workers=1")) == tmp_path / "store"
+        prepare(prepare_job(recipe_in(built, f"output={tmp_path}", "corpus.shard_mb=2")))
+    assert prepare(prepare_job(recipe_in(built, f"output={tmp_path}", "prepare_workers=1"))) == tmp_path / "store"
     assert (tmp_path / "store" / first.name).stat().st_mtime_ns == before
 
 
@@ -252,29 +257,29 @@ def test_a_shard_whose_text_has_changed_is_built_again(tmp_path):
     write_corpus(tmp_path, 1.2)
     half = (f"output={tmp_path}/run", "prepare_workers=1")
     with pytest.raises(ZeroDivisionError):
-        prepare(recipe_in(tmp_path, *half), progress=lambda done, total, tokens: done > 2**20 and 1 // 0)
+        prepare(prepare_job(recipe_in(tmp_path, *half)), progress=lambda done, total, tokens: done > 2**20 and 1 // 0)
     assert list((tmp_path / "run/store.partial/receipts").iterdir())
     text = (tmp_path / "0.txt").read_text(encoding="utf-8")
     (tmp_path / "0.txt").write_text(text[:5000][::-1] + text[5000:], encoding="utf-8")  # as long as before
-    resumed = hashes(prepare(recipe_in(tmp_path, *half)))
-    assert resumed == hashes(prepare(recipe_in(tmp_path, f"output={tmp_path}/anew")))
+    resumed = hashes(prepare(prepare_job(recipe_in(tmp_path, *half))))
+    assert resumed == hashes(prepare(prepare_job(recipe_in(tmp_path, f"output={tmp_path}/anew"))))
 
 
 def test_an_interrupted_build_by_processes_ends_quietly_and_goes_on(built, tmp_path):
     with start(built, tmp_path / "build.py", f"output={tmp_path}/run", "prepare_workers=2", source=INTERRUPTED) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode != 0 and errors.count("Traceback") == 1  # its own KeyboardInterrupt, none of a worker
-    assert hashes(prepare(recipe_in(built, f"output={tmp_path}/run"))) == hashes(built / "run/store")
+    assert hashes(prepare(prepare_job(recipe_in(built, f"output={tmp_path}/run")))) == hashes(built / "run/store")
 
 
 def test_two_builds_of_one_store_do_not_mix(built, tmp_path):
     def second(done, total, tokens):
         with pytest.raises(UserError, match="another process is building this store"):
-            prepare(recipe_in(built, f"output={tmp_path}"))
+            prepare(prepare_job(recipe_in(built, f"output={tmp_path}")))
         seen.append(done)
 
     seen: list[int] = []
-    prepare(recipe_in(built, f"output={tmp_path}", "prepare_workers=1"), progress=second)
+    prepare(prepare_job(recipe_in(built, f"output={tmp_path}", "prepare_workers=1")), progress=second)
     assert seen and hashes(tmp_path / "store") == hashes(built / "run/store")
 
 
@@ -287,29 +292,29 @@ def test_a_vocabulary_trained_from_the_corpus_is_part_of_the_build(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(recipe_in(tmp_path, *trained), progress=stop)
+        prepare(prepare_job(recipe_in(tmp_path, *trained)), progress=stop)
     vocabulary = (tmp_path / "trained/store.partial/store/vocab.txt").read_bytes()
-    store = TokenStore(prepare(recipe_in(tmp_path, *trained)))
+    store = TokenStore(prepare(prepare_job(recipe_in(tmp_path, *trained))))
     assert store.vocabulary.to_bytes() == vocabulary and store.vocabulary.ids["[PAD]"] == 0
     assert store.manifest["counts"]["num_unknown"] == 0
-    assert prepare(recipe_in(tmp_path, *trained)) == tmp_path / "trained/store"
+    assert prepare(prepare_job(recipe_in(tmp_path, *trained))) == tmp_path / "trained/store"
 
 
 def test_a_corpus_that_changes_under_a_trained_vocabulary_is_told(tmp_path):
     write_corpus(tmp_path, 0.3)
     trained = ("tokenizer={train: 900}", f"output={tmp_path}/trained")
     with pytest.raises(ZeroDivisionError):
-        prepare(recipe_in(tmp_path, *trained), progress=lambda done, total, tokens: tokens and 1 // 0)
+        prepare(prepare_job(recipe_in(tmp_path, *trained)), progress=lambda done, total, tokens: tokens and 1 // 0)
     text = (tmp_path / "1.txt").read_bytes()
     (tmp_path / "1.txt").write_bytes(text[len(text) // 2 :] + text[: len(text) // 2])
     with pytest.raises(UserError, match="changed since the vocabulary was trained"):
-        prepare(recipe_in(tmp_path, *trained))
+        prepare(prepare_job(recipe_in(tmp_path, *trained)))
 
 
 def test_a_corpus_without_a_piece_is_an_error(tmp_path):
     (tmp_path / "a.txt").write_text("\n \n\u200b\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"no text in a\.txt"):
-        prepare(recipe_in(tmp_path))
+        prepare(prepare_job(recipe_in(tmp_path)))
 
 
 def test_an_error_of_a_worker_reaches_the_user(built, tmp_path):
@@ -318,12 +323,12 @@ def test_an_error_of_a_worker_reaches_the_user(built, tmp_path):
     with open(tmp_path / "1.txt", "ab") as file:
         file.write(b"\n\xb5\xff")
     with pytest.raises(UserError, match=r"1\.txt:\d+: byte 1 of the line \(0xb5\) is not UTF-8"):
-        prepare(recipe_in(tmp_path, "prepare_workers=2"))
+        prepare(prepare_job(recipe_in(tmp_path, "prepare_workers=2")))
 
 
 def test_presegmented_text_is_stored_without_its_separators(tmp_path):
     (tmp_path / "a.txt").write_text("使用 语言 模型 来 预测 。\n今天 下雨 了", encoding="utf-8")
-    store = TokenStore(prepare(recipe_in(tmp_path, "segmenter=presegmented", "tokenizer={train: 64, min_frequency: 1}")))
+    store = TokenStore(prepare(prepare_job(recipe_in(tmp_path, "segmenter=presegmented", "tokenizer={train: 64, min_frequency: 1}"))))
     ids, word_starts = store.gather([0], [store.num_tokens])
     assert "".join(store.vocabulary.pieces[id] for id in ids) == "使用语言模型来预测。今天下雨了"
     assert word_starts.astype(int).tolist() == [1, 0, 1, 0, 1, 0, 1, 1, 0, 1, 1, 0, 1, 0, 1]
@@ -384,7 +389,7 @@ def test_a_segmenter_that_breaks_its_contract_is_named_with_its_place(tmp_path, 
     monkeypatch.setattr(shards, "registry", Registry(Broken))
     (tmp_path / "a.txt").write_text("今天下雨。\n\n海鸥来了。", encoding="utf-8")
     with pytest.raises(PluginError, match=r"segmenter 'jieba' gave None for a sentence.*from '今天下雨。' at .*a\.txt:1"):
-        prepare(recipe_in(tmp_path))
+        prepare(prepare_job(recipe_in(tmp_path)))
 
 
 def test_a_worker_that_dies_is_told(built, tmp_path):
@@ -421,9 +426,9 @@ def test_hostile_text_gives_its_pieces_and_no_more(tmp_path_factory, texts, segm
             patch.setattr(shards, "registry", Registry(segmenter))
         if not expected:
             with pytest.raises(UserError, match="no text"):
-                prepare(recipe_in(folder))
+                prepare(prepare_job(recipe_in(folder)))
             return
-        store = TokenStore(prepare(recipe_in(folder)))
+        store = TokenStore(prepare(prepare_job(recipe_in(folder))))
     ids, word_starts = store.gather([0], [store.num_tokens])
     assert ids.tolist() == [id for sentence in expected for id in sentence]
     assert store.shards[0].sentence_ends.tolist() == [sum(map(len, expected[: number + 1])) for number in range(len(expected))]
@@ -435,9 +440,10 @@ MEMORY = """
 import re, sys
 from wholeword.core.config import load_recipe
 from wholeword.core.data import corpus
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.training.prepare import prepare
 corpus.BLOCK = 1 << 16
-prepare(load_recipe(sys.argv[1], ["prepare_workers=1", "segmenter=characters"]))
+prepare(prepare_job(load_recipe(sys.argv[1], ["prepare_workers=1", "segmenter=characters"])))
 print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])  # ru_maxrss would count the parent before exec, too
 """
 
@@ -463,24 +469,24 @@ def test_a_full_disk_is_told_and_leaves_nothing_half(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
         try:
             with pytest.raises(DiskError, match=r"store\.partial.*needs [\d,]+ bytes, [\d,]+ bytes are free"):
-                prepare(recipe)
+                prepare(prepare_job(recipe))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert not (tmp_path / "run/store").exists()
-    TokenStore(prepare(recipe))
+    TokenStore(prepare(prepare_job(recipe)))
 
 
 def test_a_file_that_a_setting_names_is_the_recipes_and_decides(tmp_path):
     (tmp_path / "a.txt").write_text("今天在码头边上船出海。", encoding="utf-8")
     (tmp_path / "words.txt").write_text("码头边上 99999\n", encoding="utf-8")
     override = "segmenter={name: jieba, user_dictionary: words.txt}"
-    store = TokenStore(prepare(recipe_in(tmp_path, override, "tokenizer={train: 64, min_frequency: 1}")))
+    store = TokenStore(prepare(prepare_job(recipe_in(tmp_path, override, "tokenizer={train: 64, min_frequency: 1}"))))
     starts = store.gather([0], [store.num_tokens])[1]
     assert not starts[4:7].any()  # 码头边上 is one word
     assert str(tmp_path) not in json.dumps(store.manifest)
     (tmp_path / "words.txt").write_text("上船 9\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"segmenter\.settings\.user_dictionary\.sha256 was"):
-        prepare(recipe_in(tmp_path, override, "tokenizer={train: 64, min_frequency: 1}"))
+        prepare(prepare_job(recipe_in(tmp_path, override, "tokenizer={train: 64, min_frequency: 1}")))
 
 
 # --- words are kept, fallbacks and [UNK] are told
@@ -504,12 +510,14 @@ def test_text_that_was_segmented_before_is_not_segmented_again(built, tmp_path, 
     monkeypatch.setattr(shards, "registry", Registry(Counting))
     monkeypatch.setattr(Counting, "calls", [])
     one = ["prepare_workers=1", f"cache={tmp_path / 'cache'}"]
-    first = prepare(recipe_in(built, *one, f"output={tmp_path / 'a'}"))
+    first = prepare(prepare_job(recipe_in(built, *one, f"output={tmp_path / 'a'}")))
     assert sum(Counting.calls) >= TokenStore(first).num_sentences
     calls = len(Counting.calls)
-    again = prepare(recipe_in(built, *one, f"output={tmp_path / 'b'}"))
+    again = prepare(prepare_job(recipe_in(built, *one, f"output={tmp_path / 'b'}")))
     assert len(Counting.calls) == calls and hashes(again) == hashes(first)
-    other = prepare(recipe_in(built, *one, f"output={tmp_path / 'c'}", "tokenizer.lowercase=false"))  # another recipe, the same words
+    other = prepare(
+        prepare_job(recipe_in(built, *one, f"output={tmp_path / 'c'}", "tokenizer.lowercase=false"))
+    )  # another recipe, the same words
     assert len(Counting.calls) == calls and TokenStore(other).num_tokens
     by_file = {path.name: path.read_bytes() for path in (built / "run/store").iterdir() if path.suffix == ".bin"}
     assert by_file == {path.name: path.read_bytes() for path in first.iterdir() if path.suffix == ".bin"}
@@ -518,14 +526,14 @@ def test_text_that_was_segmented_before_is_not_segmented_again(built, tmp_path, 
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
     damaged.write_bytes(content)
-    repaired = prepare(recipe_in(built, *one, f"output={tmp_path / 'd'}"))
+    repaired = prepare(prepare_job(recipe_in(built, *one, f"output={tmp_path / 'd'}")))
     assert len(Counting.calls) > calls and hashes(repaired) == hashes(first)
     calls = len(Counting.calls)
     monkeypatch.setattr(Counting, "version", "2")  # another version, other words
-    prepare(recipe_in(built, *one, f"output={tmp_path / 'e'}"))
+    prepare(prepare_job(recipe_in(built, *one, f"output={tmp_path / 'e'}")))
     assert len(Counting.calls) > calls
     calls = len(Counting.calls)
-    prepare(recipe_in(built, "prepare_workers=1", "cache=null", f"output={tmp_path / 'f'}"))
+    prepare(prepare_job(recipe_in(built, "prepare_workers=1", "cache=null", f"output={tmp_path / 'f'}")))
     assert len(Counting.calls) > calls
 
 
@@ -550,7 +558,7 @@ def test_kept_words_are_those_that_were_kept(tmp_path_factory, batches, seed):
 def test_fallbacks_and_unknown_texts_are_told(built, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "registry", Registry(Lossy))
     monkeypatch.setattr(Lossy, "version", "1", raising=False)
-    store = TokenStore(prepare(recipe_in(built, "prepare_workers=1", f"output={tmp_path / 'lossy'}")))
+    store = TokenStore(prepare(prepare_job(recipe_in(built, "prepare_workers=1", f"output={tmp_path / 'lossy'}"))))
     manifest = store.manifest
     assert 0 < manifest["counts"]["num_fallback_sentences"] <= manifest["counts"]["num_fallbacks"]
     ends = np.concatenate([shard.token_offset + shard.sentence_ends.astype(np.int64) for shard in store.shards])
@@ -569,7 +577,7 @@ def test_fallbacks_and_unknown_texts_are_told(built, tmp_path, monkeypatch):
 
 def test_unknown_texts_are_counted(tmp_path):
     (tmp_path / "a.txt").write_text("他说：“好。”\n“好”😀\n" + "ǝ" * 120 + "\n", encoding="utf-8")
-    manifest = TokenStore(prepare(recipe_in(tmp_path, "prepare_workers=1"))).manifest
+    manifest = TokenStore(prepare(prepare_job(recipe_in(tmp_path, "prepare_workers=1")))).manifest
     vocabulary = Vocabulary.read(SMALL / "vocab.txt")
     expected = Counter()
     tokenizer = WordPieceTokenizer(vocabulary, True)
@@ -590,7 +598,7 @@ def test_latin_phrases_are_split_or_kept(tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(shards, "registry", Registry(Phrases))
             recipe = recipe_in(tmp_path, *changes, vocabulary=vocabulary)
-            store = TokenStore(prepare(recipe))
+            store = TokenStore(prepare(prepare_job(recipe)))
         starts[what] = store.gather([0], [5])[1].tolist()
     assert starts == {"split": [True, True, True, True, False], "keep": [True, True, False, True, False]}
 
@@ -604,7 +612,7 @@ class Phrases:
 
 def test_a_row_with_a_fallback_can_be_masked_piece_by_piece(built, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "registry", Registry(Rarely))
-    store = TokenStore(prepare(recipe_in(built, "prepare_workers=1", f"output={tmp_path / 'rare'}")))
+    store = TokenStore(prepare(prepare_job(recipe_in(built, "prepare_workers=1", f"output={tmp_path / 'rare'}"))))
     first, end = store.fallback_tokens
     arguments = {"examples": "nsp-pairs", "short_seq_rate": 0.1, "seed": 1, "max_seq_length": 64, "max_predictions": 10, "batch_size": 64}
     arguments |= {"dynamic": True, "dupe_factor": 1}

@@ -11,6 +11,7 @@ from wholeword.cli import main
 from wholeword.core.config import load_recipe
 from wholeword.core.config.locations import read_model
 from wholeword.core.config.origins import declared_sources, origins
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.config.recipes import copy_recipe, read_recipe, shipped_recipes
 from wholeword.core.config.schema import recipe_schema
 from wholeword.core.config.yaml import read_yaml
@@ -124,7 +125,7 @@ def test_a_small_one_starts_from_a_small_one_and_says_how_to_make_it(name, tmp_p
     assert f"First: wholeword train {parent}" in shipped_recipes()[name]
     (tmp_path / "text.txt").write_text("房间很干净，服务员态度也很好。\n", encoding="utf-8")  # in place of a package that may not be there
     with pytest.raises(UserError, match=rf"vocab\.txt: not there yet; `wholeword train {parent}` makes it"):
-        prepare(load_recipe(name, overrides=["corpus.files=[text.txt]"]))
+        prepare(prepare_job(load_recipe(name, overrides=["corpus.files=[text.txt]"])))
     if load_recipe(name).model.init_folder:
         with pytest.raises(UserError, match=f"not there yet; `wholeword train {parent}` makes it"):
             read_model(load_recipe(name).model.init_folder, tmp_path)

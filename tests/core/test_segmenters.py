@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.data.align import pieces_of
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import NetworkError, PluginError, UserError
@@ -152,7 +153,7 @@ phases: [{{max_seq_length: 32, batch_size: 2, steps: 1, peak_lr: 1e-4}}]
         encoding="utf-8",
     )
     stores = [
-        prepare(load_recipe(tmp_path / "recipe.yaml", [f"prepare_workers={workers}", f"output={tmp_path / str(workers)}"]))
+        prepare(prepare_job(load_recipe(tmp_path / "recipe.yaml", [f"prepare_workers={workers}", f"output={tmp_path / str(workers)}"])))
         for workers in (1, 2)
     ]
     one, two = ({path.name: path.read_bytes() for path in store.iterdir()} for store in stores)

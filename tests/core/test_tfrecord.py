@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.console import Silent
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import IntegrityError, UserError
@@ -254,7 +255,7 @@ def test_prepare_writes_the_rows_of_every_pass_and_the_held_out_ones(recipe):
 @pytest.mark.parametrize("examples", ["nsp-pairs", "doc-sentences"])
 def test_every_example_of_every_pass_is_there_once(recipe, examples):
     loaded = load(recipe, f"examples={{name: {examples}}}", "evaluation.held_out_rate=0.0")
-    store, strategy = TokenStore(prepare(loaded)), registry.create("masking", "whole-word")
+    store, strategy = TokenStore(prepare(prepare_job(loaded))), registry.create("masking", "whole-word")
     source = phase_source(loaded, 0, store, strategy=strategy, cache=recipe.parent / "cache")
     for passes in (1, 2, 3, 5):
         rows = source.num_rows(passes)
@@ -285,7 +286,7 @@ def test_a_finished_phase_is_kept_and_another_one_is_refused(recipe):
 
 
 def test_the_bytes_depend_on_nothing_but_the_recipe(recipe):
-    store = TokenStore(prepare(load(recipe)))
+    store = TokenStore(prepare(prepare_job(load(recipe))))
     folders = [recipe.parent / "one", recipe.parent / "two"]
     for folder, *overrides in ((folders[0],), (folders[1], "loader_workers=2", f"output={recipe.parent / 'other'}")):
         write_phases(load(recipe, *overrides), store, folder, shards=3, observer=Silent())
@@ -299,7 +300,7 @@ class Interrupting(Silent):
 
 
 def test_a_phase_is_whole_or_absent(recipe):
-    store = TokenStore(prepare(load(recipe)))
+    store = TokenStore(prepare(prepare_job(load(recipe))))
     with pytest.raises(KeyboardInterrupt):
         write_phases(load(recipe), store, recipe.parent / "out", shards=2, observer=Interrupting())
     assert not any((recipe.parent / "out").iterdir())

@@ -13,6 +13,7 @@ from wholeword.core.bert.forward import forward
 from wholeword.core.bert.growth import ROW_KINDS, grow_model, grow_vocabulary, read_pieces
 from wholeword.core.bert.shapes import initial_weights, model_config, tensor_shapes
 from wholeword.core.config import load_recipe
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -167,11 +168,11 @@ def recipe(tmp_path: Path):
 
 
 def test_the_store_of_a_recipe_has_the_grown_vocabulary(recipe) -> None:
-    store = TokenStore(prepare(recipe()))
+    store = TokenStore(prepare(prepare_job(recipe())))
     assert store.vocabulary.pieces == (*OLD.pieces, "“", "”", "covid")
     assert store.manifest["counts"]["num_unknown"] == 0
     given = recipe("tokenizer.add=[“, ”, covid]")
-    assert TokenStore(prepare(given)).vocabulary.sha256 == store.vocabulary.sha256  # the same store: the same pieces
+    assert TokenStore(prepare(prepare_job(given))).vocabulary.sha256 == store.vocabulary.sha256  # the same store: the same pieces
     assert load_recipe_again(given) == given.resolved()
 
 
@@ -202,7 +203,7 @@ def test_a_recipe_is_told_what_is_wrong(recipe, override: str, said: str) -> Non
 
 def test_a_chinese_word_is_refused_with_one_line(recipe, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'机器学习' holds Chinese characters, each of which is a piece by itself"):
-        prepare(recipe("tokenizer.add=[机器学习]"))
+        prepare(prepare_job(recipe("tokenizer.add=[机器学习]")))
 
 
 def test_the_command_writes_a_model_of_the_zoo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from wholeword.cli import main
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import count_parameters, initial_weights, model_config, tensor_shapes
 from wholeword.core.config import load_recipe
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.config.recipes import shipped_recipes
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import RecipeError, UserError
@@ -346,7 +347,7 @@ def test_recipes_start_from_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert plan(recipe).num_parameters == count_parameters(zoo.info("rbt3")["config"])
     vocabulary = model_folder(tmp_path / "mirror" / "rbt3") / "vocab.txt"
     monkeypatch.setenv("WHOLEWORD_ZOO", str(tmp_path / "mirror"))
-    assert TokenStore(prepare(recipe)).vocabulary.to_bytes() == vocabulary.read_bytes()
+    assert TokenStore(prepare(prepare_job(recipe))).vocabulary.to_bytes() == vocabulary.read_bytes()
 
 
 def test_a_name_that_the_zoo_lacks_is_found_at_once(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.data.align import pieces_of
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
@@ -162,7 +163,7 @@ output: run
         encoding="utf-8",
     )
     stores = [
-        prepare(load_recipe(tmp_path / "recipe.yaml", [f"prepare_workers={workers}", f"output={tmp_path / str(workers)}"]))
+        prepare(prepare_job(load_recipe(tmp_path / "recipe.yaml", [f"prepare_workers={workers}", f"output={tmp_path / str(workers)}"])))
         for workers in (1, 2)
     ]
     one, two = ({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(store.iterdir())} for store in stores)
@@ -173,7 +174,7 @@ output: run
     assert manifest["segmenter"]["version"] == f"ltp {version('ltp')}" and model["name"] == "tiny" and len(model["sha256"]) == 64
     (folder / "config.json").write_bytes((folder / "config.json").read_bytes() + b"\n")
     with pytest.raises(UserError, match=r"segmenter\.settings\.model\.sha256"):
-        prepare(load_recipe(tmp_path / "recipe.yaml", [f"output={tmp_path / '1'}"]))
+        prepare(prepare_job(load_recipe(tmp_path / "recipe.yaml", [f"output={tmp_path / '1'}"])))
 
 
 @pytest.mark.parametrize(("told", "expected"), [(None, 1), ("2", 2)])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.console import Silent
 from wholeword.core.data.store import TokenStore
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame, read_records, read_tfrecords
@@ -48,7 +49,7 @@ def written(tmp_path_factory):
     (folder / "corpus.txt").write_text("\n\n".join("\n".join(document) for document in DOCUMENTS) + "\n", encoding="utf-8")
     (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     recipe = load_recipe(str(folder / "recipe.yaml"), overrides=[f"output={folder / 'run'}"])
-    store = TokenStore(prepare(recipe))
+    store = TokenStore(prepare(prepare_job(recipe)))
     write_tfrecords(recipe, store, folder / "out", shards=SHARDS, passes=PASSES, observer=Silent())
     source = phase_source(recipe, 0, store, strategy=registry.create("masking", "whole-word"), cache=folder / "cache")
     rows = source.num_rows(PASSES)

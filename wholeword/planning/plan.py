@@ -20,10 +20,9 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wholeword.core.bert.growth import recipe_vocabulary, recipe_vocabulary_size
 from wholeword.core.bert.shapes import count_parameters, flops_per_token, model_config, tensor_shapes
-from wholeword.core.config.layout import cleaning_of, corpus_layout
 from wholeword.core.config.locations import read_config, zoo_name
+from wholeword.core.config.preparation import prepare_job, tokenizer_spec
 from wholeword.core.config.recipe import Recipe
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
@@ -179,15 +178,15 @@ def _template(recipe: Recipe) -> Corpus:
     try:
         return _estimated(recipe)
     except UserError as error:
-        return Corpus(f"not there yet: {error}", 0, 0, 0, recipe_vocabulary_size(recipe), 0, [])
+        return Corpus(f"not there yet: {error}", 0, 0, 0, tokenizer_spec(recipe.tokenizer, recipe.base_folder).vocab_size(), 0, [])
 
 
 def _estimated(recipe: Recipe) -> Corpus:
     """Counts of three samples, scaled to the size of all files."""
-    corpus = corpus_layout(recipe.corpus, recipe.base_folder)
-    vocab_size = recipe_vocabulary_size(recipe)
+    job = prepare_job(recipe)
+    corpus, vocab_size = job.corpus, job.tokenizer.vocab_size()
     files = expand_files(corpus)
-    cleaners = make_cleaners(cleaning_of(recipe.corpus, recipe.base_folder))
+    cleaners = make_cleaners(job.cleaning)
     documents: list[tuple[str, ...]] = []
     num_read = 0
     for number in sorted({0, len(files) // 2, len(files) - 1}):
@@ -249,7 +248,8 @@ def local_vocabulary(recipe: Recipe) -> Vocabulary | None:
     path = Path(recipe.store) / "vocab.txt"
     if path.exists():
         return Vocabulary.read(path)
-    return recipe_vocabulary(recipe) if recipe.tokenizer.vocab and not zoo_name(recipe.tokenizer.vocab) else None
+    tokenizer = tokenizer_spec(recipe.tokenizer, recipe.base_folder)
+    return tokenizer.vocabulary if tokenizer.vocab and not zoo_name(tokenizer.vocab) else None
 
 
 def _count(number: float) -> str:

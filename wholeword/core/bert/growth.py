@@ -7,19 +7,15 @@ What stays keeps its id and its row, so that the logits of the old pieces are wh
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from wholeword.core.bert.shapes import initial_weights
-from wholeword.core.config.locations import read_vocabulary, vocabulary_size
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import MAX_WORD, WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, UNUSED, Vocabulary, is_chinese
-
-if TYPE_CHECKING:
-    from wholeword.core.config import Recipe
 
 Rows = Literal["mean", "random"]
 ROW_KINDS = get_args(Rows)
@@ -138,30 +134,3 @@ def _longest_first(piece: str, ids: Mapping[str, int]) -> Iterator[int]:
         found.append(ids[f"##{rest[:length]}"])
         rest = rest[length:]
     yield from found
-
-
-# --- of a recipe
-
-
-def recipe_vocabulary(recipe: "Recipe") -> Vocabulary:
-    """`tokenizer.vocab` with the pieces of `tokenizer.add`. Raises: UserError."""
-    tokenizer = recipe.tokenizer
-    vocabulary = read_vocabulary(str(tokenizer.vocab), recipe.base_folder)
-    if tokenizer.add is None:
-        return vocabulary
-    return grow_vocabulary(vocabulary, added_pieces(recipe), lowercase=tokenizer.lowercase, reuse_unused=tokenizer.reuse_unused)
-
-
-def added_pieces(recipe: "Recipe") -> list[str]:
-    """The pieces of `tokenizer.add`, from its file if it names one."""
-    add = recipe.tokenizer.add
-    return read_pieces(recipe.base_folder / add) if isinstance(add, str) else list(add or [])
-
-
-def recipe_vocabulary_size(recipe: "Recipe") -> int:
-    """Pieces of a recipe's vocabulary: an upper bound where it trains one, or adds pieces to one of the zoo (without network)."""
-    tokenizer = recipe.tokenizer
-    if tokenizer.train:
-        return tokenizer.train
-    size = vocabulary_size(str(tokenizer.vocab), recipe.base_folder)
-    return size if tokenizer.reuse_unused else size + len(set(added_pieces(recipe)))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from wholeword.core.config.recipe import CorpusSection
 from wholeword.core.config.settings import found_settings
-from wholeword.core.data.cleaning import NamedSettings
 from wholeword.core.data.corpus import CorpusLayout
+from wholeword.core.registry.spec import PluginSpec
 
 
 def corpus_layout(corpus: CorpusSection, base_folder: Path) -> CorpusLayout:
@@ -22,6 +22,6 @@ def corpus_layout(corpus: CorpusSection, base_folder: Path) -> CorpusLayout:
     )
 
 
-def cleaning_of(corpus: CorpusSection, base_folder: Path) -> tuple[NamedSettings, ...]:
-    """The cleaners of a corpus, in order: name and settings of each."""
-    return tuple((section.name, found_settings("cleaner", section, base_folder)) for section in corpus.cleaning)
+def cleaning_of(corpus: CorpusSection, base_folder: Path) -> tuple[PluginSpec, ...]:
+    """The cleaners of a corpus, in order."""
+    return tuple(PluginSpec(section.name, found_settings("cleaner", section, base_folder)) for section in corpus.cleaning)

@@ -1,17 +1,17 @@
 """Cleaners change the lines of a corpus before it is split into sentences (`corpus.cleaning`); by default there are none."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from wholeword.core.contracts import Cleaner
 from wholeword.core.errors import PluginError
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.spec import PluginSpec
 
-NamedSettings = tuple[str, dict[str, Any]]  # a cleaner by its name in the recipe, and what its object takes
 NamedCleaner = tuple[str, Cleaner]
 
 
-def make_cleaners(cleaning: Iterable[NamedSettings]) -> list[NamedCleaner]:
+def make_cleaners(cleaning: Iterable[PluginSpec]) -> list[NamedCleaner]:
+    """The cleaners of a corpus, in order."""
     return [(name, registry.create("cleaner", name, **settings)) for name, settings in cleaning]
 
 

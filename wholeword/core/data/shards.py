@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from wholeword.core.data.align import Words, align, find_words
-from wholeword.core.data.cleaning import NamedSettings, make_cleaners
+from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import Chunk, CorpusLayout
 from wholeword.core.data.documents import Passage, read_passages
 from wholeword.core.data.store import VOCABULARY, id_dtype, shard_bytes, shard_name
@@ -34,6 +34,7 @@ from wholeword.core.errors import PluginError, WholewordError
 from wholeword.core.files import atomic_write, sha256_of, to_json
 from wholeword.core.memory import keep_freed_memory
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.spec import PluginSpec
 from wholeword.core.vocabulary import Vocabulary
 
 BATCH = 1 << 16  # characters to segment and tokenize at once
@@ -65,9 +66,8 @@ class StoreSpec:
 
     folder: Path  # with receipts/ and store/vocab.txt
     corpus: CorpusLayout
-    cleaning: tuple[NamedSettings, ...]
-    segmenter: str
-    settings: dict[str, Any]  # of the segmenter
+    cleaning: tuple[PluginSpec, ...]
+    segmenter: PluginSpec
     lowercase: bool
     keep_latin: bool
     inputs: dict[str, Any]  # all this, as JSON that does not depend on the machine
@@ -90,10 +90,10 @@ class ShardBuilder:
         self.spec, self.report, self.stopped = spec, report, stopped
         keep_freed_memory()
         self.cleaners = make_cleaners(spec.cleaning)
-        self.segmenter = registry.create("segmenter", spec.segmenter, **spec.settings)
+        self.segmenter = registry.create("segmenter", spec.segmenter.name, **spec.segmenter.settings)
         self.vocabulary = Vocabulary.read(spec.folder / "store" / VOCABULARY)
         self.tokenizer = WordPieceTokenizer(self.vocabulary, spec.lowercase)
-        self.segmenter_version = str(getattr(self.segmenter, "version", registry.find("segmenter", spec.segmenter).version))
+        self.segmenter_version = str(getattr(self.segmenter, "version", registry.find("segmenter", spec.segmenter.name).version))
         worth_keeping = getattr(self.segmenter, "worth_keeping", True) and not hasattr(self.segmenter, "split")
         self.words_cache = spec.words_cache if worth_keeping else None
 
@@ -194,7 +194,7 @@ class ShardBuilder:
             texts, words = find_words(self.segmenter, sentences)
         except PluginError as error:
             first = f"{sentences[0][:40]!r} at {where}"
-            raise PluginError(f"segmenter {self.spec.segmenter!r} {error} (among {len(sentences)} sentences from {first})") from error
+            raise PluginError(f"segmenter {self.spec.segmenter.name!r} {error} (among {len(sentences)} sentences from {first})") from error
         cache.add(sentences, words)
         return texts, words
 

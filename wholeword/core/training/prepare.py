@@ -19,11 +19,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wholeword.core.bert.growth import recipe_vocabulary
-from wholeword.core.config.layout import cleaning_of, corpus_layout
-from wholeword.core.config.settings import described, found_settings
+from wholeword.core.config.preparation import PrepareJob, TokenizerSpec
+from wholeword.core.config.settings import described
 from wholeword.core.data.align import segment
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files
@@ -34,15 +33,13 @@ from wholeword.core.data.tokenizer import train_vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
 from wholeword.core.registry.registry import registry
-
-if TYPE_CHECKING:
-    from wholeword.core.config import Recipe
+from wholeword.core.registry.spec import PluginSpec
 
 Progress = Callable[[int, int, int], None]
 
 
-def prepare(recipe: "Recipe", *, progress: Progress | None = None) -> Path:
-    """Build the token store of a recipe, or go on building it, or find it finished.
+def prepare(job: PrepareJob, *, progress: Progress | None = None) -> Path:
+    """Build a token store, continue building it, or find it finished.
 
     Args:
         progress: called now and then with the bytes of the corpus that are done, all its bytes, and the tokens made so far.
@@ -50,9 +47,9 @@ def prepare(recipe: "Recipe", *, progress: Progress | None = None) -> Path:
     Raises: UserError if something else is in its place, the corpus has changed or has no text; PluginError if the segmenter breaks its
         contract; DiskError; WholewordError if a worker process dies.
     """
-    final = Path(recipe.store)
+    final = job.store
     partial = final.with_name(f"{final.name}.partial")
-    inputs, files, settings = _describe(recipe)
+    inputs, files = _describe(job)
     if final.exists():
         _reuse(final, inputs)
         _remove_leftover(partial, inputs)
@@ -65,7 +62,7 @@ def prepare(recipe: "Recipe", *, progress: Progress | None = None) -> Path:
                     _reuse(final, inputs)
                     return final
                 _begin(partial, inputs)
-                _build(recipe, partial, inputs, files, settings, progress or (lambda done, total, tokens: None))
+                _build(job, partial, inputs, files, progress or (lambda done, total, tokens: None))
                 os.rename(partial / "store", final)
                 fsync_folder(final.parent)
                 shutil.rmtree(partial)
@@ -74,37 +71,36 @@ def prepare(recipe: "Recipe", *, progress: Progress | None = None) -> Path:
     return final
 
 
-def _describe(recipe: "Recipe") -> tuple[dict[str, Any], list[CorpusFile], dict[str, Any]]:
-    """All that decides the content of the store, as JSON; the files of the corpus; and the segmenter's settings, its files found."""
-    corpus, tokenizer = corpus_layout(recipe.corpus, recipe.base_folder), recipe.tokenizer
+def _describe(job: PrepareJob) -> tuple[dict[str, Any], list[CorpusFile]]:
+    """Everything that decides the content of the store, as JSON, and the files of the corpus."""
+    corpus, tokenizer = job.corpus, job.tokenizer
     try:
         files = expand_files(corpus)
     except UserError:
-        if not Path(recipe.store).exists():  # a finished store does without its corpus
+        if not job.store.exists():  # a finished store does not need its corpus
             raise
         files = []
-    entry = registry.find("segmenter", recipe.segmenter.name)
-    settings = found_settings("segmenter", recipe.segmenter, recipe.base_folder)
-    cut = ["format", "documents", "bad_bytes", "drop_duplicates", "shard_mb", *(["text_key"] if corpus.format == "jsonl" else [])]
-    inputs = {
-        "corpus": {"files": [{"name": file.name, "bytes": file.size} for file in files], **{key: getattr(corpus, key) for key in cut}},
-        "segmenter": {"name": entry.name, "distribution": entry.distribution, "settings": described(settings)},
+    segmenter = registry.find("segmenter", job.segmenter.name)
+    keys = ["format", "documents", "bad_bytes", "drop_duplicates", "shard_mb", *(["text_key"] if corpus.format == "jsonl" else [])]
+    inputs: dict[str, Any] = {
+        "corpus": {"files": [{"name": file.name, "bytes": file.size} for file in files], **{key: getattr(corpus, key) for key in keys}},
+        "segmenter": {"name": segmenter.name, "distribution": segmenter.distribution, "settings": described(job.segmenter.settings)},
         "tokenizer": {"lowercase": tokenizer.lowercase},
-        "alignment": recipe.alignment.model_dump(),
+        "alignment": {"latin_phrases": job.latin_phrases},
     }
-    if cleaning := cleaning_of(recipe.corpus, recipe.base_folder):
-        inputs["corpus"]["cleaning"] = [_described_cleaner(*cleaner) for cleaner in cleaning]
+    if job.cleaning:
+        inputs["corpus"]["cleaning"] = [_described_cleaner(cleaner) for cleaner in job.cleaning]
     if tokenizer.train is None:
-        inputs["tokenizer"]["vocabulary_sha256"] = recipe_vocabulary(recipe).sha256
+        inputs["tokenizer"]["vocabulary_sha256"] = tokenizer.vocabulary.sha256
     else:
         inputs["tokenizer"] |= {"train": tokenizer.train, "min_frequency": tokenizer.min_frequency}
-    return inputs, files, settings
+    return inputs, files
 
 
-def _described_cleaner(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    entry = registry.find("cleaner", name)
-    version = getattr(registry.create("cleaner", name, **settings), "version", entry.version)
-    return {"name": entry.name, "distribution": entry.distribution, "version": str(version), "settings": described(settings)}
+def _described_cleaner(cleaner: PluginSpec) -> dict[str, Any]:
+    entry = registry.find("cleaner", cleaner.name)
+    version = getattr(registry.create("cleaner", cleaner.name, **cleaner.settings), "version", entry.version)
+    return {"name": entry.name, "distribution": entry.distribution, "version": str(version), "settings": described(cleaner.settings)}
 
 
 def _reuse(final: Path, inputs: dict[str, Any]) -> None:
@@ -168,22 +164,20 @@ def _changes(before: Any, now: Any, name: str = "") -> Iterator[str]:
         yield f"{name} was {before!r}, is {now!r}"
 
 
-def _build(
-    recipe: "Recipe", partial: Path, inputs: dict[str, Any], files: Sequence[CorpusFile], settings: dict[str, Any], progress: Progress
-) -> None:
+def _build(job: PrepareJob, partial: Path, inputs: dict[str, Any], files: Sequence[CorpusFile], progress: Progress) -> None:
     """Fill `partial/store` and write its manifest."""
     spec = StoreSpec(
         folder=partial,
-        corpus=corpus_layout(recipe.corpus, recipe.base_folder),
-        cleaning=cleaning_of(recipe.corpus, recipe.base_folder),
-        segmenter=recipe.segmenter.name,
-        settings=settings,
-        lowercase=recipe.tokenizer.lowercase,
-        keep_latin=recipe.alignment.latin_phrases == "keep",
+        corpus=job.corpus,
+        cleaning=job.cleaning,
+        segmenter=job.segmenter,
+        lowercase=job.tokenizer.lowercase,
+        keep_latin=job.latin_phrases == "keep",
         inputs=inputs,
-        words_cache=Path(recipe.cache) / "words" if recipe.cache else None,
+        words_cache=job.cache / "words" if job.cache else None,
     )
-    total = sum(file.size for file in files) * (1 if recipe.tokenizer.train is None else 2)
+    training = job.tokenizer.train is not None
+    total = sum(file.size for file in files) * (2 if training else 1)
     done = [0, 0]
 
     def report(read: int, tokens: int) -> None:
@@ -192,23 +186,36 @@ def _build(
         progress(done[0], total, done[1])
 
     texts = None
-    if recipe.tokenizer.train is None:
-        atomic_write(partial / "store" / VOCABULARY, recipe_vocabulary(recipe).to_bytes())
-    else:
-        texts = _train(spec, files, recipe.tokenizer.train, recipe.tokenizer.min_frequency, report)
+    if training:
+        texts = _train(spec, files, job.tokenizer, report)
         report(total // 2 - done[0], 0)
-    reader = CorpusReader(files, spec.corpus)
-    with closing(build_shards(spec, reader.chunks(), num_workers=_num_workers(recipe, files), report=report)) as building:
+    else:
+        atomic_write(partial / "store" / VOCABULARY, job.tokenizer.vocabulary.to_bytes())
+    reader = CorpusReader(files, job.corpus)
+    with closing(build_shards(spec, reader.chunks(), num_workers=_num_workers(job, files), report=report)) as building:
         receipts = list(building)
     if texts not in (None, reader.sha256):
-        raise UserError(f"{partial}: the corpus has changed since the vocabulary was trained from it; remove this folder to begin anew")
+        raise UserError(f"{partial}: the corpus has changed since the vocabulary was trained from it; remove this folder to start again")
+    _finish(
+        job,
+        partial,
+        inputs,
+        receipts,
+        [{"name": file.name, "bytes": file.size, "sha256": text} for file, text in zip(files, reader.sha256, strict=True)],
+    )
+
+
+def _finish(
+    job: PrepareJob, partial: Path, inputs: dict[str, Any], receipts: Sequence[dict[str, Any]], files: list[dict[str, Any]]
+) -> None:
+    """Write the manifest of a store whose shards are complete."""
     counts: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     for receipt in receipts:
         counts.update(receipt["counts"])
         unknown.update(dict(receipt["unknown"]))
     if not counts["num_tokens"]:
-        raise UserError(f"corpus.files: no text in {', '.join(file.name for file in files[:3])}{' ...' if len(files) > 3 else ''}")
+        raise UserError(f"corpus.files: no text in {', '.join(file['name'] for file in files[:3])}{' ...' if len(files) > 3 else ''}")
     shards = [{"file": receipt["file"], "sha256": receipt["sha256"], **receipt["counts"]} for receipt in receipts if receipt["sha256"]]
     for path in (partial / "store").iterdir():  # what an earlier, longer or killed build left
         if path.name not in (VOCABULARY, *(shard["file"] for shard in shards)):
@@ -218,13 +225,13 @@ def _build(
         "segmenter": {**inputs["segmenter"], "version": receipts[0]["made_from"]["segmenter_version"]},
         "unknown": most_frequent(unknown),
         "fallback_examples": [example for receipt in receipts for example in receipt["fallback_examples"]][:MAX_EXAMPLES],
-        "corpus": [{"name": file.name, "bytes": file.size, "sha256": text} for file, text in zip(files, reader.sha256, strict=True)],
+        "corpus": files,
     }
-    finish_store(partial / "store", lowercase=recipe.tokenizer.lowercase, shards=shards, counts=counts, about=about)
+    finish_store(partial / "store", lowercase=job.tokenizer.lowercase, shards=shards, counts=counts, about=about)
     fsync_folder(partial / "store")
 
 
-def _train(spec: StoreSpec, files: Sequence[CorpusFile], size: int, min_frequency: int, report: Report) -> list[str]:
+def _train(spec: StoreSpec, files: Sequence[CorpusFile], tokenizer: TokenizerSpec, report: Report) -> list[str]:
     """Train `store/vocab.txt` from the corpus, unless that is done. Returns: the sha256 of the texts it was trained from."""
     path, record = spec.folder / "store" / VOCABULARY, spec.folder / "vocabulary.json"
     if record.exists() and path.exists():
@@ -234,23 +241,24 @@ def _train(spec: StoreSpec, files: Sequence[CorpusFile], size: int, min_frequenc
     reader, cleaners = CorpusReader(files, spec.corpus), make_cleaners(spec.cleaning)
 
     def sentences() -> Iterator[str]:
-        splits = hasattr(registry.load("segmenter", spec.segmenter), "split")  # then its separators are no text
-        segmenter = registry.create("segmenter", spec.segmenter, **spec.settings) if splits else None
+        name, settings = spec.segmenter
+        splits = hasattr(registry.load("segmenter", name), "split")  # then its separators are no text
+        segmenter = registry.create("segmenter", name, **settings) if splits else None
         for chunk in reader.chunks():
             for _, document in read_documents(chunk, spec.corpus, Counter(), cleaners):
                 yield from segment(segmenter, document)[0] if segmenter else document
             report(chunk.bytes_read, 0)
 
-    vocabulary = train_vocabulary(sentences(), size, spec.lowercase, min_frequency)
+    vocabulary = train_vocabulary(sentences(), tokenizer.train or 0, tokenizer.lowercase, tokenizer.min_frequency)
     atomic_write(path, vocabulary.to_bytes())
     atomic_write(record, to_json({"corpus": reader.sha256, "sha256": vocabulary.sha256}))
     return reader.sha256
 
 
-def _num_workers(recipe: "Recipe", files: Sequence[CorpusFile]) -> int:
-    """As the recipe says, or one a core; no more than there are shards (which packed files do not tell)."""
+def _num_workers(job: PrepareJob, files: Sequence[CorpusFile]) -> int:
+    """As many as the job says, or one a core; no more than there are shards (whose number is unknown for compressed files)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = recipe.prepare_workers or cores
+    workers = job.workers or cores
     if any(file.path.suffix in PACKED for file in files):
         return workers
-    return max(1, min(workers, -(-sum(file.size for file in files) // (recipe.corpus.shard_mb << 20))))
+    return max(1, min(workers, -(-sum(file.size for file in files) // (job.corpus.shard_mb << 20))))

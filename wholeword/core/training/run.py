@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.config.preparation import prepare_job
 from wholeword.core.console import Observer, Silent
 from wholeword.core.contracts import Backend, DistributedBackend, MaskingStrategy, ModelFiles, RowsBackend, RowSource, Trainer
 from wholeword.core.data.store import TokenStore
@@ -83,7 +84,10 @@ def train(recipe: "Recipe", *, resume: str = "auto", observer: Observer) -> Path
     try:
         with locked_folder(folder) if hosts.is_chief else nullcontext(), hosts.joined():
             if hosts.is_chief:
-                prepare(recipe, progress=lambda done, total, tokens: observer.progress("prepare", done, total, f"{tokens:,} tokens"))
+                prepare(
+                    prepare_job(recipe),
+                    progress=lambda done, total, tokens: observer.progress("prepare", done, total, f"{tokens:,} tokens"),
+                )
             else:
                 observer.say(f"host {hosts.number} of {hosts.count}: what there is to see is said by host 0, {hosts.addresses[0]}")
             _meet(recipe, hosts)
