@@ -15,7 +15,7 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     plugins(kind, name, target, *, distribution="others", version="1.0", extra=None) takes "module:object" or the object
     itself, and returns the new entry. Processes that a test starts (workers of `prepare` too) do not see it.
     """
-    from wholeword.core.registry.plugins import Entry
+    from wholeword.core.registry.plugins import Entry, Offers
     from wholeword.core.registry.registry import registry
 
     module = ModuleType("plugins_of_a_test")
@@ -27,7 +27,7 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             setattr(module, attribute, target)
             target = f"{module.__name__}:{attribute}"
         entry = Entry(kind, name, target, distribution, version, extra)
-        monkeypatch.setattr(registry, "_offers", ([*registry.entries, entry], registry.broken))
+        monkeypatch.setattr(registry, "_offers", Offers([*registry.entries, entry], registry.broken, registry.ignored))
         return entry
 
     return offer

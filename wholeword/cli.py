@@ -3,12 +3,13 @@
 import errno
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from wholeword.commands import Commands, json_option, next_commands, path_type, print_result, recipe_argument, set_option
+from wholeword.commands import Commands, json_option, next_commands, path_type, print_result, print_warnings, recipe_argument, set_option
 from wholeword.commands.bench import bench
 from wholeword.commands.fill import fill
 from wholeword.commands.finetune import finetune
@@ -114,18 +115,23 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def plugins(as_json: bool) -> None:
     """List what plugins offer, and plugins that fail to load."""
+    from wholeword.core.registry.plugins import Broken, Ignored
     from wholeword.core.registry.registry import registry
 
     clashing = {entry for group in registry.clashes() for entry in group}
+    troubles: dict[str, Sequence[Broken | Ignored]] = {"broken": registry.broken, "ignored": registry.ignored}
     if as_json:
         rows = [entry._asdict() | {"clash": entry in clashing} for entry in registry.entries]
-        click.echo(json.dumps({"entries": rows, "broken": [plugin._asdict() for plugin in registry.broken]}, ensure_ascii=False, indent=1))
+        reasons = {state: [plugin._asdict() for plugin in unusable] for state, unusable in troubles.items()}
+        click.echo(json.dumps({"entries": rows, **reasons}, ensure_ascii=False, indent=1))
         return
     for entry in sorted(registry.entries):
-        note = f"  offered by several packages: write {entry.qualified_name}" if entry in clashing else ""
+        bare = registry.has_bare_name(entry)
+        note = f"  offered by several packages: write {entry.qualified_name}" if entry in clashing and not bare else ""
         click.echo(f"{entry.kind:11} {entry.name:16} {entry.distribution} {entry.version}  {entry.target}{note}")
-    for plugin in registry.broken:
-        click.echo(f"broken      {plugin.distribution} {plugin.version}  {plugin.entry_point}  {plugin.reason}")
+    for state, unusable in troubles.items():
+        for plugin in unusable:
+            click.echo(f"{state:11} {plugin.distribution} {plugin.version}  {plugin.entry_point}  {plugin.reason}")
 
 
 @app.command()
@@ -191,6 +197,5 @@ def _load(recipe: str, overrides: tuple[str, ...]) -> Any:
     from wholeword.core.config import load_recipe
 
     loaded = load_recipe(recipe, overrides=overrides)
-    for line in loaded.warnings:
-        print(f"warning: {line}", file=sys.stderr)
+    print_warnings(loaded.warnings)
     return loaded

@@ -144,9 +144,9 @@ BROKEN = [
     (13, "evaluation: {fill_mask: [▸今天天气很好。]}", "evaluation.fill_mask.0: no [MASK] in '今天天气很好。'"),
     (13, "checkpoint: {every: ▸0}", "checkpoint.every: 0; expected a whole number of at least 1 (steps between checkpoints)"),
     (13, "▸batch_size: 32", "batch_size: unknown setting; did you mean 'phases.0.batch_size'?"),
-    (14, "export: [pytorch-bin, ▸pytorch-bin]", "export.1: 'pytorch-bin' stands 2 times; keep one"),
+    (14, "export: [pytorch-bin, ▸pytorch-bin]", "export.1: 'pytorch-bin' appears 2 times; keep one"),
     (14, "export: [▸onxx]", "export.0: unknown exporter 'onxx'"),
-    (14, "export: ▸pytorch-bin", "expected a list of text (exporters to call at the end); did you mean [pytorch-bin]?"),
+    (14, "export: ▸pytorch-bin", "a list of text or settings as key: value (exporters to call at the end); did you mean [pytorch-bin]?"),
     (14, "clip_norm:▸", "clip_norm: no value; expected a number over 0"),
     (14, "seed: ▸-1", "seed: -1; expected a whole number of at least 0"),
     (14, "▸optimiser: adamw", "optimiser: unknown setting; did you mean 'optimizer'?"),
@@ -251,7 +251,7 @@ checkpoint: {every: 1000, keep: 3}
 log: {every: 10, tensorboard: false}
 loader_workers: 1
 prepare_workers: 0
-export: []
+export: [{name: pytorch-bin}]
 output: x
 store: y
 cache: z

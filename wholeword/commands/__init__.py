@@ -24,6 +24,22 @@ def print_result(result: Any, lines: Iterable[str], as_json: bool) -> None:
         click.echo(line)
 
 
+def print_warnings(lines: Iterable[str]) -> None:
+    """Print warnings on standard error, where they are in nobody's way."""
+    for line in lines:
+        click.echo(f"warning: {line}", err=True)
+
+
+def warn_of_shadows(kind: str, option: str, names: Iterable[str]) -> None:
+    """Print a warning for each bare name that other distributions offer too (see `Registry.shadowed`), unless it is an option's default."""
+    from click.core import ParameterSource
+
+    from wholeword.core.registry.registry import registry
+
+    if click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE:
+        print_warnings(filter(None, (registry.shadowed(kind, name) for name in names)))
+
+
 class Commands(click.Group):
     """A group that suggests a command where one is mistyped."""
 

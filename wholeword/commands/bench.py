@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, path_type
+from wholeword.commands import Commands, path_type, print_warnings
 
 FORMATS = ("markdown", "csv", "latex", "svg")
 PARTS = ("tasks", "rates", "summary", "relative", "bootstrap")
@@ -28,6 +28,7 @@ def bench_run(table: str, overrides: tuple[str, ...], retry: bool, plan: bool) -
     from wholeword.finetuning.bench.run import planned, run_table
 
     loaded = load_table(table, overrides)
+    print_warnings(loaded.warnings)
     if plan:
         for line in planned(loaded):
             click.echo(line)

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from wholeword.commands import json_option, recipe_argument, set_option
+from wholeword.commands import json_option, print_warnings, recipe_argument, set_option
 
 
 @click.command()
@@ -21,6 +21,7 @@ def finetune(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     from wholeword.finetuning.recipe import load_finetune_recipe
 
     loaded = load_finetune_recipe(recipe, overrides)
+    print_warnings(loaded.warnings)
     with nullcontext(Silent()) if as_json else observer() as console:
         folder = run(loaded, observer=console)
     found = results(folder, loaded.seeds)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wholeword.commands import next_commands, path_type, set_option
+from wholeword.commands import next_commands, path_type, set_option, warn_of_shadows
 from wholeword.core.errors import PluginError, UserError
 
 to_option = click.option(
@@ -26,7 +26,7 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
     """Write a model in the formats of other tools. MODEL is the name of a zoo model, or the folder of a run, checkpoint or model."""
     from wholeword.core.registry.registry import registry
     from wholeword.core.training.export import export as export_model
-    from wholeword.core.training.export import read_back
+    from wholeword.core.training.export import export_folder, read_back
     from wholeword.zoo.find import read
     from wholeword.zoo.verify import place_of
     from wholeword.zoo.verify import verify as verify_export
@@ -34,10 +34,11 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
     names = [name.strip() for name in to.split(",")]
     for name in names:
         registry.find("exporter", name)
+    warn_of_shadows("exporter", "to", names)
     model = read(source)
     unverified = []
     for name in names:
-        target = output / name if len(names) > 1 else output
+        target = output / export_folder(name) if len(names) > 1 else output
         export_model(model, name, target)
         click.echo(f"{name}: {target}")
         if verify or "slots" in model.provenance:
@@ -136,4 +137,5 @@ def grow_vocab(source: str, add: Path, rows: Any, reuse_unused: bool, to: str, o
 def _write(model: Any, to: str, output: Path) -> None:
     from wholeword.core.training.export import export
 
+    warn_of_shadows("exporter", "to", [to])
     export(model, to, output)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wholeword.commands import json_option, path_type, print_result
+from wholeword.commands import json_option, path_type, print_result, warn_of_shadows
 from wholeword.core.errors import UserError
 
 
@@ -39,8 +39,10 @@ def mask(
     from wholeword.core.vocabulary import Vocabulary
     from wholeword.reports.preview import display_vocabulary, preview
 
-    sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
     names = [name.strip() for name in compare.split(",")] if compare else [strategy]
+    warn_of_shadows("segmenter", "segmenter", [segmenter.partition("=")[0]])
+    warn_of_shadows("masking", "compare" if compare else "strategy", [name.partition("=")[0] for name in names])
+    sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
     tokenizer = WordPieceTokenizer(Vocabulary.read(vocab) if vocab else display_vocabulary(), not cased)
     strategies = {name: bind(create_from("masking", name), tokenizer) for name in names}
     previews = preview(sentences, create_from("segmenter", segmenter), strategies, tokenizer, seed=seed)
@@ -79,6 +81,8 @@ def report(
     from wholeword.reports.figures import report_source
     from wholeword.reports.lines import compare_lines, store_lines
 
+    warn_of_shadows("masking", "strategy", [strategy] if strategy else [])
+    warn_of_shadows("segmenter", "compare", [name.strip().partition("=")[0] for name in compare.split(",")] if compare else [])
     masks: dict[str, Any] = {"strategy": strategy, "rate": rate, "lengths": lengths}
     if compare:
         figures = compare_source(source, [name.strip() for name in compare.split(",")], **masks)

@@ -60,6 +60,7 @@ class FinetuneRecipe(Section):
     output: str = Field(default_factory=lambda data: f"runs/{data.get('name')}", min_length=1, description="folder of the runs")
 
     _base_folder: Path = PrivateAttr(default=Path())
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
 
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
@@ -69,6 +70,11 @@ class FinetuneRecipe(Section):
     def base_folder(self) -> Path:
         """What the relative paths of model and task start from; output starts from the working folder."""
         return self._base_folder
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line each, with its place."""
+        return list(self._warnings)
 
     def training(self, defaults: Mapping[str, Any]) -> Training:
         """The recipe's values, else the task's."""
@@ -99,6 +105,7 @@ def finetune_recipe_from(document: Document, base_folder: Path) -> FinetuneRecip
         raise RecipeError([f"{document.source}: a recipe for pre-training; wholeword train carries it out"])
     recipe = read_section(FinetuneRecipe, document, plugins=PLUGINS)
     recipe._base_folder = base_folder
+    recipe._warnings = tuple(lines(document.warnings))
     if problems := [Problem(document.place(path), f"{dotted(path)}: {message}") for path, message in _findings(recipe)]:
         raise RecipeError(lines(problems))
     return recipe

@@ -170,10 +170,11 @@ def sentences_have_a_mask(evaluation: models.EvaluationSection) -> Findings:
             yield ("evaluation", "fill_mask", number), f"no [MASK] in {sentence!r}; expected [MASK] in the place of each piece to fill in"
 
 
-def exporters_are_named_once(export: list[str]) -> Findings:
-    for name, count in Counter(export).items():
+def exporters_are_named_once(export: list[models.ExporterSection]) -> Findings:
+    names = [exporter.name for exporter in export]
+    for name, count in Counter(names).items():
         if count > 1:
-            yield ("export", len(export) - 1 - export[::-1].index(name)), f"{name!r} stands {count} times; keep one"
+            yield ("export", len(names) - 1 - names[::-1].index(name)), f"{name!r} appears {count} times; keep one"
 
 
 def output_is_not_read(corpus: models.CorpusSection, output: str, store: str, base_folder: Path) -> Findings:

@@ -11,6 +11,7 @@ from wholeword.core.config.recipe import Recipe
 from wholeword.core.config.recipes import shipped_recipes
 from wholeword.core.config.sections import Reading, lines, open_document
 from wholeword.core.config.yaml import Document, Problem, dotted
+from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import PluginError, RecipeError
 from wholeword.core.registry.registry import registry
 
@@ -46,7 +47,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if document.problems:
         raise RecipeError(lines(document.problems))
     recipe._base_folder = base_folder
-    recipe._warnings = tuple(lines(loading.warnings))
+    recipe._warnings = tuple(lines(document.warnings))
     return recipe
 
 
@@ -56,15 +57,13 @@ class _Loading(Reading):
     def __init__(self, document: Document, base_folder: Path):
         super().__init__(Recipe, document)
         self.base_folder = base_folder
-        self.warnings: list[Problem] = []
 
     def recipe(self) -> Recipe:
         """The recipe; broken sections are stood in for."""
         for kind in PLUGIN_SECTIONS:
             self.data.setdefault(kind, Recipe.model_fields[kind].default.name)
-        self.check_plugins(
-            {(kind,): kind for kind in PLUGIN_SECTIONS} | {("corpus", "cleaning", "*"): "cleaner", ("phases", "*", "schedule"): "schedule"}
-        )
+        lists = {("corpus", "cleaning", "*"): "cleaner", ("phases", "*", "schedule"): "schedule"}
+        self.check_plugins({(kind,): kind for kind in PLUGIN_SECTIONS} | lists | self.exporters())
         self.check_names()
         self.check_model()
         sound = {key: value for key, value in self.data.items() if key in Recipe.model_fields and key not in self.broken}
@@ -77,23 +76,35 @@ class _Loading(Reading):
                     self.problem(path, message)
         for check in checks.WARNINGS:
             for path, message in _findings(check, sections):
-                self.warnings.append(Problem(self.document.place(path), f"{dotted(path)}: {message}"))
+                self.document.warnings.append(Problem(self.document.place(path), f"{dotted(path)}: {message}"))
         return checks.with_predictions(recipe)
+
+    def exporters(self) -> dict[Address, str]:
+        """The exporters that come with settings. One that is only named stays text, so that `resolved` keeps its bytes."""
+        items = self.data.get("export")
+        items = items if isinstance(items, list) else []
+        return {("export", number): "exporter" for number, item in enumerate(items) if isinstance(item, dict)}
 
     def check_names(self) -> None:
         """Look up the plugins that are only named."""
-        for kind, path in (("exporter", ("export",)), ("masking", ("evaluation", "maskings"))):
-            names: Any = self.data
-            for part in path:
-                names = names.get(part) if isinstance(names, dict) else None
-            for number, name in enumerate(names if isinstance(names, list) else []):
-                try:
-                    registry.find(kind, str(name))
-                    needed = [key for key, wanted in registry.parameters(kind, str(name)).items() if wanted.default is wanted.empty]
-                    if needed:
-                        raise PluginError(f"{name} needs the setting {needed[0]!r}, and is only named here; expected one that does without")
-                except PluginError as error:
-                    self.problem((*path, number), str(error))
+        for kind, section, key in (("exporter", self.data, "export"), ("masking", self.data.get("evaluation"), "maskings")):
+            names = section.get(key) if isinstance(section, dict) else None
+            names = names if isinstance(names, list) else []
+            around = (key,) if section is self.data else ("evaluation", key)
+            for number, name in enumerate(names):
+                if isinstance(name, str):
+                    try:
+                        names[number] = self.plugin_name(kind, (*around, number), name)
+                        self.expect_no_settings(kind, names[number])
+                    except PluginError as error:
+                        self.problem((*around, number), str(error))
+
+    def expect_no_settings(self, kind: str, name: str) -> None:
+        """Raises: PluginError if a plugin cannot do without settings."""
+        needed = [key for key, parameter in registry.parameters(kind, name).items() if parameter.default is parameter.empty]
+        if needed:
+            other = f"{{name: {name}, {needed[0]}: ...}}" if kind == "exporter" else "one that does without"
+            raise PluginError(f"{name} needs the setting {needed[0]!r}, and is only named here; expected {other}")
 
 
 def _findings(check: Callable[..., checks.Findings], sections: dict[str, Any]) -> checks.Findings:

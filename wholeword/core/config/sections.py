@@ -26,7 +26,9 @@ def open_document(source: str | Path, *, expected: str) -> tuple[Document, Path]
     """
     path = Path(source)
     if isinstance(source, str) and not path.suffix and "/" not in source:
-        return read_yaml(read_recipe(source), f"{source}.yaml"), Path()
+        document = read_yaml(read_recipe(source), f"{source}.yaml")
+        document.shipped = True
+        return document, Path()
     try:
         with open(path, "rb") as file:
             document = read_yaml(file.read(MAX_BYTES + 1), str(source))
@@ -100,6 +102,7 @@ class Reading:
                     self.unknown((*path, key), section)
                 continue
             try:
+                section["name"] = self.plugin_name(kind, (*path, "name"), section["name"])
                 loaded[path] = registry.parameters(kind, section["name"])
             except PluginError as error:
                 self.problem((*path, "name"), str(error))
@@ -124,10 +127,26 @@ class Reading:
         for pattern, kind in plugins.items():
             for *around, key in self.places(pattern):
                 inside = at(self.data, tuple(around))
+                path = (*around, key)
                 if isinstance(inside[key], str):
                     inside[key] = {"name": inside[key]}
+                    if path in self.document.values:
+                        self.document.values[*path, "name"] = self.document.values[path]
                 if isinstance(inside[key], dict):
-                    yield kind, (*around, key), inside[key]
+                    yield kind, path, inside[key]
+
+    def plugin_name(self, kind: str, path: Address, name: str) -> str:
+        """The one spelling of a plugin's name; a bare name that the user gave and others offer too gets a warning.
+
+        Args:
+            path: of the name.
+        Raises: PluginError if there is no such plugin.
+        """
+        mark = self.document.values.get(path)
+        of_the_user = mark is not None and not (self.document.shipped and mark.source == self.document.source)
+        if mark and of_the_user and (warning := registry.shadowed(kind, name)):
+            self.document.warnings.append(Problem(mark, f"{dotted(path)}: {warning}"))
+        return registry.canonical_name(kind, name)
 
     def places(self, pattern: Address) -> list[Address]:
         """The paths that a pattern stands for, of those that are there."""
@@ -168,6 +187,8 @@ def _entries(data: Any, part: str | int) -> Iterable[str | int]:
     """What `part` of a pattern stands for in some data."""
     if part == "*":
         return range(len(data)) if isinstance(data, list) else ()
+    if isinstance(part, int):
+        return (part,) if isinstance(data, list) and part < len(data) else ()
     return (part,) if isinstance(data, dict) and part in data else ()
 
 

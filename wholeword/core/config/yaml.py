@@ -54,13 +54,18 @@ class Problem(NamedTuple):
 
 @dataclass
 class Document:
-    """What a text says, and where. `problems` is not empty if it is no YAML of ours; `data` is None where nothing could be read."""
+    """What a text says, and where. `problems` is not empty if it is no YAML of ours; `data` is None where nothing could be read.
+
+    `shipped`: the file comes with wholeword.
+    """
 
     source: str
     data: Any = None
     keys: dict[Path, Mark] = field(default_factory=dict)  # of a key, by the path of its value
     values: dict[Path, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    shipped: bool = False
 
     def place(self, path: Path) -> Mark:
         """Of the value at a path, or of the nearest one around it."""

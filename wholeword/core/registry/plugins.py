@@ -6,6 +6,7 @@ entry point, and finds a misspelt hook only when asked; so each entry point is l
 """
 
 import re
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
@@ -42,6 +43,23 @@ class Broken(NamedTuple):
     reason: str
 
 
+class Ignored(NamedTuple):
+    """A hook that this version does not know, of a plugin that works without it."""
+
+    entry_point: str
+    distribution: str
+    version: str
+    reason: str
+
+
+class Offers(NamedTuple):
+    """What the installed plugins offer, and what is wrong with them."""
+
+    entries: list[Entry]
+    broken: list[Broken]
+    ignored: Sequence[Ignored] = ()
+
+
 class Source(NamedTuple):
     """An entry point, and whose it is. (importlib parses a distribution's metadata at every question for its name.)"""
 
@@ -50,45 +68,50 @@ class Source(NamedTuple):
     point: EntryPoint
 
 
-def discover() -> tuple[list[Entry], list[Broken]]:
+def discover() -> Offers:
     """Load every plugin that is installed: our own first, then by distribution."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     sources = [Source(point.dist.name, point.dist.version, point) for point in entry_points(group=PROJECT) if point.dist]
     entries: list[Entry] = []
     broken: list[Broken] = []
+    ignored: list[Ignored] = []
     for source in sorted(sources, key=lambda source: (source.distribution != PROJECT, source.distribution, source.point.name)):
+        where = f"{source.point.name} = {source.point.value}", source.distribution, source.version
         try:
-            entries.extend(_offers(manager, source))
+            offered, unknown = _offers(manager, source)
         except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit too
-            where = f"{source.point.name} = {source.point.value}"
-            broken.append(Broken(where, source.distribution, source.version, f"{type(error).__name__}: {_one_line(error)}"))
-    return entries, broken
+            broken.append(Broken(*where, f"{type(error).__name__}: {_one_line(error)}"))
+        else:
+            entries.extend(offered)
+            ignored.extend(Ignored(*where, reason) for reason in unknown)
+    return Offers(entries, broken, ignored)
 
 
-def _offers(manager: pluggy.PluginManager, source: Source) -> list[Entry]:
-    """The entries of one plugin; raises whatever is wrong with it."""
+def _offers(manager: pluggy.PluginManager, source: Source) -> tuple[list[Entry], list[str]]:
+    """The entries of one plugin, and a line for each of its hooks that is unknown; raises whatever else is wrong with it."""
     plugin = source.point.load()
     manager.register(plugin, name=f"{source.distribution}:{source.point.name}")
     try:
         callers = manager.get_hookcallers(plugin) or []
         known = ", ".join(HOOKS.values())
-        for caller in callers:
-            if not caller.has_spec():
-                raise LookupError(f"unknown hook {caller.name!r}{_did_you_mean(caller.name)}; the hooks are {known}")
         if not callers:
             raise LookupError(
                 f"{source.point.value} implements no hook; mark functions with wholeword.hookimpl and name them as in {known}"
             )
+        unknown = [caller.name for caller in callers if not caller.has_spec()]
+        if len(unknown) == len(callers):
+            raise LookupError(f"unknown hook {unknown[0]!r}{_did_you_mean(unknown[0])}; the hooks are {known}")
         entries: list[Entry] = []
         for kind, hook in HOOKS.items():
             for implementation in getattr(manager.hook, hook).get_hookimpls():
                 if implementation.plugin is plugin:
                     register = _register(kind, source, entries)
                     implementation.function(*[register for _ in implementation.argnames])
-        return entries
+        optional = {caller.name for caller in callers if all(hook.optionalhook for hook in caller.get_hookimpls() if hook.plugin is plugin)}
+        return entries, [f"unknown hook {name!r}{_did_you_mean(name)}; ignored" for name in unknown if name not in optional]
     finally:
         manager.unregister(plugin)
 
@@ -109,8 +132,9 @@ def _register(kind: str, source: Source, entries: list[Entry]) -> Any:
 def _did_you_mean(name: str) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, HOOKS.values(), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    hooks = {hook.removeprefix("register_"): hook for hook in HOOKS.values()}
+    close = get_close_matches(name.removeprefix("register_"), hooks, n=1)
+    return f"; did you mean {hooks[close[0]]!r}?" if close else ""
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,14 +1,15 @@
 """name -> object, by kind; imported on first use, with answers that help when it cannot be."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.errors import PluginError, WholewordError
-from wholeword.core.registry.hookspecs import HOOKS
-from wholeword.core.registry.plugins import Broken, Entry, discover
+from wholeword.core.registry.hookspecs import HOOKS, PROJECT
+from wholeword.core.registry.plugins import Broken, Entry, Ignored, Offers, discover
 
 if TYPE_CHECKING:
     import inspect
@@ -20,29 +21,38 @@ DISTRIBUTIONS = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub", "keras_
 class Registry:
     """What the installed plugins offer.
 
-    A name offered by two distributions is an error only when it is asked for; `distribution:name` settles it.
+    A bare name means wholeword's own plugin where there is one, so that installing a package never changes a recipe; `distribution:name`
+    names any other. A name that only other distributions share is an error, but not before it is used.
 
     Args:
         offers: entries and broken plugins; by default what is installed, looked up on first use.
     """
 
-    def __init__(self, offers: tuple[list[Entry], list[Broken]] | None = None):
+    def __init__(self, offers: tuple[list[Entry], list[Broken]] | Offers | None = None):
         if offers is not None:
-            self._offers = offers
+            self._offers = Offers(*offers)
 
     @cached_property
-    def _offers(self) -> tuple[list[Entry], list[Broken]]:
+    def _offers(self) -> Offers:
         return discover()
 
     @property
     def entries(self) -> list[Entry]:
-        return self._offers[0]
+        """Everything that can be used."""
+        return self._offers.entries
 
     @property
     def broken(self) -> list[Broken]:
-        return self._offers[1]
+        """The plugins that cannot."""
+        return self._offers.broken
+
+    @property
+    def ignored(self) -> Sequence[Ignored]:
+        """The hooks that this version does not know."""
+        return self._offers.ignored
 
     def names(self, kind: str) -> list[str]:
+        """The bare names of a kind, sorted."""
         assert kind in HOOKS, kind
         return sorted({entry.name for entry in self.entries if entry.kind == kind})
 
@@ -54,23 +64,54 @@ class Registry:
         return [group for group in groups.values() if len(group) > 1]
 
     def find(self, kind: str, name: str) -> Entry:
-        """The entry called `name` or `distribution:name`.
+        """The entry called `name` or `distribution:name`; of several, wholeword's own.
 
-        Raises: PluginError if there is none (with the nearest names and the whole list) or more than one.
+        Raises: PluginError if there is none (with the nearest names and the whole list), or several of other distributions.
         """
-        assert kind in HOOKS, kind
-        found = [entry for entry in self.entries if entry.kind == kind and name in (entry.name, entry.qualified_name)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise PluginError(f"{len(found)} plugins offer the {kind} {name!r}; write {_choices(entry.qualified_name for entry in found)}")
+        matches = self._matches(kind, name)
+        if len(matches) == 1 or (matches and matches[0].distribution == PROJECT):
+            return matches[0]
+        if matches:
+            choices = _choices(entry.qualified_name for entry in matches)
+            raise PluginError(f"{len(matches)} plugins offer the {kind} {name!r}; write {choices}")
         from difflib import get_close_matches
 
         names = self.names(kind)
-        close = get_close_matches(name, names, n=1)
+        close = get_close_matches(name, [*names, *(entry.qualified_name for entry in self.entries if entry.kind == kind)], n=1)
         suggestion = f"; did you mean {close[0]!r}?" if close else ""
-        broken = "".join(f" (broken plugin {plugin.distribution}: {plugin.reason})" for plugin in self.broken)
-        raise PluginError(f"unknown {kind} {name!r}{suggestion or ';'} expected one of: {', '.join(names) or 'none installed'}{broken}")
+        notes = [f" (broken plugin {plugin.distribution}: {plugin.reason})" for plugin in self.broken]
+        notes += [f" (plugin {plugin.distribution}: {plugin.reason})" for plugin in self.ignored]
+        message = f"unknown {kind} {name!r}{suggestion or ';'} expected one of: {', '.join(names) or 'none installed'}"
+        raise PluginError(message + "".join(notes))
+
+    def canonical_name(self, kind: str, name: str) -> str:
+        """The one spelling of a name: bare for wholeword's own, as given for others. Raises: PluginError as `find`."""
+        entry = self.find(kind, name)
+        return entry.name if entry.distribution == PROJECT else entry.qualified_name if ":" in name else name
+
+    def shadowed(self, kind: str, name: str) -> str | None:
+        """A warning for a bare name of wholeword's own that other distributions offer too; None where there is nothing to say."""
+        matches = self._matches(kind, name)
+        if len(matches) < 2 or matches[0].distribution != PROJECT:
+            return None
+        others = matches[1:]
+        theirs = " and ".join(entry.distribution for entry in others)
+        choices = _choices(entry.qualified_name for entry in others)
+        return f"{kind} {name!r} means wholeword's own, although {theirs} offer{'s' * (len(others) == 1)} it too; write {choices} for that"
+
+    def has_bare_name(self, entry: Entry) -> bool:
+        """Whether the bare name of an entry means this one."""
+        first, *others = self._matches(entry.kind, entry.name)
+        return first == entry and (entry.distribution == PROJECT or not others)
+
+    def _matches(self, kind: str, name: str) -> list[Entry]:
+        """Everything called `name` or `distribution:name`, wholeword's own first."""
+        assert kind in HOOKS, kind
+        distribution, _, bare = name.rpartition(":")
+        matches = [entry for entry in self.entries if entry.kind == kind and entry.name == bare]
+        if distribution:
+            matches = [entry for entry in matches if _same_distribution(entry.distribution, distribution)]
+        return sorted(matches, key=lambda entry: entry.distribution != PROJECT)
 
     def load(self, kind: str, name: str) -> Any:
         """Import the object called `name`.
@@ -131,6 +172,11 @@ def _explained(entry: Entry, error: Exception) -> PluginError:
         return PluginError(f"{where} needs {missing!r}: pip install {what}")
     message = " ".join(str(error).split())
     return PluginError(f"{where} of {entry.distribution} {entry.version} failed: {type(error).__name__}: {message}")
+
+
+def _same_distribution(one: str, other: str) -> bool:
+    """`My_Plugin` is `my-plugin`, as for pip."""
+    return re.sub(r"[-_.]+", "-", one).lower() == re.sub(r"[-_.]+", "-", other).lower()
 
 
 def _choices(words: Iterable[str]) -> str:

@@ -1,22 +1,35 @@
 """A model through an exporter: written whole or not at all, and compared with what was read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from wholeword.core.config.settings import described
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import IntegrityError
 from wholeword.core.files import atomic_directory, write_manifest
 from wholeword.core.formats.tensors import checksum
+from wholeword.core.registry.hookspecs import PROJECT
 from wholeword.core.registry.registry import registry
 
 
-def export(model: ModelFiles, name: str, target: Path) -> None:
-    """Write a model with the exporter called `name`; `target` appears whole, with a manifest, or not at all."""
-    exporter = registry.create("exporter", name)
+def export_folder(exporter: str) -> str:
+    """The name of the folder that holds an exporter's files: the exporter's own, in which Windows allows no colon."""
+    return exporter.removeprefix(f"{PROJECT}:").replace(":", "-")
+
+
+def export(model: ModelFiles, name: str, target: Path, *, settings: Mapping[str, Any] | None = None) -> None:
+    """Write a model with the exporter called `name`; `target` appears whole, with a manifest, or not at all.
+
+    Args:
+        settings: of the exporter, its files found (see `found_settings`).
+    """
+    exporter = registry.create("exporter", name, **settings or {})
     with registry.explaining("exporter", name), atomic_directory(target) as folder:
         exporter.export(model, folder)
         provenance = {key: value for key, value in model.provenance.items() if key not in ("missing", "slots")}  # not true of these files
-        write_manifest(folder, {"exporter": name, "provenance": provenance})
+        about = {"exporter": name, **({"settings": described(dict(settings))} if settings else {})}
+        write_manifest(folder, about | {"provenance": provenance})
 
 
 def read_back(model: ModelFiles, written: ModelFiles) -> Iterator[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.config.preparation import prepare_job
+from wholeword.core.config.settings import found_settings
 from wholeword.core.console import Observer, Silent
 from wholeword.core.contracts import Backend, DistributedBackend, MaskingStrategy, ModelFiles, RowsBackend, RowSource, Trainer
 from wholeword.core.data.store import TokenStore
@@ -28,7 +29,7 @@ from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_ch
 from wholeword.core.formats.tensors import checksum
 from wholeword.core.registry.registry import registry
 from wholeword.core.training.evaluation import evaluate, fill_mask, report, unigram_baseline
-from wholeword.core.training.export import export
+from wholeword.core.training.export import export, export_folder
 from wholeword.core.training.hosts import HostRows, Hosts
 from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal, NoJournal
@@ -307,11 +308,11 @@ class Run:
             next_sentence=self._has_next_sentence(origin),
             provenance=self._provenance(figures, origin),
         )
-        for name in recipe.export:
-            target = self.folder / "export" / name
+        for exporter in recipe.export:
+            target = self.folder / "export" / export_folder(exporter.name)
             if not (target / "manifest.json").exists():
-                export(model, name, target)
-            self.observer.say(f"{name}: {target}")
+                export(model, exporter.name, target, settings=found_settings("exporter", exporter, recipe.base_folder))
+            self.observer.say(f"{exporter.name}: {target}")
 
     def _has_next_sentence(self, origin: Mapping[str, Any]) -> bool:
         """Whether the NSP head is trained: in this run, or before it over an encoder that stayed as it was."""

@@ -91,11 +91,17 @@ class TableRecipe(Section):
     )
 
     _base_folder: Path = PrivateAttr(default=Path())
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def base_folder(self) -> Path:
         """What the relative paths of models and tasks start from; output starts from the working folder."""
         return self._base_folder
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line each, with its place."""
+        return list(self._warnings)
 
 
 def load_table(source: str | Path, overrides: Sequence[str] = ()) -> TableRecipe:
@@ -112,6 +118,7 @@ def load_table(source: str | Path, overrides: Sequence[str] = ()) -> TableRecipe
     plugins: dict[Address, str] = {("optimizer",): "optimizer", ("backend",): "backend", ("tasks", "*", "task"): "task"}
     table = read_section(TableRecipe, document, plugins=plugins)
     table._base_folder = base_folder
+    table._warnings = tuple(lines(document.warnings))
     problems = [Problem(document.place(path), f"{dotted(path)}: {message}") for path, message in _findings(table, document)]
     if problems:
         raise RecipeError(lines(problems))
