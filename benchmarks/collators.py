@@ -1,15 +1,15 @@
-"""Masking and collation, one core, 256 rows a batch: ours beside transformers' collator and the compatibility mode, on the same rows.
+"""Masking and collation on one core, 256 rows a batch: ours beside transformers' collator and the compatibility mode, on the same rows.
 
-    python benchmarks/collators.py [--peer-python venv/bin/python] [--rounds 8]
+    python benchmarks/collators.py [--peer-python venv/bin/python] [--rounds 8] [--record]
     python benchmarks/collators.py --step
 
 Ours is `BatchSource.batch`: spans of a token store -> [CLS] text [SEP] -> whole word masks -> the seven features. transformers' is
-`DataCollatorForWholeWordMask` with `chinese_ref`, which gets its rows as lists of ids, without padding; it is gone from version 5, so that
-it runs as a process of its own in another environment. The compatibility mode is google-research/bert's function in pure Python, row by
-row, and its results put into arrays. The limit is memory bandwidth: 2.1 bytes are read and 12 written for each place of a row, at the
-speed of a plain copy. Tokens are counted without padding. CPU times of each process; rounds alternate; one thread.
+`DataCollatorForWholeWordMask` with `chinese_ref`, which receives its rows as lists of ids, without padding; version 5 no longer has it, so
+it runs in a process of its own, in another environment. The compatibility mode is google-research/bert's function in pure Python, row by
+row, with its results put into arrays. The limit is memory bandwidth: for each position of a row, 2.1 bytes are read and 12 written, at the
+speed of a plain copy. Tokens are counted without padding. Times are CPU times of each process on one thread; rounds alternate.
 
-With --step: a step of rbt3 (32 x 128) waits for its batch, made by one thread beside it, for this share of the wall time.
+With --step: the share of wall time for which a step of rbt3 (32 x 128) waits for its batch, which one thread makes beside it.
 """
 
 import argparse

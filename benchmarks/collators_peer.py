@@ -1,4 +1,4 @@
-"""Run by collators.py in an environment with transformers 4: its collator on the same rows, some batches a line of standard input."""
+"""Run by collators.py in an environment with transformers 4: its collator on the same rows, some batches per line of standard input."""
 
 import gc
 import json
@@ -8,7 +8,7 @@ import time
 import warnings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-warnings.filterwarnings("ignore")  # it says of itself that it is deprecated
+warnings.filterwarnings("ignore")  # its own deprecation notice
 
 import torch  # noqa: E402
 import transformers  # noqa: E402

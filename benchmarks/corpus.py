@@ -1,17 +1,16 @@
-"""Corpus to token store, one core: ours beside jieba, a fast tokenizer and the alignment of run_chinese_ref.py.
+"""Corpus to token store on one core: ours beside jieba, a fast tokenizer and the alignment of run_chinese_ref.py.
 
-    python benchmarks/corpus.py [--rounds 3]
+    python benchmarks/corpus.py [--rounds 3] [--record]
 
-Ours is `prepare` with one worker, all of it: files read and hashed, words, pieces, word starts, a store on the disk with its sha256.
-The peer is what users have: `jieba.lcut`, `tokenizers` as `BertTokenizerFast` sets it up (without transformers around it) and, in Python,
-the algorithm of `run_chinese_ref.py` (transformers, examples/research_projects/mlm_wwm; MiniRBT has the same), at the speed of that
-script. It reads the same file and keeps ids and positions in lists: nothing is written, which favours it.
-Both have their modules and dictionaries in memory before the clock starts. The floor is `rjieba.cut` alone, which is inside of ours. Each
-time is the CPU time of a process that does nothing else (in a heap that the other side has filled, either may take twice as long); the
-sides alternate, and medians are told.
+Ours is all of `prepare` with one worker: reading and hashing files, words, pieces, word starts, and a store on disk with its sha256. The
+peer is what users have: `jieba.lcut`, `tokenizers` as `BertTokenizerFast` sets it up (without transformers around it), and the algorithm of
+`run_chinese_ref.py` in Python (transformers, examples/research_projects/mlm_wwm; MiniRBT has the same), at the speed of that script. It
+reads the same file and keeps ids and positions in lists; it writes nothing, which favours it. Both have their modules and dictionaries in
+memory before the clock starts. The floor is `rjieba.cut` alone, which is part of ours. Each time is the CPU time of a process that does
+nothing else (in a heap that the other side has filled, either may take twice as long). The sides alternate; medians are printed.
 
-On every line it is checked that words are those of jieba and ids those of `tokenizers`; and for both sides it is counted how many of the
-borders between two Chinese pieces are not where jieba has them.
+On every line, words are checked against jieba and ids against `tokenizers`; and for both sides, borders between two Chinese pieces that are
+not where jieba has them are counted.
 """
 
 import argparse
@@ -153,10 +152,10 @@ def our_steps(lines: list[str], vocabulary: Vocabulary) -> dict[str, float]:
     for batch in batches(lines):
         text = "\n".join(batch)
         cut = cpu_seconds(rjieba.cut, text, True)
-        found = cpu_seconds(find_words, segmenter, batch)
+        segmented = cpu_seconds(find_words, segmenter, batch)
         encoded = cpu_seconds(tokenizer.encode_batch, batch)
         aligned = cpu_seconds(align, tokenizer.encode_batch(batch), find_words(segmenter, batch)[1].starts, tokenizer)
-        for name, value in zip(seconds, (cut, found - cut, encoded, aligned), strict=True):
+        for name, value in zip(seconds, (cut, segmented - cut, encoded, aligned), strict=True):
             seconds[name] += value
     return seconds
 
@@ -247,22 +246,22 @@ TIMED = {function.__name__: function for function in (time_ours, time_our_steps,
 
 
 def apart(function: Callable[[Path], dict[str, float]], folder: Path, times: int) -> dict[str, float]:
-    """What a function that times something gives in processes of their own; medians."""
+    """Medians of what a timing function returns, each time in a process of its own."""
     command = [sys.executable, __file__, "--timed", function.__name__, "--folder", str(folder)]
-    found = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(times)]
-    return {name: float(np.median([seconds[name] for seconds in found])) for name in found[0]}
+    timings = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(times)]
+    return {name: float(np.median([seconds[name] for seconds in timings])) for name in timings[0]}
 
 
 def measure(kind: str, documents: Documents, folder: Path, rounds: int, results: Results) -> None:
-    """Print one kind of text."""
+    """Measure and print one kind of text."""
     write_documents(folder / "text.txt", documents)
     lines = [sentence for document in documents for sentence in document]
     characters = sum(map(len, lines))
-    found = []
+    pairs = []
     for _ in range(rounds):
-        found.append((apart(time_ours, folder, TIMES_OURS)["all"], apart(time_peer, folder, 1)["all"]))
-    ours, theirs = np.median(found, axis=0).tolist()
-    ratios = [peers / own for own, peers in found]
+        pairs.append((apart(time_ours, folder, TIMES_OURS)["all"], apart(time_peer, folder, 1)["all"]))
+    ours, theirs = np.median(pairs, axis=0).tolist()
+    ratios = [peers / own for own, peers in pairs]
     steps, peers_steps = apart(time_our_steps, folder, rounds), apart(time_peers_steps, folder, 1)
     steps["writing and the rest"] = ours - sum(steps.values())
     print(f"{kind}: {len(lines):,} lines, {characters:,} characters")
@@ -291,7 +290,7 @@ def main() -> None:
     add_option(parser)
     arguments = parser.parse_args()
     jieba.setLogLevel(60)
-    gc.disable()  # else the collector would go through all that the peer keeps, again and again
+    gc.disable()  # or the collector would scan everything that the peer keeps, again and again
     if arguments.timed:
         print(json.dumps(TIMED[arguments.timed](arguments.folder)))
         return

@@ -1,12 +1,13 @@
 """Fine-tuning throughput beside transformers' Trainer: the same model and rows of ChnSentiCorp, in one process, in alternation.
 
-    WHOLEWORD_DATA=... python benchmarks/finetune.py [--size mini] [--batch-size 32] [--rows 1600] [--rounds 3]
+    WHOLEWORD_DATA=... python benchmarks/finetune.py [--size mini] [--batch-size 32] [--rows 1600] [--rounds 3] [--record]
 
-Needs accelerate (of the Trainer) beside wholeword[torch], and in $WHOLEWORD_DATA the folders chnsenticorp and vocab (vocab.txt of BERT-base
-Chinese). One round is one epoch over the rows, texts tokenized before, at most 256 pieces. transformers: Trainer as it is by default, that
-is shuffled rows, DataCollatorWithPadding (to the longest of the batch), SDPA attention, fused AdamW, clipping, and on a CPU float32.
-wholeword: batches of like length as in `wholeword finetune`, in float32, and in what precision `auto` is there. On a CPU the clock is the
-process's CPU time on one thread, on a CUDA device the wall's. Weights are random: a step costs the same whatever they are.
+Needs accelerate (for the Trainer) beside wholeword[torch], and in $WHOLEWORD_DATA the folders chnsenticorp and vocab (vocab.txt of
+BERT-base Chinese). A round is one epoch over the rows; texts are tokenized beforehand, to at most 256 pieces. transformers: the Trainer
+with its defaults, that is shuffled rows, DataCollatorWithPadding (to the longest of the batch), SDPA attention, fused AdamW, clipping,
+and float32 on a CPU. wholeword: batches of similar length as in `wholeword finetune`, in float32 and in the precision that `auto`
+selects. On a CPU, times are the process's CPU time on one thread; on a CUDA device, wall-clock time. Weights are random: they do not
+affect the time of a step.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from wholeword.plugins.pytorch.trainer import find_device, has_bf16
 from wholeword.plugins.tasks.classification import chnsenticorp
 
 MAX_SEQ_LENGTH, LEARNING_RATE = 256, 2e-5
-Epoch = Callable[[], float]  # does one and returns seconds
+Epoch = Callable[[], float]  # runs one epoch and returns seconds
 
 
 def timed(work: Callable[[], object], device: str) -> float:
@@ -127,16 +128,16 @@ def main() -> None:
     useful = int(rows.lengths[numbers].sum())
     bf16 = has_bf16(torch.device(device))
     print(f"PyTorch {torch.__version__}, transformers {transformers.__version__}, {device}, 1 thread; auto is {'bf16' if bf16 else 'fp32'}")
-    said = f"{len(numbers):,} rows of ChnSentiCorp of at most {MAX_SEQ_LENGTH} pieces, {useful:,} in all"
-    print(f"{arguments.size}, batch {arguments.batch_size}, {said}")
-    of = (arguments.size, rows, numbers, arguments.batch_size)
+    rows_used = f"{len(numbers):,} rows of ChnSentiCorp of at most {MAX_SEQ_LENGTH} pieces, {useful:,} in all"
+    print(f"{arguments.size}, batch {arguments.batch_size}, {rows_used}")
+    common = (arguments.size, rows, numbers, arguments.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         contestants: dict[str, Epoch] = {
-            "transformers Trainer, fp32": theirs(*of, vocab, device, folder),
-            "wholeword, fp32": ours(*of, len(vocabulary), device, "fp32"),
+            "transformers Trainer, fp32": theirs(*common, vocab, device, folder),
+            "wholeword, fp32": ours(*common, len(vocabulary), device, "fp32"),
         }
         if bf16:
-            contestants["wholeword, auto"] = ours(*of, len(vocabulary), device, "auto")
+            contestants["wholeword, auto"] = ours(*common, len(vocabulary), device, "auto")
         times: dict[str, list[float]] = {name: [] for name in contestants}
         for number in range(arguments.rounds):
             for name in sorted(contestants, reverse=number % 2 == 1):
@@ -148,8 +149,8 @@ def main() -> None:
         ratios = [theirs / ours for theirs, ours in zip(base, values, strict=True)]
         if values is not base:
             results.add(name.removeprefix("wholeword, "), median(ratios), "x")
-        said = f"  {median(ratios):.2f}x (rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)})" if values is not base else ""
-        print(f"{name:28} {median(values):8.2f} s an epoch  {useful / median(values):9,.0f} useful tokens/s{said}")
+        ratio = f"  {median(ratios):.2f}x (rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)})" if values is not base else ""
+        print(f"{name:28} {median(values):8.2f} s an epoch  {useful / median(values):9,.0f} useful tokens/s{ratio}")
     if arguments.record:
         results.write()
 

@@ -1,9 +1,9 @@
-"""With dropout, whose draws are each framework's own: held-out figures of the same recipe on PyTorch and on TensorFlow, over three seeds.
+"""With dropout, which each framework draws in its own way: held-out loss of one recipe on PyTorch and on TensorFlow, three seeds.
 
-    python benchmarks/tensorflow_agreement.py [-o runs/agreement] [--steps 800]
+    python benchmarks/tensorflow_agreement.py [-o runs/agreement] [--steps 800] [--record]
 
-The quickstart's recipe with dropout 0.1, from the same first weights, over the same rows and masks. (Without dropout curves are equal to
-1e-4 at every step: tests/tensorflow/test_backend.py.) A run that is finished is not run again.
+The quickstart's recipe with dropout 0.1, from the same initial weights, over the same rows and masks. (Without dropout, losses are equal to
+1e-4 at every step: tests/tensorflow/test_backend.py.) Finished runs are not repeated.
 """
 
 import argparse
@@ -24,12 +24,12 @@ BACKENDS = {"PyTorch": "{name: pytorch, precision: fp32, threads: 1}", "TensorFl
 
 
 def held_out(folder: Path, backend: str, seed: int, steps: int) -> float:
-    """The loss of whole-word masks."""
+    """Held-out loss of whole-word masks."""
     dropout = ["model.hidden_dropout_prob=0.1", "model.attention_probs_dropout_prob=0.1"]
-    places = [f"output={folder / f'{backend}-{seed}'}", f"store={folder / 'store'}", f"cache={folder / 'cache'}", "export=[]"]
+    paths = [f"output={folder / f'{backend}-{seed}'}", f"store={folder / 'store'}", f"cache={folder / 'cache'}", "export=[]"]
     settings = [f"backend={BACKENDS[backend]}", f"seed={seed}", f"phases.0.steps={steps}", "evaluation.fill_mask=[]"]
     with observer() as console:
-        run = train(load_recipe("quickstart", overrides=[*dropout, *places, *settings]), observer=console)
+        run = train(load_recipe("quickstart", overrides=[*dropout, *paths, *settings]), observer=console)
     return json.loads((run / "result.json").read_text(encoding="utf-8"))["whole-word"]["mlm_loss"]
 
 

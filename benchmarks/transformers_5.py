@@ -1,10 +1,10 @@
-"""What transformers 5 calls whole word masking, on Chinese: sentences of which nothing is masked, and of which everything is.
+"""What transformers 5 does as whole word masking in Chinese: the share of sentences with nothing masked, and with everything masked.
 
-    python benchmarks/transformers_5.py [--draws 100]
+    python benchmarks/transformers_5.py [--draws 100] [--record]
 
-`DataCollatorForLanguageModeling(whole_word_mask=True)` joins pieces whose characters touch, so that a Chinese sentence, which has no
-blanks, is about one word. Beside it the masks of `whole-word` for the same sentences, with jieba's words. (The collator that took words
-for Chinese, `DataCollatorForWholeWordMask`, is in version 4 only; see collators.py.)
+`DataCollatorForLanguageModeling(whole_word_mask=True)` joins pieces whose characters touch; a Chinese sentence has no spaces and therefore
+becomes about one word. Beside it, the masks of `whole-word` for the same sentences, with jieba's words. (The collator that accepted words
+for Chinese, `DataCollatorForWholeWordMask`, exists in version 4 only; see collators.py.)
 """
 
 import argparse
@@ -29,10 +29,10 @@ LENGTHS = range(10, 200)  # characters
 
 
 def theirs(sentences: list[str], vocabulary: Path, draws: int) -> np.ndarray:
-    """How many tokens of each sentence were masked, and how many it has: int [draws, sentences, 2]."""
+    """Numbers of masked tokens and of all tokens of each sentence: int [draws, sentences, 2]."""
     tokenizer = BertTokenizerFast(str(vocabulary))
     collator = DataCollatorForLanguageModeling(tokenizer, whole_word_mask=True, seed=1)
-    # padded here, for the collator pads no offsets
+    # padded here, because the collator does not pad offsets
     columns = tokenizer(sentences, padding=True, return_offsets_mapping=True, return_special_tokens_mask=True)
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     sizes = [row["special_tokens_mask"].count(0) for row in rows]
@@ -64,7 +64,7 @@ def main() -> None:
     draws = arguments.draws
     claim = "Chinese sentences of which whole word masking masks nothing, or everything"
     results = Results("transformers_5", claim=claim, peer=f"DataCollatorForLanguageModeling of transformers {transformers.__version__}")
-    warnings.filterwarnings("ignore")  # that it leaves 80/10/10 for [MASK] alone
+    warnings.filterwarnings("ignore")  # a notice that it uses [MASK] only instead of 80/10/10
     texts = read_texts()
     documents = texts.get("CMRC sentences", texts["reviews"])
     distinct = dict.fromkeys(sentence for document in documents for sentence in document)
@@ -76,7 +76,7 @@ def main() -> None:
             f"transformers {transformers.__version__}": theirs(sentences, path, draws),
             "wholeword": ours(sentences, Vocabulary.read(path), draws),
         }
-    assert len({pairs[..., 1].tobytes() for pairs in counts.values()}) == 1, "the two cut sentences into different numbers of pieces"
+    assert len({pairs[..., 1].tobytes() for pairs in counts.values()}) == 1, "the two split sentences into different numbers of pieces"
     print(f"{len(sentences)} sentences of {np.mean(list(map(len, sentences))):.0f} characters, {draws} draws of their masks")
     for name, pairs in counts.items():
         masked, size = pairs[..., 0], pairs[..., 1]

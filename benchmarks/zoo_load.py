@@ -1,10 +1,10 @@
-"""How long `zoo.load` takes beside transformers' `from_pretrained`, on the same files, and beside reading their bytes.
+"""Time of `zoo.load` beside transformers' `from_pretrained` on the same files, and beside merely reading their bytes.
 
-    python benchmarks/zoo_load.py [--size rbt3] [--rounds 30]
+    python benchmarks/zoo_load.py [--size rbt3] [--rounds 30] [--record]
 
-One warm process, the file in the page cache, one load of each after the other in every round, in changing order; then the same with one
-number of every page of the weights read, because both map the file, and a page is there when it is first touched. What is printed is the
-best and the median of each, and the ratios; every weight that is read is checked to be equal.
+One warm process, the file in the page cache, one load of each per round, in alternating order. Then the same with one number of every page
+of the weights read: both map the file, and a page is loaded when it is first touched. Printed are the best and the median of each, and the
+ratios; all weights are checked to be equal.
 """
 
 import argparse
@@ -34,7 +34,7 @@ NUMBERS_A_PAGE = 1024  # float32 in 4 KiB
 
 
 def write_model(folder: Path, size: str) -> None:
-    """As the hub has it, every tensor moved off its first values, and without a manifest, so that both only read."""
+    """A folder as on the hub: every tensor differs from its initial values, and there is no manifest, so that both sides only read."""
     config = model_config({"size": size}, vocab_size=VOCAB_SIZE)
     weights = {name: array + np.float32(0.01) for name, array in initial_weights(config, 1).items()}
     vocabulary = Vocabulary([*SPECIAL_PIECES, *(f"[unused{number}]" for number in range(VOCAB_SIZE - len(SPECIAL_PIECES)))])
@@ -44,7 +44,7 @@ def write_model(folder: Path, size: str) -> None:
 
 @torch.no_grad()
 def touched(model: Any) -> float:
-    """The sum of one number a page."""
+    """The sum of one number per page."""
     return sum(float(parameter.flatten()[::NUMBERS_A_PAGE].sum()) for parameter in model.parameters())
 
 
@@ -54,7 +54,7 @@ def assert_equal(model: Any, other: Any) -> None:
 
 
 def measure(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each way, by round."""
+    """Milliseconds of each way, per round."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 3):
         for name in sorted(ways, reverse=number % 2 == 1):
