@@ -1,8 +1,8 @@
-"""Several machines that train one model, one process each: who they are, and that all are there and mean the same.
+"""Several machines that train one model, one process each: their addresses, and a channel for short messages between them.
 
-Every host runs the same command. The chief, number 0, prepares, writes and evaluates; the others read what it wrote, so the folders of the
-run and of the token store are on a disk that all see. Each takes its rows of every batch. Gradients are the framework's business; what is
-here needs a line of text now and then, on one TCP connection from every other host to the chief's address.
+Every host runs the same command. The chief, rank 0, prepares, writes and evaluates; the others read what it wrote, so the folders of the
+run and of the token store must be on a disk that all hosts share. Each host takes its own rows of every batch. The framework exchanges the
+gradients; this module exchanges a line of text now and then, over one TCP connection from every other host to the chief's address.
 """
 
 import json
@@ -19,159 +19,163 @@ if TYPE_CHECKING:
 
     from wholeword.core.contracts import RowSource
 
-MOST_BYTES = 1 << 16  # of a line
+MAX_BYTES = 1 << 16  # of a message
 RETRY_SECONDS = 0.2
-GREETING_SECONDS = 5.0
+HANDSHAKE_SECONDS = 5.0
 
 
 class Hosts:
-    """The hosts of a run, and which of them this is; by default this machine alone.
+    """The hosts of a run and the rank of this one; by default this machine alone.
 
     Args:
         addresses: `host:port` of each, the chief first.
-        wait_seconds: how long the chief, when it has prepared, waits for the others to call, and they for the chief to be there.
-    Raises: UserError if that cannot be.
+        wait_seconds: how long the chief, once it has prepared, waits for the others to connect, and they for the chief to listen.
+    Raises: UserError if the rank or an address is not valid.
     """
 
-    def __init__(self, addresses: tuple[str, ...] = ("",), number: int = 0, *, wait_seconds: float = 600.0):
-        self.addresses, self.number, self.wait_seconds = addresses, number, wait_seconds
-        self._lines: dict[int, Line] = {}  # of the chief to the others, or of another one to the chief
-        self._door: socket.socket | None = None  # where the chief is called
-        if not 0 <= number < self.count:
-            raise UserError(f"host {number}: expected a number from 0 to {self.count - 1}, for {', '.join(addresses)}")
-        if self.count > 1:
+    def __init__(self, addresses: tuple[str, ...] = ("",), rank: int = 0, *, wait_seconds: float = 600.0):
+        self.addresses, self.rank, self.wait_seconds = addresses, rank, wait_seconds
+        self._connections: dict[int, Connection] = {}  # by rank: of the chief to the others, or of another host to the chief
+        self._listener: socket.socket | None = None  # of the chief
+        if not 0 <= rank < self.world_size:
+            raise UserError(f"host {rank}: expected a number from 0 to {self.world_size - 1}, for {', '.join(addresses)}")
+        if self.world_size > 1:
             for address in addresses:
-                _place(address)
+                _host_and_port(address)
 
     @property
-    def count(self) -> int:
+    def world_size(self) -> int:
         return len(self.addresses)
 
     @property
     def is_chief(self) -> bool:
-        return self.number == 0
+        return self.rank == 0
 
-    def part(self, batch: Mapping[str, "np.ndarray"]) -> Mapping[str, "np.ndarray"]:
-        """This host's rows of a batch: every `count`-th."""
-        return batch if self.count == 1 else {name: values[self.number :: self.count] for name, values in batch.items()}
+    def own_rows(self, batch: Mapping[str, "np.ndarray"]) -> Mapping[str, "np.ndarray"]:
+        """The rows of a batch that this host computes: every `world_size`-th."""
+        return batch if self.world_size == 1 else {name: values[self.rank :: self.world_size] for name, values in batch.items()}
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Within, the hosts can talk. Who leaves it hangs up, and the others hear of it when they next ask."""
+        """While it is open, the hosts are connected. Leaving closes the connections, which the others notice at the next exchange."""
         try:
-            if self.count > 1 and self.is_chief:
-                self._door = _open_door(self.addresses[0])
-            elif self.count > 1:
-                self._lines[0] = self._call_chief()
+            if self.world_size > 1 and self.is_chief:
+                self._listener = _listen(self.addresses[0])
+            elif self.world_size > 1:
+                self._connections[0] = self._connect_to_chief()
             yield
         finally:
-            self._close_door()
-            for line in self._lines.values():
-                line.close()
-            self._lines = {}
+            self._close_listener()
+            for connection in self._connections.values():
+                connection.close()
+            self._connections = {}
 
-    def ask(self, say: str) -> list[str]:
-        """What every host says, by number, when all have said something.
+    def all_gather(self, text: str) -> list[str]:
+        """The text of every host, by rank, as soon as all have sent theirs.
 
-        Raises: UserError naming who did not come in time, or has left.
+        Raises: UserError naming the host that did not connect in time, or has left.
         """
-        if self.count == 1:
-            return [say]
+        if self.world_size == 1:
+            return [text]
         if not self.is_chief:
-            self._tell(0, say)
-            return self._hear(0)
+            self._send(0, text)
+            return list(self._receive(0))
         self._wait_for_all()
-        said = [say, *(self._hear(number) for number in range(1, self.count))]
-        for number in range(1, self.count):
-            self._tell(number, said)
-        return said
+        texts = [text, *(self._receive(rank) for rank in range(1, self.world_size))]
+        for rank in range(1, self.world_size):
+            self._send(rank, texts)
+        return texts
 
-    def any(self, flag: bool) -> bool:
-        """Whether it is so on any host."""
-        return "yes" in self.ask("yes" if flag else "no")
+    def any_rank(self, flag: bool) -> bool:
+        """Whether the flag is set on any host."""
+        return "yes" in self.all_gather("yes" if flag else "no")
 
-    def agree(self, what: str, say: str) -> None:
-        """Raises: UserError if a host has another one than the chief."""
-        said = self.ask(say)
-        for number, other in enumerate(said):
-            if other != said[0]:
-                raise UserError(f"{self._name(number)} has {what} {other}, but {self._name(0)} has {said[0]}; all need the same")
+    def barrier(self) -> None:
+        """Wait until every host has come here."""
+        self.all_gather("")
 
-    # --- lines
+    def expect_equal(self, name: str, value: str) -> None:
+        """Raises: UserError if a host's value differs from the chief's."""
+        values = self.all_gather(value)
+        for rank, other in enumerate(values):
+            if other != values[0]:
+                raise UserError(f"{self._name(rank)} has {name} {other}, but {self._name(0)} has {values[0]}; all hosts need the same")
+
+    # --- connections
 
     def _wait_for_all(self) -> None:
         deadline = time.monotonic() + self.wait_seconds
-        while self._door is not None and len(self._lines) < self.count - 1:
+        while self._listener is not None and len(self._connections) < self.world_size - 1:
             try:
-                line = Line(self._door.accept()[0])
+                connection = Connection(self._listener.accept()[0])
             except TimeoutError:
                 if time.monotonic() > deadline:
-                    missing = [self._name(number) for number in range(1, self.count) if number not in self._lines]
-                    raise UserError(
-                        f"{', '.join(missing)}: not heard of in {self.wait_seconds:g} s; start the same command there, with its number"
-                    ) from None
+                    missing = [self._name(rank) for rank in range(1, self.world_size) if rank not in self._connections]
+                    late = f"{', '.join(missing)} did not connect within {self.wait_seconds:g} s"
+                    raise UserError(f"{late}; start the same command there, with its own number") from None
                 continue
-            self._greet(line)
-        self._close_door()  # the port is the framework's from now on
+            self._accept(connection)
+        self._close_listener()  # from now on the framework uses the port
 
-    def _greet(self, line: "Line") -> None:
-        """Take a call. Whoever does not say which host it is is none of ours."""
-        line.socket.settimeout(GREETING_SECONDS)
+    def _accept(self, connection: "Connection") -> None:
+        """Take a connection. One that does not begin with a rank is not from a host of this run."""
+        connection.socket.settimeout(HANDSHAKE_SECONDS)
         try:
-            number, count = line.hear()
+            rank, world_size = connection.receive()
         except (OSError, ValueError, TypeError):
-            line.close()
+            connection.close()
             return
-        line.socket.settimeout(None)
-        if count != self.count or number in self._lines or number not in range(1, self.count):
-            line.close()
-            raise UserError(f"host {number} of {count} called {self._name(0)}; expected each number from 1 to {self.count - 1} once")
-        self._lines[number] = line
+        connection.socket.settimeout(None)
+        if world_size != self.world_size or rank in self._connections or rank not in range(1, self.world_size):
+            connection.close()
+            expected = f"expected each number from 1 to {self.world_size - 1} once"
+            raise UserError(f"host {rank} of {world_size} connected to {self._name(0)}; {expected}")
+        self._connections[rank] = connection
 
-    def _call_chief(self) -> "Line":
+    def _connect_to_chief(self) -> "Connection":
         deadline = time.monotonic() + self.wait_seconds
         while True:
             try:
-                line = Line(socket.create_connection(_place(self.addresses[0]), timeout=RETRY_SECONDS * 10))
-                line.socket.settimeout(None)  # the chief may prepare for hours
-                line.tell([self.number, self.count])
-                return line
+                connection = Connection(socket.create_connection(_host_and_port(self.addresses[0]), timeout=RETRY_SECONDS * 10))
+                connection.socket.settimeout(None)  # the chief may prepare for hours
+                connection.send([self.rank, self.world_size])
+                return connection
             except OSError as error:
                 if time.monotonic() > deadline:
                     raise UserError(
-                        f"{self._name(0)}: does not answer ({error}) since {self.wait_seconds:g} s; start the same command there "
-                        "with number 0, and see that its port can be reached from here"
+                        f"{self._name(0)} did not answer within {self.wait_seconds:g} s ({error}); start the same command there "
+                        "with number 0, and check that its port can be reached from here"
                     ) from None
                 time.sleep(RETRY_SECONDS)
 
-    def _tell(self, number: int, what: Any) -> None:
+    def _send(self, rank: int, message: Any) -> None:
         try:
-            self._lines[number].tell(what)
+            self._connections[rank].send(message)
         except OSError:
-            raise self._left(number) from None
+            raise self._left(rank) from None
 
-    def _hear(self, number: int) -> Any:
+    def _receive(self, rank: int) -> Any:
         try:
-            return self._lines[number].hear()
+            return self._connections[rank].receive()
         except (OSError, ValueError):
-            raise self._left(number) from None
+            raise self._left(rank) from None
 
-    def _left(self, number: int) -> UserError:
+    def _left(self, rank: int) -> UserError:
         return UserError(
-            f"{self._name(number)} has left; see what it says there. The same command on every host goes on from the last checkpoint"
+            f"{self._name(rank)} has left; see its own output. The same command on every host resumes from the last checkpoint"
         )
 
-    def _name(self, number: int) -> str:
-        return f"host {number} ({self.addresses[number]})"
+    def _name(self, rank: int) -> str:
+        return f"host {rank} ({self.addresses[rank]})"
 
-    def _close_door(self) -> None:
-        if self._door is not None:
-            self._door.close()
-            self._door = None
+    def _close_listener(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
 
 class HostRows:
-    """A source of whole batches, of which each host takes its rows."""
+    """A source of whole batches, of which each host takes its own rows."""
 
     def __init__(self, source: "RowSource", hosts: Hosts):
         self.source, self.hosts, self.has_next_sentence = source, hosts, source.has_next_sentence
@@ -182,39 +186,40 @@ class HostRows:
     def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> Generator[Mapping[str, "np.ndarray"], None, None]:
         with closing(self.source.batches(first_step, end_step, workers=workers)) as batches:
             for batch in batches:
-                yield self.hosts.part(batch)
+                yield self.hosts.own_rows(batch)
 
 
-class Line:
-    """A connection on which both sides speak in lines of JSON."""
+class Connection:
+    """A TCP connection that carries one JSON value a line, in both directions."""
 
     def __init__(self, connection: socket.socket):
         self.socket = connection
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._file = connection.makefile("rb")
 
-    def tell(self, what: Any) -> None:
-        self.socket.sendall(json.dumps(what).encode() + b"\n")
+    def send(self, message: Any) -> None:
+        """Raises: OSError."""
+        self.socket.sendall(json.dumps(message).encode() + b"\n")
 
-    def hear(self) -> Any:
-        """Raises: ValueError if the other side has hung up or says no JSON; OSError."""
-        return json.loads(self._file.readline(MOST_BYTES))
+    def receive(self) -> Any:
+        """Raises: ValueError if the other side has closed the connection or sent no JSON; OSError."""
+        return json.loads(self._file.readline(MAX_BYTES))
 
     def close(self) -> None:
         self._file.close()
         self.socket.close()
 
 
-def _open_door(address: str) -> socket.socket:
+def _listen(address: str) -> socket.socket:
     try:
-        door = socket.create_server(("", _place(address)[1]))  # which also lets the framework open the port again at once
+        listener = socket.create_server(("", _host_and_port(address)[1]))  # which also lets the framework open the port again at once
     except OSError as error:
         raise UserError(f"{address}: cannot be opened on this machine ({error.strerror}); is another run using the port?") from None
-    door.settimeout(RETRY_SECONDS)
-    return door
+    listener.settimeout(RETRY_SECONDS)
+    return listener
 
 
-def _place(address: str) -> tuple[str, int]:
+def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise UserError(f"{address!r}: expected the address of a host as name:port, such as 10.0.0.2:2222")

@@ -115,18 +115,18 @@ class Loop:
         while progress.step < stage.steps:
             begin = progress.step
             end = min([stage.steps, *((begin // interval + 1) * interval for interval in stage.intervals)])
-            if self.hosts.count > 1:
+            if self.hosts.world_size > 1:
                 end = min(end, begin + STEPS_BETWEEN_STOP_CHECKS)
             self._burst(stage, batches, range(begin, end))
             if progress.step > begin and self.hosts.is_chief:
                 for event in stage.events:
                     if stage.is_due(event.interval, progress.step):
                         event.action()
-            stop = self.hosts.any(self.stop.is_set())
+            stop = self.hosts.any_rank(self.stop.is_set())
             if self.hosts.is_chief and (stop or any(stage.is_due(interval, progress.step) for interval in stage.save_intervals)):
                 stage.save()
             if stop:
-                self.hosts.any(True)  # none leaves before the chief has saved
+                self.hosts.barrier()  # none leaves before the chief has saved
                 raise KeyboardInterrupt(f"saved after step {progress.step:,} of {stage.name}; the same command resumes from there")
 
     def _burst(self, stage: Stage, batches: Iterator[Mapping[str, Array]], steps: range) -> None:
@@ -139,9 +139,9 @@ class Loop:
 
     def _until_stopped(self, batches: Iterator[Mapping[str, Array]], count: int) -> Iterator[Mapping[str, Array]]:
         for batch in itertools.islice(batches, count):
-            if self.stop.is_set() and self.hosts.count == 1:  # several hosts stop at the same step
+            if self.stop.is_set() and self.hosts.world_size == 1:  # several hosts stop at the same step
                 return
-            self.journal.tokens += int(batch["input_mask"].sum()) * self.hosts.count
+            self.journal.tokens += int(batch["input_mask"].sum()) * self.hosts.world_size
             yield batch
 
     def _diverged(self, stage: Stage, metrics: Mapping[str, Any]) -> DivergedError:

@@ -90,26 +90,26 @@ def train(recipe: "Recipe", *, resume: str = "auto", observer: Observer) -> Path
                     progress=lambda done, total, tokens: observer.progress("prepare", done, total, f"{tokens:,} tokens"),
                 )
             else:
-                observer.say(f"host {hosts.number} of {hosts.count}: what there is to see is said by host 0, {hosts.addresses[0]}")
-            _meet(recipe, hosts)
+                observer.say(f"host {hosts.rank} of {hosts.world_size}: host 0, {hosts.addresses[0]}, reports the progress of the run")
+            _check_hosts(recipe, hosts)
             Run(recipe, folder, TokenStore(recipe.store), observer if hosts.is_chief else Silent(), backend, hosts).go()
     except BlockingIOError:
         raise UserError(f"{folder}: another process is training there; wait for it or set another output") from None
     return folder
 
 
-def _meet(recipe: "Recipe", hosts: Hosts) -> None:
-    """Wait until all hosts are there and the chief has prepared. Raises: UserError if one has come with another recipe or other folders."""
+def _check_hosts(recipe: "Recipe", hosts: Hosts) -> None:
+    """Wait until all hosts are connected and the chief has prepared. Raises: UserError if a host has another recipe or other folders."""
     settings = {key: value for key, value in recipe.resolved().items() if key not in FREE_KEYS}
-    hosts.agree("wholeword", version("wholeword"))
-    hosts.agree("a recipe of sha256", hashlib.sha256(to_json(settings)).hexdigest()[:16])
+    hosts.expect_equal("wholeword", version("wholeword"))
+    hosts.expect_equal("a recipe of sha256", hashlib.sha256(to_json(settings)).hexdigest()[:16])
     for number, phase in enumerate(recipe.phases):
-        if phase.batch_size % hosts.count:
+        if phase.batch_size % hosts.world_size:
             raise UserError(
-                f"phases.{number}.batch_size: {phase.batch_size} rows cannot be shared by {hosts.count} hosts; make it a multiple"
+                f"phases.{number}.batch_size: {phase.batch_size} rows cannot be divided among {hosts.world_size} hosts; expected a multiple"
             )
     if not (Path(recipe.store) / MANIFEST).exists():
-        raise UserError(f"{recipe.store}: not on host {hosts.number}; output and store must be on a disk that all hosts see")
+        raise UserError(f"{recipe.store}: not found on host {hosts.rank}; output and store must be on a disk that all hosts share")
 
 
 def _schedule(phase: "Phase") -> LearningRate:
@@ -148,7 +148,7 @@ class Run:
             return rows
         cache = self.folder / "examples" if self.hosts.is_chief else None
         source = phase_source(self.recipe, number, self.store, strategy=self.strategy, cache=cache)
-        return HostRows(source, self.hosts) if self.hosts.count > 1 else source
+        return HostRows(source, self.hosts) if self.hosts.world_size > 1 else source
 
     def _held_out(self, number: int, strategy: MaskingStrategy) -> list[Mapping[str, "np.ndarray"]]:
         return held_out_batches(self.recipe, number, self.store, strategy=strategy, cache=self.folder / "examples")
@@ -158,7 +158,9 @@ class Run:
     def go(self) -> None:
         recipe = self.recipe
         progress, config, weights, optimizer_state, origin = self._start()
-        self.hosts.agree(f"in {self.folder} a run", f"of {checksum(weights)[:16]} at phase {progress.phase + 1}, step {progress.step}")
+        self.hosts.expect_equal(
+            f"in {self.folder} a run", f"of {checksum(weights)[:16]} at phase {progress.phase + 1}, step {progress.step}"
+        )
         frozen: dict[str, Any] = {"trainable": [name for name in weights if not name.startswith("bert/")]} if recipe.model.freeze else {}
         with registry.explaining("backend", recipe.backend.name):
             trainer = self.backend.start(
@@ -189,7 +191,7 @@ class Run:
         self.journal.close()
         if self.hosts.is_chief:
             self._finish(trainer, config, origin)
-        self.hosts.any(False)  # a host that ended before the chief would be missed
+        self.hosts.barrier()  # a host that ended before the chief would be missed
 
     def _start(self) -> tuple[PhaseProgress, dict[str, Any], "Tensors", "Tensors | None", dict[str, Any]]:
         """Place, config, weights, optimizer state (None at the very beginning) and where the weights came from."""

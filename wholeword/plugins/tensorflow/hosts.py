@@ -50,7 +50,7 @@ def multi_worker(hosts: Hosts) -> "tf.distribute.MultiWorkerMirroredStrategy":
     import tensorflow as tf
 
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({"worker": list(hosts.addresses)}), task_type="worker", task_id=hosts.number, rpc_layer="grpc"
+        tf.train.ClusterSpec({"worker": list(hosts.addresses)}), task_type="worker", task_id=hosts.rank, rpc_layer="grpc"
     )
     return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
@@ -64,10 +64,10 @@ def noticing_losses(hosts: Hosts) -> Iterator[None]:
     try:
         yield
     except gone as error:
-        if hosts.count == 1:
+        if hosts.world_size == 1:
             raise
         first = str(error.message).splitlines()[0][:200]
         raise UserError(
-            f"host {hosts.number} ({hosts.addresses[hosts.number]}): another host is gone, see what it says there ({first}); "
+            f"host {hosts.rank} ({hosts.addresses[hosts.rank]}): another host is gone, see what it says there ({first}); "
             "the same command on every host goes on from the last checkpoint"
         ) from None

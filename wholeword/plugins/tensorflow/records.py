@@ -84,11 +84,11 @@ class Records:
     def _batches(self, first_step: int, end_step: int, hosts: Hosts) -> Generator[dict[str, np.ndarray], None, None]:
         """int32 and float32 [rows of this host, ...]."""
         first_row = first_step * self.batch_size % self.num_rows
-        if self.dealt and len(self.files) % hosts.count == 0 and self.num_rows % hosts.count == 0:
-            records = self._records(self.files[hosts.number :: hosts.count]).repeat().skip(first_row // hosts.count)
+        if self.dealt and len(self.files) % hosts.world_size == 0 and self.num_rows % hosts.world_size == 0:
+            records = self._records(self.files[hosts.rank :: hosts.world_size]).repeat().skip(first_row // hosts.world_size)
         else:
-            records = self._records().repeat().skip(first_row).shard(hosts.count, hosts.number)
-        batches = records.batch(self.batch_size // hosts.count, drop_remainder=True).take(end_step - first_step)
+            records = self._records().repeat().skip(first_row).shard(hosts.world_size, hosts.rank)
+        batches = records.batch(self.batch_size // hosts.world_size, drop_remainder=True).take(end_step - first_step)
         batches = batches.map(self._parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
         try:
             yield from batches.as_numpy_iterator()

@@ -30,10 +30,10 @@ def find_strategy(
 
     Raises: UserError in one line if it cannot be had: what was tried, what to set.
     """
-    if hosts.count > 1 and name in ("auto", "multi-worker"):
+    if hosts.world_size > 1 and name in ("auto", "multi-worker"):
         return multi_worker(hosts)
-    if hosts.count > 1:
-        raise UserError(f"backend.strategy: {name} is of one host, but there are {hosts.count}; set multi-worker (or auto)")
+    if hosts.world_size > 1:
+        raise UserError(f"backend.strategy: {name} is of one host, but there are {hosts.world_size}; set multi-worker (or auto)")
     if name == "multi-worker":
         raise UserError('backend.strategy: multi-worker without other hosts; set backend.hosts to ["10.0.0.1:2222", ...] or TF_CONFIG')
     if name == "tpu" or (name == "auto" and devices is None and any(Path(file).exists() for file in TPU_FILES)):

@@ -69,7 +69,7 @@ class TensorFlowTrainer:
         self.strategy, self.hosts = strategy, hosts or Hosts()
         self.dtype = tf.bfloat16 if bf16 else tf.float32
         self.micro_batch_size, self.replica_bytes, self.steps_per_call = micro_batch_size, replica_bytes, steps_per_call
-        self.num_local = strategy.num_replicas_in_sync // self.hosts.count
+        self.num_local = strategy.num_replicas_in_sync // self.hosts.world_size
         shapes = tensor_shapes(config)
         expect_tensors(shapes, weights, what="weights")
         names = [name for name in shapes if trainable is None or name in trainable]
@@ -92,7 +92,7 @@ class TensorFlowTrainer:
         metrics: list[dict[str, float]] = []
         while some := list(itertools.islice(steps, self.steps_per_call)):
             stacked = {name: np.stack([batch[name] for batch, _, _ in some]) for name in FEATURES}
-            num_rows = stacked["input_ids"].shape[1] * self.hosts.count
+            num_rows = stacked["input_ids"].shape[1] * self.hosts.world_size
             with noticing_losses(self.hosts):
                 figures = self.run(stacked, [rate for _, rate, _ in some], [seed for _, _, seed in some])
             for values in figures.numpy().tolist():
