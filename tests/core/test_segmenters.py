@@ -231,16 +231,21 @@ def test_near_ties_of_jiebas_model_are_told_apart():
     """The pairs are all that its tables leave within 6e-6 between one word and two; in any company they are cut as jieba does."""
     from jieba.finalseg import MIN_FLOAT, emit_P, start_P, trans_P
 
-    never = MIN_FLOAT / 2
-    characters = sorted(character for character in {*emit_P["B"], *emit_P["E"], *emit_P["S"]} if "\u4e00" <= character <= "\u9fd5")
-    b, e, s = (np.array([emit_P[state].get(character, MIN_FLOAT) for character in characters]) for state in "BES")
+    tables = [emit_P[state] for state in "BES"]
+    characters = sorted(character for character in set.union(*map(set, tables)) if "\u4e00" <= character <= "\u9fd5")
+    b, e, s = (np.array([table.get(character, MIN_FLOAT) for character in characters]) for table in tables)
+    possible = MIN_FLOAT / 2
+    firsts, seconds = np.flatnonzero((b > possible) & (s > possible)), np.flatnonzero((e > possible) & (s > possible))
+    seconds = seconds[np.argsort((e - s)[seconds])]
+    gains = (e - s)[seconds]  # together minus apart is a sum of the first's b - s, the second's e - s and a number of their neighbours
     pairs = set()
     for before in (start_P, trans_P["E"], trans_P["S"]):
         for after in ("", "B", "S"):
-            together = before["B"] + b[:, None] + trans_P["B"]["E"] + e + (trans_P["E"][after] if after else 0)
-            apart = before["S"] + s[:, None] + trans_P["S"]["S"] + s + (trans_P["S"][after] if after else 0)
-            near = (together > never) & (apart > never) & (abs(together - apart) < 6e-6)
-            pairs |= {characters[first] + characters[second] for first, second in np.argwhere(near).tolist()}
+            neighbours = before["B"] + trans_P["B"]["E"] - before["S"] - trans_P["S"]["S"]
+            neighbours += trans_P["E"][after] - trans_P["S"][after] if after else 0
+            wanted = -(neighbours + (b - s)[firsts])
+            for first, low, high in zip(firsts, *(np.searchsorted(gains, wanted + edge) for edge in (-6e-6, 6e-6)), strict=True):
+                pairs |= {characters[first] + characters[second] for second in seconds[low:high]}
     assert sorted(TIES) == sorted(pairs) and "常在" in pairs
     generator = random.Random(3)
     company = ["", "。", "较", "我们", "的人", "2000", "T恤", "北京", "了一", "\u9fea", "a-b"]
