@@ -1,15 +1,12 @@
 """Whole runs on TensorFlow through the command line, from the store and from TFRecord files."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
+from killing import kill
 
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
 
@@ -98,11 +95,10 @@ def test_check_speaks_of_the_tpu(whole):
 def test_a_killed_run_ends_with_the_bits_of_one_that_never_stopped(tmp_path):
     """WHOLEWORD_KILLS says how often it is killed."""
     kills = int(os.environ.get("WHOLEWORD_KILLS", "3"))
-    program = [sys.executable, str(Path(__file__).with_name("run_and_kill.py")), str(tmp_path), str(kills)]
-    done = subprocess.run(program, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["failed"] == found["different"] == 0 and found["finished"] > 0 and found["kills"] >= kills, (found, done.stderr)
-    assert found["went_on"] > 0  # some were killed after a checkpoint
+    tiny.write_recipe(tmp_path)
+    counts = kill("train on tensorflow", tmp_path, kills)
+    assert counts["kills"] >= kills and counts["finished"] and not counts["failed"] and not counts["different"], counts
+    assert counts["resumed"] > 0  # some were killed after a checkpoint
 
 
 def test_a_recipe_goes_from_pytorch_to_tensorflow_and_back(whole):

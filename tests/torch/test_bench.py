@@ -2,11 +2,9 @@
 
 import json
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from killing import kill
 from toys import SECTION
 
 from wholeword.core.bert.shapes import initial_weights, model_config
@@ -85,8 +83,5 @@ def test_a_run_that_cannot_be_done_is_shown_as_failed(table):
 
 
 def test_a_table_killed_in_the_middle_ends_the_same(table):
-    command = [sys.executable, str(Path(__file__).with_name("bench_and_kill.py")), str(table)]
-    ran = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
-    assert ran.returncode == 0, ran.stderr
-    figures = json.loads(ran.stdout)
-    assert figures["kills"] >= 5 and figures["equal"], figures
+    counts = kill("table", table.parent, 5)
+    assert counts["kills"] >= 5 and counts["finished"] and not counts["failed"] and not counts["different"], counts

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from finetuning import CLASSES, filler, question, write_recipe, write_task
+from killing import kill
 from transformers import BertTokenizer
 
 from wholeword import zoo
@@ -155,10 +156,9 @@ def test_killed_runs_end_with_the_bytes_of_one_that_never_stopped(tmp_path: Path
     write_task(tmp_path / "data", "classification", train=100, dev=10)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe.read_text(encoding="utf-8").replace("seeds: [3]", "seeds: [3, 4]"), encoding="utf-8")
-    command = [sys.executable, str(Path(__file__).with_name("finetune_and_kill.py")), str(tmp_path), "12"]
-    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert found["kills"] >= 12 and found["finished"] >= 1 and found["failed"] == 0 and found["different"] == []
-    assert {"recipe.json", "seed-3/result.json", "seed-4/model/model.safetensors", "seed-4/predictions.json"} <= set(found["files"])
+    counts = kill("finetune", tmp_path, 12)
+    assert counts["kills"] >= 12 and counts["finished"] >= 1 and counts["failed"] == 0 and counts["different"] == []
+    assert {"recipe.json", "seed-3/result.json", "seed-4/model/model.safetensors", "seed-4/predictions.json"} <= set(counts["compared"])
 
 
 def test_the_command_line_saves_at_ctrl_c_goes_on_and_says_the_figures(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from killing import kill
 
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
@@ -136,21 +137,14 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_to_the_same_end(recipe):
         assert tensors.keys() == others.keys() and all(np.array_equal(tensors[name], others[name]) for name in tensors)
 
 
-def kill(recipe, kills, *arguments):
-    command = [sys.executable, str(Path(__file__).with_name("run_and_kill.py")), str(recipe.parent), str(kills), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
 def test_a_run_killed_at_twenty_random_moments_ends_as_one_never_killed(recipe):
-    figures = kill(recipe, 20)
-    assert figures["kills"] >= 20 and figures["finished"] and not figures["failed"] and not figures["different"], figures
+    counts = kill("train on pytorch", recipe.parent, 20)
+    assert counts["kills"] >= 20 and counts["finished"] and not counts["failed"] and not counts["different"], counts
 
 
 def test_the_comparison_would_notice_one_forgotten_piece_of_state(recipe):
-    figures = kill(recipe, 6, "forget")
-    assert figures["different"], figures
+    counts = kill("train on pytorch", recipe.parent, 6, "forget")
+    assert counts["different"], counts
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_samples(recipe):
