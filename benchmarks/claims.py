@@ -26,8 +26,9 @@ from results import Results, add_option
 from wholeword.core.config import load_recipe
 from wholeword.core.console import observer
 from wholeword.core.training.run import train
-from wholeword.finetuning.finetune import finetune, results
+from wholeword.finetuning.finetune import finetune
 from wholeword.finetuning.recipe import load_finetune_recipe
+from wholeword.finetuning.results import results
 
 MASKS = ("whole-word", "wordpiece")
 FINETUNING = """

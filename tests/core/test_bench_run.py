@@ -18,7 +18,8 @@ from wholeword.finetuning.bench.results import read_results
 from wholeword.finetuning.bench.run import planned, run_table
 from wholeword.finetuning.bench.search import MANTISSAS, Score, best_of, climb, higher, lower, score
 from wholeword.finetuning.bench.tables import all_tables
-from wholeword.finetuning.recipe import FinetuneRecipe, Training
+from wholeword.finetuning.job import Training
+from wholeword.finetuning.recipe import FinetuneRecipe
 
 TABLE = """version: 1
 name: planted

@@ -21,6 +21,7 @@ from wholeword.core.errors import DivergedError, RecipeError, UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.formats.tensors import read_tensors, write_tensors
 from wholeword.finetuning.finetune import finetune
+from wholeword.finetuning.job import settled_training
 from wholeword.finetuning.recipe import load_finetune_recipe
 
 TASK_OF = {"classification": "classification", "span": "spans", "tagging": "tagging"}
@@ -175,7 +176,7 @@ def test_the_command_line_saves_at_ctrl_c_goes_on_and_says_the_figures(tmp_path:
     _, errors = process.communicate()
     assert process.returncode == 130 and "Traceback" not in errors
     ended = latest_checkpoint(tmp_path / "run" / "seed-3" / "progress") is None
-    assert ended or "the same command goes on" in errors
+    assert ended or "the same command resumes" in errors
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "dev accuracy" in printed and "largest (mean) of 2 seeds" in printed
     assert files_of(tmp_path / "run") == files_of(whole)
@@ -241,8 +242,9 @@ def test_a_shipped_recipe_loads_and_says_where_every_value_is_from(name: str) ->
 def test_what_a_recipe_leaves_out_is_the_tasks_own() -> None:
     recipe = load_finetune_recipe("finetune-chnsenticorp")
     defaults = {"learning_rate": 2e-5, "batch_size": 64, "epochs": 3, "max_seq_length": 256, "warmup_rate": 0.1, "of_another": 1}
-    assert recipe.training(defaults).learning_rate == 2e-5 and recipe.training(defaults).doc_stride is None
-    assert recipe.model_copy(update={"learning_rate": 5e-5}).training(defaults).learning_rate == 5e-5
+    training = settled_training(recipe, defaults)
+    assert training.learning_rate == 2e-5 and training.doc_stride is None
+    assert settled_training(recipe.model_copy(update={"learning_rate": 5e-5}), defaults).learning_rate == 5e-5
 
 
 def test_every_problem_of_a_recipe_is_said_at_once_with_its_place(tmp_path: Path) -> None:

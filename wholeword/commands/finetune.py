@@ -1,4 +1,4 @@
-"""`wholeword finetune`: a model, a task, a run a seed."""
+"""`wholeword finetune`: fine-tune a model on a task, once for each seed."""
 
 import json
 
@@ -12,22 +12,22 @@ from wholeword.commands import json_option, print_warnings, recipe_argument, set
 @set_option
 @json_option
 def finetune(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Fine-tune a model on a task, once for each seed, and score it. The same command goes on with an interrupted run."""
+    """Fine-tune a model on a task, once for each seed, and score it. The same command resumes an interrupted run."""
     from contextlib import nullcontext
 
     from wholeword.core.console import Silent, observer
     from wholeword.finetuning.finetune import finetune as run
-    from wholeword.finetuning.finetune import results, seed_folder, summary
     from wholeword.finetuning.recipe import load_finetune_recipe
+    from wholeword.finetuning.results import results, seed_folder, summary
 
     loaded = load_finetune_recipe(recipe, overrides)
     print_warnings(loaded.warnings)
     with nullcontext(Silent()) if as_json else observer() as console:
         folder = run(loaded, observer=console)
-    found = results(folder, loaded.seeds)
+    by_seed = results(folder, loaded.seeds)
     if as_json:
-        click.echo(json.dumps({"output": str(folder), "seeds": found}, ensure_ascii=False, indent=1))
+        click.echo(json.dumps({"output": str(folder), "seeds": by_seed}, ensure_ascii=False, indent=1))
         return
-    for line in summary(found) if len(found) > 1 else ():
+    for line in summary(by_seed) if len(by_seed) > 1 else ():
         click.echo(line)
     click.echo(f"predictions and model of a seed: {seed_folder(folder, loaded.seeds[0])}")

@@ -133,4 +133,4 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     if not logits.size:
         return logits
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)
+    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))

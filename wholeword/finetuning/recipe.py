@@ -1,9 +1,9 @@
 """What `wholeword finetune` reads: a model, a task and seeds, one YAML file. What it leaves out is the task's own default."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
@@ -15,17 +15,6 @@ from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import RecipeError
 
 PLUGINS: dict[Address, str] = {("task",): "task", ("optimizer",): "optimizer", ("backend",): "backend", ("schedule",): "schedule"}
-
-
-class Training(NamedTuple):
-    """How to train, every value settled; what neither recipe nor task says is what run_classifier.py of google-research/bert has."""
-
-    learning_rate: float = 5e-5
-    batch_size: int = 32
-    epochs: int = 3
-    max_seq_length: int = 128
-    warmup_rate: float = 0.1
-    doc_stride: int | None = None
 
 
 class FinetuneRecipe(Section):
@@ -75,11 +64,6 @@ class FinetuneRecipe(Section):
     def warnings(self) -> list[str]:
         """One line each, with its place."""
         return list(self._warnings)
-
-    def training(self, defaults: Mapping[str, Any]) -> Training:
-        """The recipe's values, else the task's."""
-        said = {key: value for key in Training._fields if (value := getattr(self, key)) is not None}
-        return Training(**{key: value for key, value in defaults.items() if key in Training._fields} | said)
 
 
 def load_finetune_recipe(source: str | Path, overrides: Sequence[str] = ()) -> FinetuneRecipe:

@@ -13,7 +13,8 @@ from wholeword.core.contracts import Task
 from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
 from wholeword.finetuning.bench.results import Results
-from wholeword.finetuning.bench.tables import MISSING, Table, metric_titles, split_title, summary_split
+from wholeword.finetuning.bench.splits import split_title
+from wholeword.finetuning.bench.tables import MISSING, Table, metric_titles, summary_split
 from wholeword.finetuning.statistics import Comparison, example_scores, paired_bootstrap, resampled_bootstrap
 
 

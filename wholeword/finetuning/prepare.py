@@ -1,0 +1,136 @@
+"""What all seeds of a job share, read once: the model, and the rows of every split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wholeword.core.config.locations import read_model
+from wholeword.core.console import Observer
+from wholeword.core.contracts import NO_TARGET, Example, Head, ModelFiles, Rows
+from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.errors import UserError
+from wholeword.core.training.schedules import LearningRate, make_schedule
+from wholeword.finetuning.identity import expect_same, file_stamps, fingerprint, model_identity, write_identity
+from wholeword.finetuning.job import FinetuneJob
+from wholeword.finetuning.rows import make_rows
+
+
+class Split(NamedTuple):
+    """The examples of a split, and the rows made from them."""
+
+    examples: list[Example]
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job's model and data.
+
+    Args:
+        splits: those to predict and score.
+        data: by split: train and `splits`.
+        trained_rows: the numbers of the rows of train to learn from.
+        learning_rate: by step, counted from 0.
+        identity: what the results depend on; `recipe.json` holds it.
+    """
+
+    model: ModelFiles
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+    data: Mapping[str, Split]
+    trained_rows: np.ndarray
+    steps_per_epoch: int
+    steps: int
+    learning_rate: LearningRate
+    identity: Mapping[str, Any]
+
+    @property
+    def train(self) -> Rows:
+        """The rows of train."""
+        return self.data["train"].rows
+
+
+def prepare(job: FinetuneJob, observer: Observer) -> Prepared:
+    """Read model and data, compare them with those of earlier seeds in the output folder, and record them there.
+
+    Raises: UserError if model and task do not fit, or nothing can be learnt; OtherOriginError if the folder holds runs of other data.
+    """
+    stamps = file_stamps(input_paths(job))  # before reading: a file that changes meanwhile is read again next time
+    model = read_model(job.model, job.base_folder)
+    _expect_fitting(job, model, observer)
+    splits = tuple(split for split in job.task.splits if split != "train") if job.splits is None else job.splits
+    tokenizer = WordPieceTokenizer(model.vocabulary, model.lowercase)
+    data = {split: _read(job, split, tokenizer) for split in dict.fromkeys(("train", *splits))}
+    trained_rows = learnable(data["train"].rows, job.task.head)
+    if not len(trained_rows):
+        raise UserError(f"{job.task_name}: no example in train has a label; there is nothing to learn from")
+    labels = tuple(job.task.labels)
+    identity = {
+        "settings": job.settings,
+        "model": model_identity(model),
+        "data": {split: fingerprint(part.examples) for split, part in data.items()},
+        "labels": list(labels),
+    }
+    expect_same(job.output, identity)
+    write_identity(job.output, identity, stamps)
+    for note in job.task.notes:
+        observer.say(note)
+    counts = ", ".join(f"{split} {len(part.examples):,}" for split, part in data.items())
+    observer.say(f"{job.task_name}: {counts} examples; {len(trained_rows):,} rows to learn from")
+    steps_per_epoch = -(-len(trained_rows) // job.training.batch_size)
+    steps = steps_per_epoch * job.training.epochs
+    return Prepared(model, labels, splits, data, trained_rows, steps_per_epoch, steps, _learning_rate(job, steps), identity)
+
+
+def _learning_rate(job: FinetuneJob, steps: int) -> LearningRate:
+    return make_schedule(
+        job.schedule_name,
+        job.schedule_settings,
+        steps=steps,
+        peak_lr=job.training.learning_rate,
+        warmup_steps=int(steps * job.training.warmup_rate),
+    )
+
+
+def input_paths(job: FinetuneJob) -> list[Path]:
+    """The files and folders that a job reads."""
+    return [job.base_folder / job.model, *job.task_paths]
+
+
+def _expect_fitting(job: FinetuneJob, model: ModelFiles, observer: Observer) -> None:
+    positions = model.config["max_position_embeddings"]
+    if job.training.max_seq_length > positions:
+        raise UserError(f"max_seq_length: {job.training.max_seq_length}; {job.model} has positions for {positions}: set that or less")
+    if job.task.head == "classification" and "pooler" in model.provenance.get("missing", ()):
+        observer.say(f"{job.model}: it has no pooler; a new one starts with random values")
+
+
+def _read(job: FinetuneJob, split: str, tokenizer: WordPieceTokenizer) -> Split:
+    examples = job.task.read(split)
+    rows = make_rows(
+        examples,
+        tokenizer,
+        head=job.task.head,
+        labels=job.task.labels,
+        max_seq_length=job.training.max_seq_length,
+        doc_stride=job.training.doc_stride,
+        max_query_length=job.limits.max_query_length,
+    )
+    return Split(examples, rows)
+
+
+def learnable(rows: Rows, head: Head) -> np.ndarray:
+    """The numbers of the rows to train on.
+
+    Rows without a label are left out, and so are questions whose answer is in none of their windows. Windows without the answer stay if
+    another window has it: they teach to begin and end at [CLS], as in run_squad.py.
+    """
+    if head == "classification":
+        return np.flatnonzero(rows.targets != NO_TARGET)
+    if head == "tagging":
+        return np.unique(np.repeat(np.arange(len(rows)), rows.lengths)[rows.targets != NO_TARGET])
+    answered = np.unique(rows.examples[rows.targets[:, 0] > 0])
+    return np.flatnonzero(np.isin(rows.examples, answered))
