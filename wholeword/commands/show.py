@@ -38,6 +38,7 @@ def mask(
     from wholeword.core.training.sources import bind
     from wholeword.core.vocabulary import Vocabulary
     from wholeword.reports.preview import display_vocabulary, preview
+    from wholeword.reports.terminal import print_previews
 
     names = [name.strip() for name in compare.split(",")] if compare else [strategy]
     warn_of_shadows("segmenter", "segmenter", [segmenter.partition("=")[0]])
@@ -52,11 +53,11 @@ def mask(
         html.write_text(preview_page(previews), encoding="utf-8")
         click.echo(f"{html}: {len(previews)} sentence{'s' * (len(previews) != 1)}")
     elif as_json:
-        for rows in previews:
-            for row in rows:
+        for sentence in previews:
+            for row in sentence.plain():
                 click.echo(json.dumps(row, ensure_ascii=False))
     else:
-        _print_previews(previews)
+        print_previews(previews)
 
 
 @click.command()
@@ -77,24 +78,23 @@ def report(
     html: Path | None,
 ) -> None:
     """Report what masking does to a corpus. With --compare, report how segmenters differ on its text instead."""
-    from wholeword.reports.compare import compare_source
-    from wholeword.reports.figures import report_source
+    from wholeword.reports.compare import CompareReport, compare_source
     from wholeword.reports.lines import compare_lines, store_lines
+    from wholeword.reports.store import report_source
 
     warn_of_shadows("masking", "strategy", [strategy] if strategy else [])
     warn_of_shadows("segmenter", "compare", [name.strip().partition("=")[0] for name in compare.split(",")] if compare else [])
     masks: dict[str, Any] = {"strategy": strategy, "rate": rate, "lengths": lengths}
-    if compare:
-        figures = compare_source(source, [name.strip() for name in compare.split(",")], **masks)
-    else:
-        figures = report_source(source, **masks)
+    segmenters = [name.strip() for name in compare.split(",")] if compare else []
+    result = compare_source(source, segmenters, **masks) if compare else report_source(source, **masks)
     if html:
         from wholeword.reports.html import compare_page, store_page
 
-        html.write_text(compare_page(figures) if compare else store_page(figures), encoding="utf-8")
+        html.write_text(compare_page(result) if isinstance(result, CompareReport) else store_page(result), encoding="utf-8")
         click.echo(str(html))
     else:
-        print_result(figures, compare_lines(figures) if compare else store_lines(figures), as_json)
+        lines = compare_lines(result) if isinstance(result, CompareReport) else store_lines(result)
+        print_result(result.plain(), lines, as_json)
 
 
 def _standard_input() -> list[str]:
@@ -103,26 +103,3 @@ def _standard_input() -> list[str]:
     except UnicodeDecodeError as error:
         raise UserError(f"standard input: not UTF-8 at byte {error.start}") from None
     return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
-
-
-def _print_previews(previews: list[list[dict[str, Any]]]) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    from wholeword.reports.preview import shown_words
-
-    styles = {"mask": "bold white on red", "kept": "black on green", "random": "black on yellow", "piece": ""}
-    console = Console(highlight=False, soft_wrap=True)
-    for rows in previews:
-        width = max(len(name) for name in ("words", *(row["strategy"] for row in rows)))
-        console.print(Text(rows[0]["text"], style="bold"))
-        console.print(Text(f"  {'words':{width}}  " + " / ".join(rows[0]["words"])))
-        for row in rows:
-            line = Text(f"  {row['strategy']:{width}}  ")
-            for number, word in enumerate(shown_words(row)):
-                line.append(" " * (number > 0))
-                for piece in word:
-                    line.append(piece.text, style=styles[piece.kind])
-            console.print(line)
-        if rows[0]["fallbacks"]:
-            console.print(Text(f"  {rows[0]['fallbacks']} span(s) where the segmenter altered the text: single characters there"))

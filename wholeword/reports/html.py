@@ -4,43 +4,47 @@ A page is one file without scripts, fonts or anything loaded from elsewhere; it 
 jinja2 escapes every value. Import this module only to write a page: nothing else needs jinja2.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from wholeword.reports.compare import CompareReport
+from wholeword.reports.lengths import WordLength
 from wholeword.reports.lines import count, masking_name, median, percent, sample_name, segmenter_name
-from wholeword.reports.preview import shown_words
+from wholeword.reports.masks import MaskCounts, WordLengthMasks
+from wholeword.reports.preview import Preview
+from wholeword.reports.store import StoreReport, Unknown
 
 NUM_UNKNOWN = 20  # [UNK] texts
 NUM_SPANS = 30  # of each pair of segmenters
 
 T = TypeVar("T")
-Bars = list[tuple[str, Sequence[float]]]  # a label, and the shares of one bar or two
+Bars = list[tuple[str, list[float]]]  # a label, and the shares of one bar or two
 
 
-def preview_page(previews: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    """Sentences as `preview` masks them."""
+def preview_page(previews: Sequence[Preview]) -> str:
+    """Masked sentences."""
     return _render("preview.html", title="Whole word masking", chinese_title="全词遮盖", subtitles=[], previews=previews)
 
 
-def store_page(report: Mapping[str, Any]) -> str:
+def store_page(report: StoreReport) -> str:
     """A report on a store."""
-    store = report["store"]
-    case = "lower-cased" if store["lowercase"] else "cased"
-    subtitles = [store["path"], f"{segmenter_name(store['segmenter'])}, {case}"]
+    case = "lower-cased" if report.store.lowercase else "cased"
+    subtitles = [report.store.path, f"{segmenter_name(report.store.segmenter)}, {case}"]
     return _render("store.html", title="Corpus report", chinese_title="语料报告", subtitles=subtitles, report=report)
 
 
-def compare_page(report: Mapping[str, Any]) -> str:
+def compare_page(report: CompareReport) -> str:
     """A comparison of segmenters."""
-    subtitles = [" | ".join(segmenter["name"] for segmenter in report["segmenters"]), sample_name(report["text"])]
+    comparison = report.comparison
     return _render(
         "compare.html",
         title="Segmenters compared",
         chinese_title="分词器比较",
-        subtitles=subtitles,
-        report=report,
+        subtitles=[" | ".join(segmenter.name for segmenter in comparison.segmenters), sample_name(report.text)],
+        text_info=report.text,
+        comparison=comparison,
         num_spans=NUM_SPANS,
     )
 
@@ -55,8 +59,8 @@ def _render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
         extensions=["jinja2.ext.do"],
     )
-    filters = (count, css_percent, halves, masked_bars, masking_name, masks_top, median, percent, shown_words, unknown_bars)
-    environment.filters |= {function.__name__: function for function in (*filters, word_bars, words_top)}
+    filters = (count, css_percent, halves, masked_bars, masking_name, masks_top, median, percent, unknown_bars, word_bars, words_top)
+    environment.filters |= {function.__name__: function for function in filters}
     return environment.get_template(template).render(values)
 
 
@@ -71,26 +75,26 @@ def halves(values: Sequence[T]) -> list[Sequence[T]]:
     return [values[:middle], values[middle:]]
 
 
-def word_bars(words: Iterable[Mapping[str, Any]], *keys: str) -> Bars:
-    """The words of each length, as shares of all words and all pieces unless `keys` name others."""
-    return [(row["pieces"], [row[key] for key in keys or ("word_rate", "piece_rate")]) for row in words]
+def word_bars(words: Iterable[WordLength], *, with_pieces: bool = False) -> Bars:
+    """The words of each length as a share of all words, and on request their pieces as a share of all pieces."""
+    return [(row.pieces, [row.word_rate or 0.0, *([row.piece_rate or 0.0] if with_pieces else [])]) for row in words]
 
 
-def words_top(words: Iterable[Sequence[Mapping[str, Any]]], *keys: str) -> float:
+def words_top(charts: Iterable[Bars]) -> float:
     """The longest bar of some charts; 1 if all are empty."""
-    return max((row[key] for rows in words for row in rows for key in keys), default=0) or 1.0
+    return max((value for bars in charts for _, values in bars for value in values), default=0) or 1.0
 
 
-def masked_bars(by_word_length: Iterable[Mapping[str, Any]]) -> Bars:
+def masked_bars(by_word_length: Iterable[WordLengthMasks]) -> Bars:
     """The share of the pieces that is masked, for each length that words have."""
-    return [(row["pieces"], [row["masked_rate"]]) for row in by_word_length if row["num_pieces"]]
+    return [(row.pieces, [row.masked_rate or 0.0]) for row in by_word_length if row.num_pieces]
 
 
-def masks_top(masks: Iterable[Mapping[str, Any]], rate: float) -> float:
+def masks_top(masks: Iterable[MaskCounts], rate: float) -> float:
     """The end of the bars in charts of masks, a little above the longest bar and the rate."""
-    return 1.05 * max([rate, *(value for counted in masks for _, [value] in masked_bars(counted["by_word_length"]))])
+    return 1.05 * max(rate, *(words_top([masked_bars(counts.by_word_length)]) for counts in masks))
 
 
-def unknown_bars(unknown: Mapping[str, Any]) -> Bars:
+def unknown_bars(unknown: Unknown) -> Bars:
     """The most frequent texts that became [UNK], as shares of all [UNK]."""
-    return [(text, [times / max(unknown["num_unknown"], 1)]) for text, times in unknown["texts"][:NUM_UNKNOWN]]
+    return [(text, [times / max(unknown.num_unknown, 1)]) for text, times in unknown.texts[:NUM_UNKNOWN]]

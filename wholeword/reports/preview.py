@@ -1,6 +1,7 @@
-"""What a masking strategy does to a sentence, for eyes and programs (`wholeword mask`)."""
+"""What masking strategies do to sentences: `wholeword mask`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from wholeword.core.data.align import pieces_of, segment
 from wholeword.core.data.tokenizer import WordPieceTokenizer, valid
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
-# Beginnings and endings that cut common English words as a WordPiece vocabulary does; chosen by hand, for display alone.
+# Beginnings and endings that split common English words as a WordPiece vocabulary would; chosen by hand, for display only.
 ENGLISH = """
 the and for with from that this you are not all new one two use can will model language word data deep learning machine train test code
 python google bert masked masking mask whole pre pro con com per sub inter under over out up down in on at un re de dis be
@@ -26,34 +27,76 @@ BLOCKS = (  # first and last code point: ASCII, Latin-1, general and CJK punctua
 
 
 def display_vocabulary() -> Vocabulary:
-    """A vocabulary for looking at masks where no model's is given: every character of the basic CJK block, ASCII, punctuation,
-    full-width forms, kana, letters and digits inside words, and some English pieces. A trained vocabulary cuts Latin words better.
+    """A vocabulary for looking at masks without a model.
+
+    It has every character of the basic CJK block, ASCII, punctuation, full-width forms, kana, letters and digits inside words, and some
+    English pieces. A trained vocabulary splits Latin words better.
     """
     characters = [chr(code) for first, last in BLOCKS for code in range(first, last + 1)]
     inside = [f"##{character}" for character in "abcdefghijklmnopqrstuvwxyz0123456789"]
     return Vocabulary(list(dict.fromkeys([*SPECIAL_PIECES, *characters, *inside, *ENGLISH])))
 
 
+@dataclass(frozen=True)
+class MaskedSentence:
+    """A sentence as a row of its own, masked by one strategy."""
+
+    strategy: str
+    pieces: list[str]  # with [CLS] and [SEP]
+    groups: list[list[int]]  # words, as indices into `pieces`; [CLS] and [SEP] belong to none
+    masked_positions: list[int]
+    labels: list[str]  # the original pieces at these positions
+    output_pieces: list[str]
+
+    def words(self) -> list[list["ShownPiece"]]:
+        """The output, word by word."""
+        masked = set(self.masked_positions)
+        return [[_shown_piece(self.pieces[place], self.output_pieces[place], place in masked) for place in group] for group in self.groups]
+
+
+class ShownPiece(NamedTuple):
+    """A piece of a masked sentence, to be drawn."""
+
+    text: str
+    kind: str  # piece, mask, kept or random
+    label: str  # the piece to predict; "" for the kind `piece`
+
+
+def _shown_piece(before: str, after: str, masked: bool) -> ShownPiece:
+    if not masked:
+        return ShownPiece(after, "piece", "")
+    return ShownPiece(after, "mask" if after == "[MASK]" else "kept" if after == before else "random", before)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A sentence, masked by one strategy or several."""
+
+    text: str
+    words: list[str]
+    masked: list[MaskedSentence]  # one for each strategy
+    fallbacks: int  # spans where the segmenter's words do not match the text
+
+    def plain(self) -> list[dict[str, Any]]:
+        """What `wholeword mask --json` prints: an object for each strategy."""
+        return [{"text": self.text, "words": self.words, **asdict(masked), "fallbacks": self.fallbacks} for masked in self.masked]
+
+
 def preview(
     sentences: Sequence[str],
     segmenter: Segmenter,
-    strategies: dict[str, MaskingStrategy],
+    strategies: Mapping[str, MaskingStrategy],
     tokenizer: WordPieceTokenizer,
     *,
     seed: int,
-) -> list[list[dict[str, Any]]]:
-    """For every sentence and strategy what `wholeword mask --json` prints.
-
-    Returns: per sentence and strategy a dict with `text`, `strategy`, `words`, `pieces` (with [CLS] and [SEP]), `groups` (lists of indices
-    into `pieces`, the specials aside), `masked_positions`, `labels` (the original pieces there), `output_pieces`, `fallbacks` (spans where
-    the segmenter's words are not those of the text).
-    """
-    result = []
+) -> list[Preview]:
+    """Mask each sentence by each strategy."""
+    previews = []
     for number, (sentence, words) in enumerate(zip(*segment(segmenter, [valid(sentence) for sentence in sentences]), strict=True)):
         aligned = pieces_of(sentence, words, tokenizer)
-        rows = mask_sentence(aligned.ids, aligned.word_starts, strategies, tokenizer.vocabulary, number=number, seed=seed)
-        result.append([{"text": sentence, "words": words, **row, "fallbacks": aligned.fallbacks} for row in rows])
-    return result
+        masked = mask_sentence(aligned.ids, aligned.word_starts, strategies, tokenizer.vocabulary, number=number, seed=seed)
+        previews.append(Preview(sentence, words, masked, aligned.fallbacks))
+    return previews
 
 
 def mask_sentence(
@@ -64,13 +107,13 @@ def mask_sentence(
     *,
     number: int,
     seed: int,
-) -> list[dict[str, Any]]:
-    """One sentence as a row of its own, once a strategy: the keys of `preview` that follow from pieces.
+) -> list[MaskedSentence]:
+    """Mask one sentence as a row of its own, once for each strategy.
 
     Args:
         ids: integers [num_pieces].
         word_starts: bool [num_pieces].
-        number: the row's sample id; another one, other masks.
+        number: the row's sample id, which its masks depend on.
     """
     row = np.array([[vocabulary.cls_id, *ids, vocabulary.sep_id]], np.int32)
     starts = np.array([[True, *word_starts, True]])
@@ -79,7 +122,7 @@ def mask_sentence(
     begins = [position for position in range(1, row.shape[1] - 1) if starts[0, position] or position == 1]
     groups = [list(range(first, end)) for first, end in zip(begins, [*begins[1:], row.shape[1] - 1], strict=True)]
     pieces = [vocabulary.pieces[piece] for piece in row[0]]
-    rows = []
+    sentences = []
     for name, strategy in strategies.items():
         masked = strategy.mask(
             row,
@@ -92,36 +135,14 @@ def mask_sentence(
             vocabulary=vocabulary,
         )
         positions = np.flatnonzero(masked.chosen[0]).tolist()
-        rows.append(
-            {
-                "strategy": name,
-                "pieces": pieces,
-                "groups": groups,
-                "masked_positions": positions,
-                "labels": [pieces[position] for position in positions],
-                "output_pieces": [vocabulary.pieces[piece] for piece in masked.input_ids[0]],
-            }
+        sentences.append(
+            MaskedSentence(
+                strategy=name,
+                pieces=pieces,
+                groups=groups,
+                masked_positions=positions,
+                labels=[pieces[position] for position in positions],
+                output_pieces=[vocabulary.pieces[piece] for piece in masked.input_ids[0]],
+            )
         )
-    return rows
-
-
-class ShownPiece(NamedTuple):
-    """A piece of a masked sentence, to be drawn."""
-
-    text: str
-    kind: str  # piece, mask, kept or random
-    label: str  # the piece to predict; "" for the kind `piece`
-
-
-def shown_words(row: Mapping[str, Any]) -> list[list[ShownPiece]]:
-    """The output of one preview row, by words."""
-    masked = set(row["masked_positions"])
-    return [
-        [_shown_piece(row["pieces"][place], row["output_pieces"][place], place in masked) for place in group] for group in row["groups"]
-    ]
-
-
-def _shown_piece(before: str, after: str, masked: bool) -> ShownPiece:
-    if not masked:
-        return ShownPiece(after, "piece", "")
-    return ShownPiece(after, "mask" if after == "[MASK]" else "kept" if after == before else "random", before)
+    return sentences

@@ -1,10 +1,9 @@
-"""About a megabyte of a corpus, the same at every call: what segmenters are compared on."""
+"""About a megabyte of a corpus, the same in every call, for comparing segmenters."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from wholeword.core.config import Recipe
 from wholeword.core.config.layout import cleaning_of, corpus_layout
@@ -18,12 +17,24 @@ SAMPLE_BYTES = 1 << 20
 NUM_PLACES = 16  # of a larger corpus
 
 
-def sample(recipe: Recipe | None, text: Path) -> tuple[list[str], dict[str, Any]]:
-    """Sentences, and where they are from.
+@dataclass(frozen=True)
+class SampleInfo:
+    """Where sentences come from."""
+
+    files: list[str]
+    sampled: bool  # whether there is more text
+    num_bytes: int
+    num_bytes_of_files: int
+    num_sentences: int
+    num_characters: int
+
+
+def sample(recipe: Recipe | None, text: Path) -> tuple[list[str], SampleInfo]:
+    """Sentences of a corpus, and where they come from.
 
     Args:
-        text: a file with one sentence a line, read if there is no recipe.
-    Raises: UserError if there is no text; what reading a corpus raises, but bytes that are not UTF-8 are passed over.
+        text: a file with one sentence per line, read if there is no recipe.
+    Raises: UserError if there is no text; what reading a corpus raises, except that bytes that are not UTF-8 are skipped.
     """
     corpus = corpus_layout(recipe.corpus, recipe.base_folder) if recipe else CorpusLayout((str(text),))
     files = expand_files(corpus)
@@ -33,22 +44,22 @@ def sample(recipe: Recipe | None, text: Path) -> tuple[list[str], dict[str, Any]
     sentences = [valid(sentence) for _, document in documents for sentence in document]
     if not sentences:
         raise UserError(f"{text}: no text in {', '.join(file.name for file in files[:3])}{' ...' if len(files) > 3 else ''}")
-    about = {
-        "files": [file.name for file in files],
-        "sampled": sampled,
-        "num_bytes": sum(len(span.data) for span in spans),
-        "num_bytes_of_files": sum(file.size for file in files),
-        "num_sentences": len(sentences),
-        "num_characters": sum(map(len, sentences)),
-    }
-    return sentences, about
+    info = SampleInfo(
+        files=[file.name for file in files],
+        sampled=sampled,
+        num_bytes=sum(len(span.data) for span in spans),
+        num_bytes_of_files=sum(file.size for file in files),
+        num_sentences=len(sentences),
+        num_characters=sum(map(len, sentences)),
+    )
+    return sentences, info
 
 
 def sample_lines(files: Sequence[CorpusFile], *, parts_of_lines: bool) -> tuple[list[Span], bool]:
-    """Whole lines from evenly spread places of the files, as if they were one; of packed files from their beginnings.
+    """Whole lines from evenly spread places of the files, taken as one; from packed files, their first lines.
 
     Args:
-        parts_of_lines: whether a part will do where a line does not end.
+        parts_of_lines: whether to take a part of a line that does not end.
     Returns: the lines, and whether there are more.
     """
     total = sum(file.size for file in files)
@@ -73,7 +84,7 @@ def sample_lines(files: Sequence[CorpusFile], *, parts_of_lines: bool) -> tuple[
 
 
 def _read(path: Path, first: int, end: int) -> tuple[bytes, bool]:
-    """Some bytes of a file, or of what is packed in it, and whether it ends there."""
+    """Some bytes of a file, unpacked if it is packed, and whether it ends there."""
     if path.suffix not in PACKED:
         with open(path, "rb") as stream:
             stream.seek(first)
