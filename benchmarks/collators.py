@@ -30,7 +30,8 @@ import numpy as np
 from results import Results, add_option
 from texts import read_texts, recipe, write_documents, write_vocabulary
 
-from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.contracts import Masked
 from wholeword.core.data.batches import BatchSource

@@ -25,7 +25,8 @@ import transformers
 from results import Results, add_option
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer, PrinterCallback, Trainer, TrainingArguments
 
-from wholeword.core.bert.shapes import initial_head, initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import initial_head, initial_weights
 from wholeword.core.contracts.tasks import Rows
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.vocabulary import Vocabulary
@@ -56,7 +57,7 @@ def ours(
     size: str, rows: Rows, numbers: np.ndarray, batch_size: int, vocab_size: int, device: str, precision: Literal["auto", "fp32"]
 ) -> Epoch:
     config = model_config({"size": size}, vocab_size)
-    weights = initial_weights(config, 0) | initial_head("classification", 2, config["hidden_size"], 0)
+    weights = initial_weights(config, 0) | initial_head("classification", 2, config.hidden_size, 0)
     backend = PyTorch(precision=precision, device=device, threads=1)
     tuner = backend.start_finetuning(config=config, weights=weights, head="classification", optimizer=AdamW(), clip_norm=1.0)
     lengths = rows.lengths[numbers]
@@ -73,7 +74,7 @@ def ours(
 
 def theirs(size: str, rows: Rows, numbers: np.ndarray, batch_size: int, vocab: Path, device: str, folder: str) -> Epoch:
     tokenizer = BertTokenizer.from_pretrained(vocab.parent)
-    config = BertConfig(**model_config({"size": size}, len(tokenizer)))
+    config = BertConfig(**model_config({"size": size}, len(tokenizer)).to_dict())
     model = BertForSequenceClassification(config)
     dataset = []
     for row in numbers:

@@ -21,7 +21,8 @@ import numpy as np
 import tensorflow as tf
 from results import Results, add_option
 
-from wholeword.core.bert.shapes import flops_per_token, initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import flops_per_token, initial_weights
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.tensorflow import TensorFlow
 from wholeword.zoo.to_tensorflow import backbone_arguments

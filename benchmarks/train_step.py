@@ -23,7 +23,8 @@ from torch import Tensor
 from transformers import BertConfig, BertForPreTraining
 from transformers import __version__ as transformers_version
 
-from wholeword.core.bert.shapes import flops_per_token, initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import flops_per_token, initial_weights
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.trainer import find_device, has_bf16
@@ -59,7 +60,7 @@ def ours(size: str, batch: dict[str, np.ndarray], device: str, precision: Litera
 
 
 def theirs(size: str, batch: dict[str, np.ndarray], device: str, *, attention: str, bf16: bool) -> Steps:
-    config = BertConfig(**model_config({"size": size}, VOCAB_SIZE), attn_implementation=attention)
+    config = BertConfig(**model_config({"size": size}, VOCAB_SIZE).to_dict(), attn_implementation=attention)
     model = BertForPreTraining(config).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01)
     labels = np.full(batch["input_ids"].shape, -100)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from wholeword.cli import main
+from wholeword.core.bert.config import model_config
 from wholeword.core.config import load_recipe
 from wholeword.core.data.store import write_store
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -57,7 +58,7 @@ def test_the_recipe_itself_is_fine(advice) -> None:
     assert advice() == {}
 
 
-BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "vocab_size": 207}
+BASE = model_config({"size": "base"}, vocab_size=207).to_dict()
 
 
 @pytest.mark.parametrize("rate, said", [("1e-5", False), ("1e-4", False), ("2e-4", True), ("9e-4", True)])

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from small_recipe import RECIPE
 
-from wholeword.core.bert.shapes import SIZES
+from wholeword.core.bert.config import SIZES
 from wholeword.core.config import load_recipe
 from wholeword.core.config.recipe import ModelSection
 from wholeword.core.errors import UserError

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import to_framework
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import write_manifest
@@ -92,7 +93,7 @@ def write_model(folder: Path, form: str, model: ModelFiles = MODEL, *, without: 
     """A folder in that format; `config` are keys to change, None to leave out."""
     name, framework, write = FORMATS[form]
     folder.mkdir(parents=True, exist_ok=True)
-    keys = {key: value for key, value in (model.config | config).items() if value is not None}
+    keys = {key: value for key, value in (model.config.to_dict() | config).items() if value is not None}
     (folder / name).write_text(json.dumps(keys))
     (folder / "vocab.txt").write_bytes(model.vocabulary.to_bytes())
     write(folder, to_framework({name: array for name, array in model.weights.items() if not name.startswith(without or "-")}, framework))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.heads import PARTS, inspect, inspect_model
-from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from math import erf, exp, pi, sqrt
 
 import numpy as np
 import pytest
 
-from wholeword.core.bert.shapes import count_parameters, flops_per_token, initial_weights, model_config, take_layers, tensor_shapes
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import count_parameters, flops_per_token, initial_weights, take_layers, tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -35,8 +37,8 @@ def test_keys_spelled_out_win_over_the_size() -> None:
     config = model_config(
         {"size": "rbt3", "hidden_act": "gelu_tanh", "max_position_embeddings": 64, "intermediate_size": None}, vocab_size=50
     )
-    assert (config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"]) == (3, 768, 3072)
-    assert (config["hidden_act"], config["max_position_embeddings"], config["vocab_size"]) == ("gelu_tanh", 64, 50)
+    assert (config.num_hidden_layers, config.hidden_size, config.intermediate_size) == (3, 768, 3072)
+    assert (config.hidden_act, config.max_position_embeddings, config.vocab_size) == ("gelu_tanh", 64, 50)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_initial_weights_are_a_normal_cut_at_two_deviations() -> None:
 def test_a_tensors_first_values_depend_on_seed_and_name_alone() -> None:
     name = "bert/encoder/layer_1/output/dense/kernel"
     alone = initial_weights(TINY, 1, [name])[name]
-    assert np.array_equal(alone, initial_weights(TINY | {"num_hidden_layers": 2}, 1)[name])
+    assert np.array_equal(alone, initial_weights(replace(TINY, num_hidden_layers=2), 1)[name])
     assert not np.array_equal(alone, initial_weights(TINY, 2, [name])[name])
     other = name.replace("layer_1", "layer_0")
     assert not np.array_equal(alone, initial_weights(TINY, 1, [other])[other])
@@ -74,7 +76,7 @@ def test_a_tensors_first_values_depend_on_seed_and_name_alone() -> None:
 def test_taken_layers_are_the_parents_layers() -> None:
     parent = ModelFiles(TINY, initial_weights(TINY, 1), Vocabulary(SPECIAL_PIECES), True, False, {})
     child = take_layers(parent, [3, 0])
-    assert child.config == TINY | {"num_hidden_layers": 2}
+    assert child.config == replace(TINY, num_hidden_layers=2)
     assert {name: array.shape for name, array in child.weights.items()} == tensor_shapes(child.config)
     for name, array in child.weights.items():
         source = name.replace("layer_0", "layer_x").replace("layer_1", "layer_0").replace("layer_x", "layer_3")

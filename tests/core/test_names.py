@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import TABLE, TIED, from_framework, is_slot, is_transposed, names, num_layers, to_framework, unknown_tensors
-from wholeword.core.bert.shapes import initial_weights, model_config, tensor_shapes
+from wholeword.core.bert.shapes import initial_weights, tensor_shapes
 from wholeword.core.errors import UserError
 
 CONFIG = model_config({"size": "tiny", "num_hidden_layers": 12}, vocab_size=30)

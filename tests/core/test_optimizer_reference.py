@@ -3,7 +3,8 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.optimizers.lamb import Lamb
 from wholeword.plugins.optimizers.reference import decays

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.formats.tensor_bundle import read_bundle
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary

@@ -3,7 +3,8 @@
 import pytest
 
 from wholeword.core.bert.activations import comfortable_rows, row_bytes
-from wholeword.core.bert.shapes import flops_per_token, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import flops_per_token
 from wholeword.core.config import load_recipe
 from wholeword.core.devices import GIB, tpu_slice
 from wholeword.core.errors import UserError

@@ -16,11 +16,13 @@ import pytest
 import wholeword
 from wholeword import zoo
 from wholeword.cli import main
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import to_framework
-from wholeword.core.bert.shapes import count_parameters, initial_weights, model_config, tensor_shapes
+from wholeword.core.bert.shapes import count_parameters, initial_weights, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.config.recipes import shipped_recipes
+from wholeword.core.contracts import BertConfig
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import RecipeError, UserError
 from wholeword.core.formats.tensors import write_tensors
@@ -68,7 +70,7 @@ def test_a_card_is_complete(name: str) -> None:
     """Reading it checks keys, types and sources; here is what that cannot see."""
     card = read_card(name)
     assert card.hub in card.aliases and len(set(card.aliases)) == len(card.aliases) and name not in card.aliases
-    assert set(card.config) == set(model_config({}, vocab_size=card.config["vocab_size"]))
+    assert set(card.config) == set(model_config({}, vocab_size=1).to_dict())
     assert any("一" <= character <= "鿿" for character in card.summary.zh) and card.summary.en.isascii()
     assert card.recipe is None or card.recipe in shipped_recipes()
     assert card.lowercase != ("cased" in name and "uncased" not in name)
@@ -101,17 +103,17 @@ def test_names_and_aliases_lead_to_one_model_each() -> None:
         card = find_card(published)
         assert card and all(find_card(name) is card for name in names)
     chinese = [read_card(name) for name in card_names() if "multilingual" not in name and "large-" not in name]
-    assert {card.config["vocab_size"] for card in chinese} == {21128}
+    assert {card.bert_config.vocab_size for card in chinese} == {21128}
 
 
 def test_parameters_are_counted_as_published() -> None:
     for name, parameters in PARAMETERS.items():
         assert zoo.info(name)["parameters"] == parameters, name
     for name, count in ENCODERS.items():
-        shapes = tensor_shapes(zoo.info(name)["config"])
+        shapes = tensor_shapes(BertConfig(**zoo.info(name)["config"]))
         assert sum(int(np.prod(shape)) for tensor, shape in shapes.items() if tensor.startswith("bert/")) == count, name
     for name, millions in MILLIONS.items():
-        shapes = tensor_shapes(zoo.info(name)["config"])
+        shapes = tensor_shapes(BertConfig(**zoo.info(name)["config"]))
         count = sum(
             int(np.prod(shape)) for tensor, shape in shapes.items() if not tensor.startswith(("bert/pooler/", "cls/seq_relationship/"))
         )
@@ -252,7 +254,7 @@ def model_folder(folder: Path, **section: int) -> Path:
     folder.mkdir(parents=True)
     kept = {name: array for name, array in weights.items() if "seq_relationship" not in name}
     write_tensors(folder / "model.safetensors", to_framework(kept, "transformers"))
-    (folder / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+    (folder / "config.json").write_text(json.dumps(config.to_dict() | {"model_type": "bert"}))
     (folder / "vocab.txt").write_bytes(Vocabulary(pieces).to_bytes())
     return folder
 
@@ -261,7 +263,7 @@ def test_info_of_a_folder_says_what_is_in_it(tmp_path: Path, capsys: pytest.Capt
     path = str(model_folder(tmp_path / "roberta-mine"))
     facts = json.loads(run(["zoo", "info", path, "--weights", "--json"], capsys)[1])
     assert facts["name"] == "roberta-mine" and facts["config"]["num_hidden_layers"] == 2
-    assert facts["total_parameters"] == count_parameters(facts["config"])
+    assert facts["total_parameters"] == count_parameters(BertConfig(**facts["config"]))
     assert {part: found["state"] for part, found in facts["weights"].items()} | {"pooler": ""} == {
         "MLM head": "untouched",
         "NSP head": "missing",
@@ -344,7 +346,7 @@ def test_recipes_start_from_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Path("text.txt").write_text("使用语言模型来预测下一个词的概率。\n" * 3, encoding="utf-8")
     Path("x.yaml").write_text(RECIPE)
     recipe = load_recipe("x.yaml")
-    assert plan(recipe).num_parameters == count_parameters(zoo.info("rbt3")["config"])
+    assert plan(recipe).num_parameters == count_parameters(BertConfig(**zoo.info("rbt3")["config"]))
     vocabulary = model_folder(tmp_path / "mirror" / "rbt3") / "vocab.txt"
     monkeypatch.setenv("WHOLEWORD_ZOO", str(tmp_path / "mirror"))
     assert TokenStore(prepare(prepare_job(recipe))).vocabulary.to_bytes() == vocabulary.read_bytes()

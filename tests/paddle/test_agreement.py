@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.names import to_framework
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.formats.tensors import checksum, read_tensors, write_tensors
 from wholeword.core.training.export import export
@@ -110,7 +111,7 @@ def computed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     weights |= {name: array + 1 for name, array in weights.items() if name.endswith("gamma")}
     vocabulary = Vocabulary([*SPECIAL_PIECES, *(f"[unused{number}]" for number in range(VOCAB_SIZE - len(SPECIAL_PIECES)))])
     write_tensors(folder / "model.safetensors", to_framework(weights, "transformers"))
-    (folder / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+    (folder / "config.json").write_text(json.dumps(config.to_dict() | {"model_type": "bert"}))
     (folder / "vocab.txt").write_bytes(vocabulary.to_bytes())
     mask = (np.arange(40) < np.array([[40], [23], [7]])).astype(np.int64)
     ids = generator.integers(5, VOCAB_SIZE, mask.shape) * mask

@@ -1,5 +1,6 @@
 """Models out to paddlenlp's folders and classes, and back, held to the NumPy reference and to PyTorch."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import paddle
 import pytest
 from paddlenlp.transformers import BertConfig, BertForMaskedLM, BertForPretraining, BertModel, BertTokenizer
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.names import TIED, from_framework, names, to_framework
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import IntegrityError, UserError
@@ -66,7 +68,7 @@ def assert_computes(bert: Any, head: str | None, model: ModelFiles) -> None:
     kept: dict[str, Any] = {"hidden_states": np.s_[:, real], "mlm_logits": real}
     for name in found:
         difference = float(np.abs(found[name] - expected[name])[kept.get(name, ...)].max())
-        print(f"largest difference: {head} {model.config['hidden_act']} {name} {difference:.2e}")
+        print(f"largest difference: {head} {model.config.hidden_act} {name} {difference:.2e}")
         assert difference < 1e-5, name
 
 
@@ -84,7 +86,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("settings", [{}, {"hidden_act": "gelu_tanh"}, {"layer_norm_eps": 1e-3}], ids=str)
 def test_the_model_in_memory_computes_what_the_reference_does(head: str | None, settings: dict[str, Any]) -> None:
     model = random_model(hidden_act=settings.get("hidden_act", "gelu"))
-    model = model._replace(config=model.config | settings)
+    model = model._replace(config=replace(model.config, **settings))
     assert_computes(to_paddle(model, head), head, model)
 
 
@@ -124,7 +126,7 @@ def test_an_activation_that_paddlenlp_lacks_is_refused(folder: Path) -> None:
 
 def test_the_table_names_every_tensor_of_paddlenlp() -> None:
     model = random_model()
-    config = BertConfig(**model.config)
+    config = BertConfig(**model.config.to_dict())
     state = {name: tuple(tensor.shape) for name, tensor in BertForPretraining(config).state_dict().items()}
     tensors = {name: array.shape for name, array in to_framework(model.weights, "paddlenlp").items()}
     assert {name: shape for name, shape in state.items() if name not in TIED["paddlenlp"]} == tensors

@@ -9,8 +9,9 @@ import paddle
 import paddlehub as hub
 import pytest
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary

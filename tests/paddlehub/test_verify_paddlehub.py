@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from wholeword.cli import main
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import IntegrityError
 from wholeword.core.training.export import export

@@ -36,7 +36,7 @@ def model() -> ModelFiles:
 
 def test_it_is_what_it_says(model: ModelFiles) -> None:
     """It averages hidden states, so that nobody ever trained its pooler; and a sentence is cut as its own tokenizer does."""
-    assert (model.config["num_hidden_layers"], model.config["hidden_size"], len(model.vocabulary)) == (4, 512, 21128)
+    assert (model.config.num_hidden_layers, model.config.hidden_size, len(model.vocabulary)) == (4, 512, 21128)
     assert not model.lowercase and not model.next_sentence
     heads = inspect_model(model)
     assert [finding.state for finding in heads] == ["missing", "missing", "untouched"], heads.lines()

@@ -8,6 +8,7 @@ from toys import NO_DROPOUT, PREDICTIONS, toy_batch, toy_config, toy_trainer, tr
 
 from wholeword.core.bert import forward as reference
 from wholeword.core.bert.shapes import initial_weights
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.training.hosts import Hosts
 from wholeword.plugins.optimizers.adamw import AdamW
@@ -17,7 +18,7 @@ from wholeword.plugins.tensorflow import TensorFlow
 OPTIMIZERS = {"adamw": AdamW(), "lamb": Lamb(variant="hfl")}
 
 
-def pytorch_trainer(config: dict[str, Any], **settings: Any) -> Any:
+def pytorch_trainer(config: BertConfig, **settings: Any) -> Any:
     from wholeword.plugins.pytorch import PyTorch
 
     defaults: dict[str, Any] = {"weights": initial_weights(config, 1), "optimizer": AdamW(), "next_sentence": True, "clip_norm": 1.0}

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import is_slot
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.formats.tensor_bundle import TYPES, read_bundle, read_entries, write_bundle

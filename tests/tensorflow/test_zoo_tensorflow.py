@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from wholeword import zoo
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, to_framework
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.shapes import tensor_shapes
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import write_tensors
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -22,7 +24,7 @@ PIECES = [*SPECIAL_PIECES, *dict.fromkeys(SENTENCE[:14]), "。", "pro", "##ba", 
 SMALL = {"num_hidden_layers": 3, "hidden_size": 24, "num_attention_heads": 4, "max_position_embeddings": 16}
 
 
-def model_folder(folder: Path, seed: int = 1, *, lowercase: bool = True, **section: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def model_folder(folder: Path, seed: int = 1, *, lowercase: bool = True, **section: Any) -> tuple[BertConfig, dict[str, np.ndarray]]:
     """A model whose every tensor has values of its own, as the hub has it. Returns: configuration and canonical weights."""
     vocab_size = 21128 if "size" in section else len(PIECES)
     config = model_config(section or SMALL, vocab_size=vocab_size)
@@ -35,18 +37,18 @@ def model_folder(folder: Path, seed: int = 1, *, lowercase: bool = True, **secti
     folder.mkdir()
     write_tensors(folder / "model.safetensors", to_framework(weights, "transformers"))
     (folder / "config.json").write_text(
-        json.dumps(config | {"model_type": "bert", "hidden_act": TRANSFORMERS_ACTIVATIONS[config["hidden_act"]]})
+        json.dumps(config.to_dict() | {"model_type": "bert", "hidden_act": TRANSFORMERS_ACTIVATIONS[config.hidden_act]})
     )
     (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lowercase}))
     (folder / "vocab.txt").write_bytes(Vocabulary([*PIECES, *(f"[unused{n}]" for n in range(vocab_size - len(PIECES)))]).to_bytes())
     return config, weights
 
 
-def batch(config: dict[str, Any], rows: int = 2, length: int = 12) -> dict[str, np.ndarray]:
+def batch(config: BertConfig, rows: int = 2, length: int = 12) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(2)
     mask = (np.arange(length) < np.linspace(length, length // 2, rows)[:, None]).astype(np.int32)
     return {
-        "input_ids": generator.integers(0, config["vocab_size"], (rows, length), dtype=np.int32) * mask,
+        "input_ids": generator.integers(0, config.vocab_size, (rows, length), dtype=np.int32) * mask,
         "input_mask": mask,
         "segment_ids": generator.integers(0, 2, (rows, length), dtype=np.int32) * mask,
     }
@@ -57,7 +59,7 @@ def inputs(features: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"token_ids": features["input_ids"], "segment_ids": features["segment_ids"], "padding_mask": features["input_mask"]}
 
 
-def assert_equal_to_reference(folder: Path, config: dict[str, Any], weights: dict[str, np.ndarray], *, atol: float = 1e-5) -> None:
+def assert_equal_to_reference(folder: Path, config: BertConfig, weights: dict[str, np.ndarray], *, atol: float = 1e-5) -> None:
     features = batch(config)
     used, expected = features["input_mask"] > 0, forward(weights, config, features)
     backbone = zoo.load(str(folder), "tensorflow")

@@ -1,13 +1,14 @@
 """A tiny model on TensorFlow, batches of random rows, and the devices that tests want: two logical CPUs."""
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import initial_weights
+from wholeword.core.contracts import BertConfig
 from wholeword.core.vocabulary import SPECIAL_PIECES
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.tensorflow.trainer import TensorFlowTrainer
@@ -22,7 +23,7 @@ def two_devices() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(["/device:CPU:0", "/device:CPU:1"])
 
 
-def toy_config(**changes: Any) -> dict[str, Any]:
+def toy_config(**changes: Any) -> BertConfig:
     sizes = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 64, "initializer_range": 0.1}
     return model_config(sizes | changes, VOCAB_SIZE)
 
@@ -46,7 +47,7 @@ def toy_batch(number: int, *, rows: int = 8, length: int = LENGTH, padded: bool 
     }
 
 
-def toy_trainer(config: Mapping[str, Any] | None = None, **settings: Any) -> TensorFlowTrainer:
+def toy_trainer(config: BertConfig | None = None, **settings: Any) -> TensorFlowTrainer:
     config = config or toy_config()
     defaults: dict[str, Any] = {
         "weights": initial_weights(config, 1),

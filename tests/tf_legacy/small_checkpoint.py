@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.tf_checkpoint import TFCheckpoint

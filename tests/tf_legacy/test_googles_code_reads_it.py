@@ -4,6 +4,7 @@ It was written for TensorFlow 1; the two layers that TensorFlow 2 took away stan
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,6 +62,6 @@ def test_googles_code_reads_it(tmp_path: Path, modeling: Any) -> None:
         tf.train.init_from_checkpoint(prefix, assignments)
         session.run(tf.global_variables_initializer())
         hidden, pooled = session.run([theirs.get_sequence_output(), theirs.get_pooled_output()])
-    expected = forward(model.weights, model.config | {"hidden_act": "gelu_tanh"}, FEATURES)
+    expected = forward(model.weights, replace(model.config, hidden_act="gelu_tanh"), FEATURES)
     assert np.abs(hidden - expected["hidden_states"][-1])[FEATURES["input_mask"] > 0].max() < 2e-5
     assert np.abs(pooled - expected["pooler_output"]).max() < 2e-5

@@ -7,7 +7,8 @@ from typing import Any
 
 from transformers import BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification
 
-from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.pytorch_bin import PyTorchBin

@@ -7,7 +7,8 @@ import pytest
 from killing import kill
 from toys import SECTION
 
-from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.console import Silent
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.training.export import export

@@ -10,7 +10,8 @@ import pytest
 import torch
 from toys import NO_DROPOUT, SECTION, toy_trainer
 
-from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError

@@ -11,9 +11,10 @@ from finetuning import CLASSES, PIECES, SECTION
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import from_framework
-from wholeword.core.bert.shapes import initial_head, initial_weights, model_config
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.bert.shapes import initial_head, initial_weights
+from wholeword.core.contracts import BertConfig, ModelFiles
 from wholeword.core.contracts.tasks import NO_TARGET, Answer, Rows, SpanExample, TaggedExample, TextExample
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.training.export import export
@@ -48,8 +49,8 @@ def toy_rows(head: str, count: int, *, seed: int = 1, longest: int = 20, equal: 
     return make_rows(examples, TOKENIZER, head=head, labels=LABELS[head], max_seq_length=32, doc_stride=8, max_query_length=8)
 
 
-def toy_weights(head: str, config: dict[str, Any]) -> dict[str, np.ndarray]:
-    return initial_weights(config, 1) | initial_head(head, len(LABELS[head]) or 2, config["hidden_size"], 2)
+def toy_weights(head: str, config: BertConfig) -> dict[str, np.ndarray]:
+    return initial_weights(config, 1) | initial_head(head, len(LABELS[head]) or 2, config.hidden_size, 2)
 
 
 def toy_tuner(head: str, *, clip_norm: float = 1.0, section: Mapping[str, Any] = NO_DROPOUT, **backend: Any) -> PyTorchFineTuner:
@@ -58,14 +59,14 @@ def toy_tuner(head: str, *, clip_norm: float = 1.0, section: Mapping[str, Any] =
     tuner = PyTorch(**computing).start_finetuning(
         config=config, weights=toy_weights(head, config), head=head, optimizer=AdamW(), clip_norm=clip_norm
     )
-    tuner.dropout.p = config["hidden_dropout_prob"]
+    tuner.dropout.p = config.hidden_dropout_prob
     return tuner
 
 
 def transformers_model(head: str, tuner: PyTorchFineTuner, folder: Path) -> torch.nn.Module:
     """The same weights, as transformers reads what we write, with its own attention."""
     weights = tuner.weights()
-    model = ModelFiles(dict(tuner.config), weights, Vocabulary(PIECES), True, False, {}, head=head, labels=LABELS[head])
+    model = ModelFiles(tuner.config, weights, Vocabulary(PIECES), True, False, {}, head=head, labels=LABELS[head])
     export(model, "pytorch-bin", folder / "exported")
     read, report = CLASSES[head].from_pretrained(folder / "exported", attn_implementation="eager", output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]

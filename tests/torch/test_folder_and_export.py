@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from transformers import (
     BertTokenizer,
 )
 
-from wholeword.core.bert.shapes import model_config, tensor_shapes
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import DiskError, IntegrityError, UserError
 from wholeword.core.files import write_manifest
@@ -171,7 +173,7 @@ def test_what_was_exported_is_read(folder: Path) -> None:
     write_manifest(folder, {"provenance": model.provenance})
     found = Folder().read(str(folder))
     assert_same_weights(found, model)
-    assert {key: found.config[key] for key in model.config} == model.config
+    assert found.config == replace(model.config, layer_norm_eps=1e-12)
     assert (found.vocabulary.pieces, found.lowercase, found.next_sentence) == (VOCABULARY.pieces, True, True)
     assert found.provenance == PROVENANCE | {"notes": []}
     content = bytearray((folder / "model.safetensors").read_bytes())
@@ -224,7 +226,7 @@ def test_names_of_old_checkpoints_are_understood(folder: Path) -> None:
 
 def test_a_checkpoint_and_its_run_are_read(tmp_path: Path) -> None:
     model = trained_model(next_sentence=False)
-    state = {"config": model.config, "lowercase": True, "next_sentence": False, "provenance": {"name": "mine"}}
+    state = {"config": model.config.to_dict(), "lowercase": True, "next_sentence": False, "provenance": {"name": "mine"}}
     path = tmp_path / "checkpoints" / "step-00000002"
     save_checkpoint(path, model.weights, {}, state, files={"vocab.txt": VOCABULARY.to_bytes()})
     for location in (path, tmp_path):
@@ -259,12 +261,12 @@ BROKEN = {
         "no model.safetensors and no",
     ),
     "a key missing": (
-        lambda folder: change_config(folder, type_vocab_size=None, hidden_size="32"),
-        "hidden_size, type_vocab_size: missing",
+        lambda folder: change_config(folder, max_position_embeddings=None, hidden_size="32"),
+        "hidden_size is '32', expected a whole number from 1 to 65,536; max_position_embeddings is missing, expected",
     ),
     "another model": (lambda folder: change_config(folder, model_type="electra"), "model_type is 'electra'; only BERT"),
     "relative positions": (lambda folder: change_config(folder, position_embedding_type="relative_key"), "position_embedding_type is"),
-    "another activation": (lambda folder: change_config(folder, hidden_act="relu"), "hidden_act is 'relu'; expected one of"),
+    "another activation": (lambda folder: change_config(folder, hidden_act="relu"), "hidden_act is 'relu', expected one of gelu"),
     "another width": (
         lambda folder: change_config(folder, intermediate_size=64),
         r"intermediate/dense/kernel is \[32, 128\], expected \[32, 64\]",

@@ -9,8 +9,9 @@ from transformers import AutoTokenizer, BertTokenizer
 
 from wholeword import zoo
 from wholeword.cli import main
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
-from wholeword.core.bert.shapes import model_config, take_layers, tensor_shapes
+from wholeword.core.bert.shapes import take_layers, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
 from wholeword.core.contracts import ModelFiles
@@ -83,7 +84,7 @@ def test_a_recipe_cuts_grows_trains_and_exports(old: Path) -> None:
     folder = train(load_recipe(old.parent / "recipe.yaml", [f"output={old.parent / 'run'}"]), observer=Silent())
     exported = folder / "export" / "pytorch-bin"
     model = read(str(exported))
-    assert model.vocabulary.pieces == (*PIECES, *NEW) and model.config["num_hidden_layers"] == 2
+    assert model.vocabulary.pieces == (*PIECES, *NEW) and model.config.num_hidden_layers == 2
     ours = WordPieceTokenizer(model.vocabulary, True).encode(TEXT)[0].tolist()
     assert BertTokenizer.from_pretrained(exported)(TEXT, add_special_tokens=False)["input_ids"] == ours
     words = "bert/embeddings/word_embeddings"

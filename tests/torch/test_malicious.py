@@ -23,8 +23,9 @@ import pytest
 import torch
 from toys import SECTION
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import to_framework
-from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import to_json
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -106,7 +107,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All of a model but its weights; the working directory."""
     path = tmp_path / "model"
     path.mkdir()
-    (path / "config.json").write_bytes(to_json(CONFIG))
+    (path / "config.json").write_bytes(to_json(CONFIG.to_dict()))
     (path / "vocab.txt").write_bytes(VOCABULARY.to_bytes())
     (path / "evil.py").write_text("open('marker', 'w').close()")
     (path / "evil.bin").write_bytes(as_zip(Call(os.mkdir, "marker")))

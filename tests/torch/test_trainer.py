@@ -1,14 +1,17 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from toys import NO_DROPOUT, toy_batch, toy_config, toy_trainer
-from transformers import BertConfig, BertForPreTraining
+from transformers import BertForPreTraining
 
 from wholeword.core.bert.names import from_framework, to_framework
 from wholeword.core.bert.shapes import initial_weights
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.plugins.optimizers.lamb import Lamb
 from wholeword.plugins.pytorch import PyTorch
@@ -17,8 +20,8 @@ from wholeword.plugins.pytorch.trainer import PyTorchTrainer
 Arrays = Mapping[str, np.ndarray]
 
 
-def transformers_model(config: dict[str, Any], weights: Arrays) -> BertForPreTraining:
-    model = BertForPreTraining(BertConfig(**config, attn_implementation="eager"))
+def transformers_model(config: BertConfig, weights: Arrays) -> BertForPreTraining:
+    model = BertForPreTraining(transformers.BertConfig(**config.to_dict(), attn_implementation="eager"))
     state = {name: torch.from_numpy(np.array(array)) for name, array in to_framework(weights, "transformers").items()}
     assert not model.load_state_dict(state, strict=False).unexpected_keys
     return model.eval()
@@ -61,7 +64,7 @@ def assert_identical(found: Arrays, expected: Arrays) -> None:
 def test_loss_and_gradients_are_those_of_transformers(act: str, padded: bool) -> None:
     config = toy_config(**NO_DROPOUT, hidden_act=act)
     batch = toy_batch(3, padded=padded)
-    model = transformers_model(config | {"hidden_act": {"gelu_tanh": "gelu_new"}.get(act, act)}, initial_weights(config, 1))
+    model = transformers_model(replace(config, hidden_act={"gelu_tanh": "gelu_new"}.get(act, act)), initial_weights(config, 1))
     loss = model(**transformers_inputs(batch)).loss
     loss.backward()
     expected = {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}

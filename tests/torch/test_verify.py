@@ -26,7 +26,7 @@ from wholeword.zoo.verify import _features, verify
 def as_checkpoint(model: ModelFiles, path: Path) -> Path:
     """The model as a checkpoint of a run, its optimizer's moments beside it."""
     moments = {f"{name}/{slot}": np.ones_like(array) for name, array in model.weights.items() for slot in ("adam_m", "adam_v")}
-    state = {"config": model.config, "lowercase": True, "next_sentence": model.next_sentence, "provenance": model.provenance}
+    state = {"config": model.config.to_dict(), "lowercase": True, "next_sentence": model.next_sentence, "provenance": model.provenance}
     save_checkpoint(path, model.weights, moments, state, files={"vocab.txt": model.vocabulary.to_bytes()})
     return path
 
@@ -83,7 +83,7 @@ def test_slots_of_a_tf_checkpoint_are_left_out_too(tmp_path: Path, capsys: pytes
     source.mkdir()
     slots = {f"{name}/{slot}": np.full_like(array, 0.5) for name, array in model.weights.items() for slot in ("adam_m", "adam_v")}
     write_bundle(source / "model.ckpt-20", model.weights | slots | {"global_step": np.array(20, np.int64)})
-    (source / "bert_config.json").write_text(json.dumps(model.config))
+    (source / "bert_config.json").write_text(json.dumps(model.config.to_dict()))
     (source / "vocab.txt").write_bytes(model.vocabulary.to_bytes())
     main(["export", str(source), "--to", "pytorch-bin,tf-checkpoint", "-o", str(tmp_path / "out")])
     printed = capsys.readouterr().out

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from toys import SECTION
-from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertModel, BertTokenizer
+from transformers import BertForMaskedLM, BertForPreTraining, BertModel, BertTokenizer
 
 from wholeword import zoo
+from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
-from wholeword.core.bert.shapes import initial_weights, model_config, tensor_shapes
+from wholeword.core.bert.shapes import initial_weights, tensor_shapes
 from wholeword.core.config import load_recipe
 from wholeword.core.console import Silent
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import BertConfig, ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import save_checkpoint
 from wholeword.core.training.run import train
@@ -47,11 +49,11 @@ def exported(model: ModelFiles, folder: Path) -> Path:
     return folder
 
 
-def batch(config: dict[str, Any], rows: int = 2, length: int = 12) -> dict[str, np.ndarray]:
+def batch(config: BertConfig, rows: int = 2, length: int = 12) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(2)
     mask = (np.arange(length) < np.linspace(length, length // 2, rows)[:, None]).astype(np.int32)
     return {
-        "input_ids": generator.integers(0, config["vocab_size"], (rows, length), dtype=np.int32) * mask,
+        "input_ids": generator.integers(0, config.vocab_size, (rows, length), dtype=np.int32) * mask,
         "input_mask": mask,
         "segment_ids": generator.integers(0, 2, (rows, length), dtype=np.int32) * mask,
     }
@@ -77,7 +79,7 @@ def test_the_model_is_what_transformers_loads(tmp_path: Path, head: str | None, 
     assert all(torch.equal(buffers[name], expected_buffers[name]) for name in buffers)
     assert len(list(ours.parameters())) == len(list(theirs.parameters()))  # a tied tensor is one parameter
     assert all(parameter.is_contiguous() and parameter.requires_grad for parameter in ours.parameters())
-    features = batch(ours.config.to_dict())
+    features = batch(ours.config)
     for one, other in zip(computed(ours, features).hidden_states, computed(theirs, features).hidden_states, strict=True):
         assert torch.equal(one, other)
 
@@ -113,7 +115,7 @@ def test_a_loaded_model_is_trained_and_saved_like_any(tmp_path: Path) -> None:
 
 def test_runs_and_checkpoints_are_loaded(tmp_path: Path) -> None:
     model = random_model()
-    state = {"config": model.config, "lowercase": False, "next_sentence": True, "provenance": {}}
+    state = {"config": model.config.to_dict(), "lowercase": False, "next_sentence": True, "provenance": {}}
     save_checkpoint(tmp_path / "run/checkpoints/step-2", model.weights, {}, state, files={"vocab.txt": model.vocabulary.to_bytes()})
     loaded = zoo.load(str(tmp_path / "run"))
     assert np.array_equal(loaded.pooler.dense.weight.detach(), model.weights["bert/pooler/dense/kernel"].T)
@@ -188,7 +190,7 @@ def test_a_run_starts_from_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_missing_parts_are_told(tmp_path: Path) -> None:
     """A model of a class without pooler, and of one without heads."""
-    config = BertConfig(vocab_size=len(PIECES), **SECTION | {"intermediate_size": 64})
+    config = transformers.BertConfig(vocab_size=len(PIECES), **SECTION | {"intermediate_size": 64})
     for kind in (BertForMaskedLM, BertModel):
         kind(config).save_pretrained(tmp_path / kind.__name__)
         (tmp_path / kind.__name__ / "vocab.txt").write_bytes(Vocabulary(PIECES).to_bytes())

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from wholeword.core.bert.shapes import initial_weights, model_config
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import initial_weights
+from wholeword.core.contracts import BertConfig
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
 from wholeword.plugins.pytorch.trainer import PyTorchTrainer
@@ -14,7 +16,7 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 VOCAB_SIZE = 60
 
 
-def toy_config(**section: Any) -> dict[str, Any]:
+def toy_config(**section: Any) -> BertConfig:
     return model_config(SECTION | section, vocab_size=VOCAB_SIZE)
 
 
@@ -38,7 +40,7 @@ def toy_batch(seed: int, *, rows: int = 8, length: int = 24, slots: int = 6, pad
 
 
 def toy_trainer(
-    config: dict[str, Any],
+    config: BertConfig,
     *,
     seed: int = 1,
     optimizer: Any = None,

@@ -42,7 +42,7 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
         print(f"warning: {warning}", file=sys.stderr)
     trainer, tokenizer = start_model(files, backend=backend), WordPieceTokenizer(files.vocabulary, files.lowercase)
     for text in texts:
-        positions = files.config["max_position_embeddings"]
+        positions = files.config.max_position_embeddings
         candidates = fill_masks(trainer, tokenizer, text, top=top, width=width, words=allowed, max_seq_length=positions)
         if as_json:
             result = {"sentence": text, "model": model, "candidates": [candidate.plain() for candidate in candidates]}

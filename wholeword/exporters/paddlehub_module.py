@@ -36,6 +36,6 @@ def module_name(model: ModelFiles) -> str:
 
 def _code(model: ModelFiles, name: str) -> str:
     config = model.config
-    summary = f"A Chinese BERT: {config['num_hidden_layers']} layers, {config['hidden_size']} wide"
+    summary = f"A Chinese BERT: {config.num_hidden_layers} layers, {config.hidden_size} wide"
     template = Template(files("wholeword.exporters").joinpath("paddlehub_module.py.template").read_text(encoding="utf-8"))
     return template.substitute(name=json.dumps(name), summary=json.dumps(summary))

@@ -22,7 +22,7 @@ class PaddleNLP:
 
 def write_model(model: ModelFiles, folder: Path) -> None:
     """All but the card. Raises: as `PaddleNLP.export`."""
-    if (activation := model.config["hidden_act"]) != "gelu":
+    if (activation := model.config.hidden_act) != "gelu":
         raise UserError(f"hidden_act is {activation!r}, and paddlenlp's BERT knows 'gelu' alone; export to pytorch-bin or tf-checkpoint")
     left_out = () if model.next_sentence else ("cls/seq_relationship/",)
     weights = {name: array for name, array in model.weights.items() if not name.startswith(left_out)}
@@ -34,8 +34,8 @@ def write_model(model: ModelFiles, folder: Path) -> None:
 
 def _config(model: ModelFiles) -> dict[str, Any]:
     return {
-        "layer_norm_eps": 1e-12,  # of google-research/bert, where it is not a setting
-        **model.config,
+        "layer_norm_eps": model.config.epsilon,
+        **model.config.to_dict(),
         "architectures": ["BertForPretraining" if model.next_sentence else "BertForMaskedLM"],
         "model_type": "bert",
         "pad_token_id": model.vocabulary.pad_id,
@@ -47,7 +47,7 @@ def _tokenizer_config(model: ModelFiles) -> dict[str, Any]:
     return {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": model.lowercase,
-        "model_max_length": model.config["max_position_embeddings"],
+        "model_max_length": model.config.max_position_embeddings,
         "cls_token": "[CLS]",
         "mask_token": "[MASK]",
         "pad_token": "[PAD]",

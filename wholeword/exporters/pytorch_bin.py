@@ -42,10 +42,10 @@ def _write_bin(path: Path, tensors: dict[str, np.ndarray]) -> None:
 
 def _config(model: ModelFiles) -> dict[str, Any]:
     return {
-        "layer_norm_eps": 1e-12,  # of google-research/bert, where it is not a setting
-        **model.config,
+        "layer_norm_eps": model.config.epsilon,
+        **model.config.to_dict(),
         "architectures": ["BertForPreTraining" if model.next_sentence else "BertForMaskedLM"],
-        "hidden_act": TRANSFORMERS_ACTIVATIONS[model.config["hidden_act"]],
+        "hidden_act": TRANSFORMERS_ACTIVATIONS[model.config.hidden_act],
         "model_type": "bert",  # without these two, transformers guesses classes from the folder's name
         "tokenizer_class": "BertTokenizer",
         "pad_token_id": model.vocabulary.pad_id,
@@ -64,7 +64,7 @@ def _tokenizer_config(model: ModelFiles) -> dict[str, Any]:
         "do_lower_case": model.lowercase,
         "strip_accents": None,
         "tokenize_chinese_chars": True,
-        "model_max_length": model.config["max_position_embeddings"],
+        "model_max_length": model.config.max_position_embeddings,
         "cls_token": "[CLS]",
         "mask_token": "[MASK]",
         "pad_token": "[PAD]",

@@ -53,7 +53,7 @@ class TFCheckpoint:
             checkpoint=CHECKPOINT,
             lowercase=model.lowercase,
             heads="".join(head_lines(model)),
-            activation="" if model.config["hidden_act"] == "gelu" else ACTIVATION,
+            activation="" if model.config.hidden_act == "gelu" else ACTIVATION,
         )
         write_file(folder / "README.md", notice.encode())
 
@@ -79,7 +79,7 @@ def zip_name(model: ModelFiles) -> str:
     """As HFL calls its archives."""
     name = re.sub(r"\W+", "_", model.provenance.get("name", "bert").removeprefix("chinese-").removeprefix("bert-")).strip("_") or "bert"
     config = model.config
-    return f"chinese_{name}_L-{config['num_hidden_layers']}_H-{config['hidden_size']}_A-{config['num_attention_heads']}.zip"
+    return f"chinese_{name}_L-{config.num_hidden_layers}_H-{config.hidden_size}_A-{config.num_attention_heads}.zip"
 
 
 def _write_checkpoint(model: ModelFiles, folder: Path) -> None:
@@ -90,7 +90,7 @@ def _write_checkpoint(model: ModelFiles, folder: Path) -> None:
         write_file(folder / f"{CHECKPOINT}.meta", _meta(weights))
     else:
         log.warning("%s.meta (the graph) is left out, since TensorFlow is not installed; no reader of the weights needs it", CHECKPOINT)
-    write_file(folder / "bert_config.json", to_json(model.config | {"hidden_act": ACTIVATIONS[model.config["hidden_act"]]}))
+    write_file(folder / "bert_config.json", to_json(model.config.to_dict() | {"hidden_act": ACTIVATIONS[model.config.hidden_act]}))
     write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
     if not model.lowercase:  # Google's files have no place for it, and everybody's default is the other
         write_file(folder / "tokenizer_config.json", to_json({"do_lower_case": False}))

@@ -101,7 +101,7 @@ def input_paths(job: FinetuneJob) -> list[Path]:
 
 
 def _expect_fitting(job: FinetuneJob, model: ModelFiles, observer: Observer) -> None:
-    positions = model.config["max_position_embeddings"]
+    positions = model.config.max_position_embeddings
     if job.training.max_seq_length > positions:
         raise UserError(f"max_seq_length: {job.training.max_seq_length}; {job.model} has positions for {positions}: set that or less")
     if job.task.head == "classification" and "pooler" in model.provenance.get("missing", ()):

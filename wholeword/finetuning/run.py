@@ -78,7 +78,7 @@ class SeedRun:
         with registry.explaining("backend", job.backend_name):
             tuner: FineTuner = job.backend.start_finetuning(
                 config=model.config,
-                weights=model.weights | initial_head(head, num_outputs, model.config["hidden_size"], self.seed),
+                weights=model.weights | initial_head(head, num_outputs, model.config.hidden_size, self.seed),
                 head=head,
                 optimizer=job.optimizer,
                 clip_norm=job.clip_norm,

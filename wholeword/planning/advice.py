@@ -1,18 +1,19 @@
 """What the literature and the maintainers say of a recipe's choices: the advice of `wholeword check`, each line with its source.
 
 Mistakes stop a recipe (`core/config/checks.py`); here is what can be done and seldom ends well. A rule is a function that gives
-(setting, what is said, source); it takes what it needs by name: `recipe`, `config` (the keys of bert_config.json), and, where text has
+(setting, what is said, source); it takes what it needs by name: `recipe`, `config` (a BertConfig), and, where text has
 been counted, `plan` and `vocabulary`.
 """
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wholeword.core.config.checks import HIGH_LR
 from wholeword.core.config.locations import read_config
 from wholeword.core.config.recipe import Recipe
+from wholeword.core.contracts import BertConfig
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import WholewordError
 from wholeword.core.registry.registry import registry
@@ -45,7 +46,7 @@ Findings = Iterator[tuple[str, str, str]]
 # --- of the recipe alone
 
 
-def low_rate_for_trained_weights(recipe: Recipe, config: Mapping[str, Any]) -> Findings:
+def low_rate_for_trained_weights(recipe: Recipe, config: BertConfig) -> Findings:
     """From a thousandth on the recipe warns by itself."""
     if recipe.model.init_folder is None or recipe.model.freeze or recipe.optimizer.name != "adamw":
         return
@@ -56,8 +57,8 @@ def low_rate_for_trained_weights(recipe: Recipe, config: Mapping[str, Any]) -> F
             yield f"phases.{number}.peak_lr", said, f"{WWM}#72, #227, #232"
 
 
-def rate_for_the_batch(recipe: Recipe, config: Mapping[str, Any]) -> Findings:
-    if recipe.optimizer.name != "adamw" or config["hidden_size"] < PUBLISHED_WIDTH or recipe.model.freeze:
+def rate_for_the_batch(recipe: Recipe, config: BertConfig) -> Findings:
+    if recipe.optimizer.name != "adamw" or config.hidden_size < PUBLISHED_WIDTH or recipe.model.freeze:
         return
     for number, phase in enumerate(recipe.phases):
         tokens = phase.batch_size * phase.max_seq_length
@@ -81,8 +82,8 @@ def words_are_words(recipe: Recipe) -> Findings:
         yield "segmenter", f"{recipe.segmenter.name} {said}", "README of ymcui/Chinese-BERT-wwm"
 
 
-def first_values_for_the_width(recipe: Recipe, config: Mapping[str, Any]) -> Findings:
-    width, deviation = config["hidden_size"], config["initializer_range"]
+def first_values_for_the_width(recipe: Recipe, config: BertConfig) -> Findings:
+    width, deviation = config.hidden_size, config.initializer_range
     if recipe.model.init_folder is None and width <= 256 and deviation * width**0.5 < 0.5:
         said = (
             f"{deviation:g} in a model {width} wide, which stays long at piece frequencies; about 1/sqrt(hidden_size) = {width**-0.5:.2g}"
@@ -140,10 +141,8 @@ def random_pieces_are_live(recipe: Recipe, vocabulary: Vocabulary) -> Findings:
 
 def one_vocabulary_for_all(recipe: Recipe, vocabulary: Vocabulary) -> Findings:
     config = _init_config(recipe)
-    if recipe.tokenizer.add is None and config and config["vocab_size"] != len(vocabulary):
-        said = (
-            f"{recipe.model.init_folder} has {config['vocab_size']:,} pieces, tokenizer.vocab {len(vocabulary):,}: the run will refuse this"
-        )
+    if recipe.tokenizer.add is None and config is not None and config.vocab_size != len(vocabulary):
+        said = f"{recipe.model.init_folder} has {config.vocab_size:,} pieces, tokenizer.vocab {len(vocabulary):,}: the run will refuse this"
         yield "model.init", said, "wholeword"
 
 
@@ -177,9 +176,9 @@ def advise(recipe: Recipe, **known: Any) -> list[Advice]:
     ]
 
 
-def _narrower(config: Mapping[str, Any]) -> float:
+def _narrower(config: BertConfig) -> float:
     """How much higher rates a narrow model bears, at least 1. Source: Yang et al. 2022, arXiv:2203.03466 (Adam: as 1/width)."""
-    return max(1.0, PUBLISHED_WIDTH / config["hidden_size"])
+    return max(1.0, PUBLISHED_WIDTH / config.hidden_size)
 
 
 def _ordinary(vocabulary: Vocabulary) -> list[bool]:
@@ -187,11 +186,10 @@ def _ordinary(vocabulary: Vocabulary) -> list[bool]:
     return [number in ordinary for number in range(len(vocabulary))]
 
 
-def _init_config(recipe: Recipe) -> dict[str, Any]:
+def _init_config(recipe: Recipe) -> BertConfig | None:
     if recipe.model.init_folder is None:
-        return {}
+        return None
     try:
-        config = read_config(recipe.model.init_folder, recipe.base_folder)
+        return read_config(recipe.model.init_folder, recipe.base_folder)
     except WholewordError:
-        return {}
-    return config if "vocab_size" in config else {}
+        return None

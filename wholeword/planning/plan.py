@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from wholeword.core.bert.shapes import count_parameters, flops_per_token, model_config, tensor_shapes
+from wholeword.core.bert.config import model_config
+from wholeword.core.bert.shapes import count_parameters, flops_per_token, tensor_shapes
 from wholeword.core.config.locations import read_config, zoo_name
 from wholeword.core.config.preparation import prepare_job, tokenizer_spec
 from wholeword.core.config.recipe import Recipe
+from wholeword.core.contracts import BertConfig
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
 from wholeword.core.data.documents import read_documents
@@ -121,7 +123,7 @@ def plan(recipe: Recipe, store: Path | str | None = None, *, is_template: bool =
     num_trained = corpus.num_tokens * (1 - recipe.evaluation.held_out_rate)
     unit_bytes = 34 if recipe.backend.settings.get("precision") == "bf16" else 68
     frozen = recipe.model.freeze is not None
-    num_layers = 1 if frozen else config["num_hidden_layers"]
+    num_layers = 1 if frozen else config.num_hidden_layers
     phases, row_bytes = [], []
     for phase in recipe.phases:
         length, predictions, rows = phase.max_seq_length, phase.max_predictions, phase.batch_size * phase.steps
@@ -136,7 +138,7 @@ def plan(recipe: Recipe, store: Path | str | None = None, *, is_template: bool =
                 flops=rows * length * flops_per_token(config, length, predictions, frozen_encoder=frozen),
             )
         )
-        row_bytes.append(unit_bytes * length * num_layers * config["hidden_size"] + 12 * predictions * corpus.vocab_size)
+        row_bytes.append(unit_bytes * length * num_layers * config.hidden_size + 12 * predictions * corpus.vocab_size)
     weights = 4 * num_parameters
     trained = 4 * sum(prod(shape) for name, shape in tensor_shapes(config).items() if not (frozen and name.startswith("bert/")))
     flops = sum(phase.flops for phase in phases)
@@ -231,13 +233,13 @@ def _tokens(sentence: str) -> float:
     return len("".join(sentence.split())) - letters + letters / LETTERS_PER_PIECE
 
 
-def planned_config(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
-    """The keys of bert_config.json: from the recipe, and what it leaves open from the folder it starts from."""
+def planned_config(recipe: Recipe, vocab_size: int) -> BertConfig:
+    """The configuration from the recipe, and what it leaves open from the folder it starts from."""
     section = recipe.model
     told = section.sizes()
     if section.init_folder is not None:
         if config := read_config(section.init_folder, recipe.base_folder):
-            told = config | {key: value for key, value in told.items() if key != "size"}
+            told = config.to_dict() | {key: value for key, value in told.items() if key != "size"}
     if section.layers is not None:
         told["num_hidden_layers"] = len(section.layers)
     return model_config(told | {"vocab_size": vocab_size}, vocab_size)

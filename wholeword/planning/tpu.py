@@ -10,13 +10,12 @@
 Sources: https://cloud.google.com/tpu/docs/v2 (v3, v4, v5e, v5p, v6e), https://cloud.google.com/tpu/docs/performance-guide
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from wholeword.core.bert.activations import comfortable_rows, row_bytes, rows_at_once
 from wholeword.core.bert.shapes import count_parameters, flops_per_token
 from wholeword.core.config.recipe import Recipe
+from wholeword.core.contracts import BertConfig
 from wholeword.core.devices import DEFAULT_TPU, GIB, Slice, tpu_slice
 from wholeword.core.errors import WholewordError
 from wholeword.core.registry.registry import registry
@@ -68,11 +67,10 @@ def utilisation(flops: float, hours: float, tpu: Slice) -> float:
     return flops / (3600 * hours * tpu.peak_flops)
 
 
-def plan_tpu(recipe: Recipe, config: Mapping[str, Any], *, utilisation: float) -> TpuPlan | None:
+def plan_tpu(recipe: Recipe, config: BertConfig, *, utilisation: float) -> TpuPlan | None:
     """What a recipe will be on the TPU of its backend section; None if it has none.
 
     Args:
-        config: the keys of `bert_config.json`.
         utilisation: the share of the peak that is assumed, in (0, 1].
     Raises: UserError for an accelerator type that is none.
     """
@@ -120,9 +118,9 @@ def plan_tpu(recipe: Recipe, config: Mapping[str, Any], *, utilisation: float) -
     return TpuPlan(tpu, utilisation, phases, _padded_shapes(recipe, config), errors, warnings)
 
 
-def products(config: Mapping[str, Any], rows: int, max_seq_length: int, max_predictions: int) -> list[tuple[int, int, int, int]]:
+def products(config: BertConfig, rows: int, max_seq_length: int, max_predictions: int) -> list[tuple[int, int, int, int]]:
     """The matrix products of a forward pass: how many, and m, k, n of [m, k] x [k, n]."""
-    width, inner, heads, layers = (config[key] for key in ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers"))
+    width, inner, heads, layers = config.hidden_size, config.intermediate_size, config.num_attention_heads, config.num_hidden_layers
     head_size, positions, predictions = width // heads, rows * max_seq_length, rows * max_predictions
     return [
         (4 * layers, positions, width, width),  # query, key, value, output
@@ -131,11 +129,11 @@ def products(config: Mapping[str, Any], rows: int, max_seq_length: int, max_pred
         (layers, positions, width, inner),
         (layers, positions, inner, width),
         (1, predictions, width, width),
-        (1, predictions, width, config["vocab_size"]),
+        (1, predictions, width, config.vocab_size),
     ]
 
 
-def padding(config: Mapping[str, Any], rows: int, max_seq_length: int, max_predictions: int) -> float:
+def padding(config: BertConfig, rows: int, max_seq_length: int, max_predictions: int) -> float:
     """What matrix products of padded arrays cost more, as a share."""
     found = products(config, rows, max_seq_length, max_predictions)
     needed = sum(count * m * k * n for count, m, k, n in found)
@@ -147,12 +145,12 @@ def up(size: int, multiple: int) -> int:
     return -(-size // multiple) * multiple
 
 
-def _padded_shapes(recipe: Recipe, config: Mapping[str, Any]) -> list[str]:
+def _padded_shapes(recipe: Recipe, config: BertConfig) -> list[str]:
     sizes = {
-        "vocabulary": config["vocab_size"],
-        "hidden_size": config["hidden_size"],
-        "intermediate_size": config["intermediate_size"],
-        "size of a head": config["hidden_size"] // config["num_attention_heads"],
+        "vocabulary": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "size of a head": config.hidden_size // config.num_attention_heads,
     }
     sizes |= {f"phases.{number}.max_seq_length": phase.max_seq_length for number, phase in enumerate(recipe.phases)}
     return [f"{name}: {size:,} -> {up(size, LANES):,}" for name, size in sizes.items() if size % LANES]

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from wholeword.core.bert.config import bert_config
 from wholeword.core.bert.shapes import count_parameters, tensor_shapes
 from wholeword.core.config.yaml import read_yaml
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 
 FOLDER = files("wholeword") / "zoo" / "cards"
@@ -57,9 +59,13 @@ class Card(Part):
     notes: list[Text]
 
     @property
+    def bert_config(self) -> BertConfig:
+        return bert_config(self.config, f"{self.name}.yaml")
+
+    @property
     def millions(self) -> int:
         """Parameters as published: of encoder, pooler and a classifier of three labels, millions, rounded down."""
-        return count_parameters(self.config, num_labels=SEEDS_LABELS) // 10**6
+        return count_parameters(self.bert_config, num_labels=SEEDS_LABELS) // 10**6
 
     @property
     def parameters(self) -> str:
@@ -69,7 +75,7 @@ class Card(Part):
     @property
     def size(self) -> str:
         """`3 x 768`: layers and width."""
-        return f"{self.config['num_hidden_layers']} x {self.config['hidden_size']}"
+        return f"{self.bert_config.num_hidden_layers} x {self.bert_config.hidden_size}"
 
 
 def card_names() -> list[str]:
@@ -83,7 +89,7 @@ def read_card(name: str) -> Card:
     document = read_yaml((FOLDER / f"{name}.yaml").read_bytes(), f"{name}.yaml")
     assert not document.problems, document.problems
     card = Card.model_validate(document.data)
-    assert card.name == name and set(card.sources) == set(FACTS) and tensor_shapes(card.config), name
+    assert card.name == name and set(card.sources) == set(FACTS) and tensor_shapes(card.bert_config), name
     return card
 
 

@@ -25,7 +25,11 @@ def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
         facts |= card.model_dump(by_alias=True) | {"size": card.size, "parameters": card.parameters}
     else:
         assert model is not None
-        facts |= {"name": model.provenance.get("name", Path(name_or_location).name), "config": model.config, "lowercase": model.lowercase}
+        facts |= {
+            "name": model.provenance.get("name", Path(name_or_location).name),
+            "config": model.config.to_dict(),
+            "lowercase": model.lowercase,
+        }
         facts |= {"total_parameters": count_parameters(model.config), "notes": model.provenance.get("notes", [])}
     if weights and model is not None:
         facts["weights"] = inspect_model(model).plain()

@@ -3,8 +3,9 @@
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import Vocabulary
 
@@ -78,11 +79,11 @@ class Zoo:
         """The vocabulary alone, without weights to fetch."""
         return read_tokenizer(location)[0]
 
-    def config(self, location: str) -> dict[str, Any]:
-        """The keys of bert_config.json, without network. Raises: UserError if there is no such model."""
+    def config(self, location: str) -> BertConfig:
+        """Without network. Raises: UserError if there is no such model."""
         from wholeword.zoo.cards import get_card
 
-        return dict(get_card(location).config)
+        return get_card(location).bert_config
 
 
 def read(name_or_location: str, *, revision: str | None = None, local_files_only: bool = False) -> "ModelFiles":

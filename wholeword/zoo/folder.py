@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wholeword.core.bert.names import TIED, TRANSFORMERS_ACTIVATIONS, from_framework, is_transposed, names, some
+from wholeword.core.bert.config import bert_config, saved_config
+from wholeword.core.bert.names import TIED, from_framework, is_transposed, names, some
 from wholeword.core.bert.shapes import initial_weights, tensor_shapes
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import BertConfig, ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, check_manifest
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
@@ -20,17 +21,6 @@ from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files
 if TYPE_CHECKING:
     from wholeword.core.contracts import Tensors
 
-SHAPE_KEYS = {  # and the most that is believed of a configuration, before memory is taken for what it says
-    "hidden_size": 1 << 16,
-    "intermediate_size": 1 << 18,
-    "max_position_embeddings": 1 << 20,
-    "num_attention_heads": 1 << 10,
-    "num_hidden_layers": 1000,
-    "type_vocab_size": 1 << 10,  # Google's code takes 16 when it is missing, transformers 2; the tensor knows
-    "vocab_size": 10_000_000,
-}
-OTHER_KEYS = {"attention_probs_dropout_prob": 0.1, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "initializer_range": 0.02}
-ACTIVATIONS = {other: name for name, other in reversed(TRANSFORMERS_ACTIVATIONS.items())} | {"gelu_new": "gelu_tanh"}
 PARTS = {"bert/pooler/": "pooler", "cls/predictions/": "MLM head", "cls/seq_relationship/": "NSP head"}  # what a checkpoint may lack
 # of older or other saved models: names for what we have by another one, and buffers
 SYNONYMS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
@@ -75,7 +65,7 @@ def _read_run(path: Path) -> ModelFiles:
     if not (path / "vocab.txt").exists():
         raise UserError(f"{path}: a checkpoint without vocab.txt")
     return ModelFiles(
-        config=state["config"],
+        config=bert_config(state["config"], f"{path}/state.json"),
         weights=weights,
         vocabulary=Vocabulary.read(path / "vocab.txt"),
         lowercase=state["lowercase"],
@@ -110,8 +100,8 @@ def _read_saved_model(location: Path) -> ModelFiles:
         notes.append(SAYS_ROBERTA)
     config = _bert_config(raw, config_path, token_types)
     vocabulary, lowercase, path = read_tokenizer_files(folder)
-    if len(vocabulary) != config["vocab_size"]:
-        entries, said = len(vocabulary), config["vocab_size"]
+    if len(vocabulary) != config.vocab_size:
+        entries, said = len(vocabulary), config.vocab_size
         raise UserError(f"{path} has {entries} entries but {config_path.name} says vocab_size {said}")
     if lowercase is None:
         notes.append("lowercase: true, since no tokenizer_config.json says do_lower_case")
@@ -142,34 +132,18 @@ def _says_roberta(raw: Mapping[str, Any]) -> bool:
     return raw.get("model_type") == "roberta" or "roberta" in str(raw.get("architectures")).lower()
 
 
-def _bert_config(raw: Mapping[str, Any], path: Path, token_types: int) -> dict[str, Any]:
-    """Our keys of a config.json.
+def _bert_config(raw: Mapping[str, Any], path: Path, token_types: int) -> BertConfig:
+    """The configuration in a config.json.
 
     Args:
-        token_types: how many the weights have, for configurations that do not say so.
-    Raises: UserError for what is missing or absurd, and for models that are no plain BERT.
+        token_types: how many the weights have; where the file does not say, Google's code takes 16, transformers 2.
+    Raises: UserError for what is missing or out of range, and for models that are not a plain BERT.
     """
-    problems = [key for key in SHAPE_KEYS if not (type(raw.get(key)) is int and raw[key] > 0)]
-    if problems == ["type_vocab_size"] and raw.get("type_vocab_size") is None and token_types:
-        raw = {**raw, "type_vocab_size": token_types}
-    elif problems:
-        raise UserError(f"{path}: {', '.join(problems)}: missing, or not a positive whole number")
-    if problems := [f"{key} is {raw[key]:,}, at most {most:,} is believed" for key, most in SHAPE_KEYS.items() if raw[key] > most]:
-        raise UserError(f"{path}: {'; '.join(problems)}")
-    wanted = {"model_type": "bert", "position_embedding_type": "absolute", "tie_word_embeddings": True, "is_decoder": False}
-    for key, value in wanted.items():
+    required = {"model_type": "bert", "position_embedding_type": "absolute", "tie_word_embeddings": True, "is_decoder": False}
+    for key, value in required.items():
         if raw.get(key, value) != value:
             raise UserError(f"{path}: {key} is {raw[key]!r}; only BERT with {key} {value!r} can be read")
-    config = {key: raw[key] for key in SHAPE_KEYS} | {key: raw.get(key, default) for key, default in OTHER_KEYS.items()}
-    if not isinstance(config["hidden_act"], str) or config["hidden_act"] not in ACTIVATIONS:
-        raise UserError(f"{path}: hidden_act is {config['hidden_act']!r}; expected one of {', '.join(ACTIVATIONS)}")
-    config["hidden_act"] = ACTIVATIONS[config["hidden_act"]]
-    if "layer_norm_eps" in raw:
-        config["layer_norm_eps"] = raw["layer_norm_eps"]
-    for key in {*OTHER_KEYS, "layer_norm_eps"} & config.keys() - {"hidden_act"}:
-        if not (isinstance(config[key], int | float) and 0 <= config[key] <= 1):
-            raise UserError(f"{path}: {key} is {config[key]!r}; expected a number from 0 to 1")
-    return dict(sorted(config.items()))
+    return saved_config(raw, str(path), type_vocab_size=token_types)
 
 
 def _table_names(stored: Stored, folder: Path) -> dict[str, str]:
@@ -186,9 +160,9 @@ def _table_names(stored: Stored, folder: Path) -> dict[str, str]:
     return found
 
 
-def _read_weights(stored: Stored, found: Mapping[str, str], config: Mapping[str, Any], folder: Path) -> "Tensors":
+def _read_weights(stored: Stored, found: Mapping[str, str], config: BertConfig, folder: Path) -> "Tensors":
     """By canonical names, what there is of the configuration's tensors; shapes are compared before anything is read."""
-    framework, num_hidden_layers = stored.framework, config["num_hidden_layers"]
+    framework, num_hidden_layers = stored.framework, config.num_hidden_layers
     canonical = {other: name for name, other in names(framework, num_hidden_layers=num_hidden_layers).items()}
     tied, shapes = TIED[framework], tensor_shapes(config)
     if unknown := sorted(found.keys() - canonical.keys() - tied.keys() - set(BUFFERS)):
@@ -212,7 +186,7 @@ def _read_weights(stored: Stored, found: Mapping[str, str], config: Mapping[str,
     return from_framework(kept, framework, num_hidden_layers=num_hidden_layers)
 
 
-def _completed(weights: "Tensors", config: Mapping[str, Any], folder: Path) -> tuple["Tensors", list[str]]:
+def _completed(weights: "Tensors", config: BertConfig, folder: Path) -> tuple["Tensors", list[str]]:
     """The complete weights, and the parts that were not there and had to be initialised."""
     shapes = tensor_shapes(config)
     absent = {part: [name for name in shapes if name.startswith(prefix)] for prefix, part in PARTS.items()}

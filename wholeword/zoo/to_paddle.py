@@ -29,8 +29,8 @@ def to_paddle(model: "ModelFiles", head: str | None = None) -> Any:
     from paddlenlp import transformers
     from paddlenlp.transformers.model_utils import no_init_weights
 
-    settings = {"layer_norm_eps": 1e-12} | model.config
-    config = transformers.BertConfig(**settings | {"hidden_act": "gelu"}, pad_token_id=model.vocabulary.pad_id)
+    settings = model.config.to_dict() | {"layer_norm_eps": model.config.epsilon, "hidden_act": "gelu"}
+    config = transformers.BertConfig(**settings, pad_token_id=model.vocabulary.pad_id)
     with paddle.LazyGuard(), no_init_weights():
         bert = getattr(transformers, CLASSES[head])(config)
     tensors = to_framework({name: array for name, array in model.weights.items() if not name.startswith(LEFT_OUT[head])}, "paddlenlp")
@@ -40,8 +40,8 @@ def to_paddle(model: "ModelFiles", head: str | None = None) -> Any:
     assert not unexpected and not missing, (unexpected, missing)
     for layer in bert.sublayers():
         if isinstance(layer, paddle.nn.LayerNorm):
-            layer._epsilon = settings["layer_norm_eps"]  # paddlenlp sets it where it draws first values
-        if hasattr(layer, "activation") and settings["hidden_act"] != "gelu" and layer.activation is paddle.nn.functional.gelu:
+            layer._epsilon = model.config.epsilon  # paddlenlp sets it where it draws first values
+        if hasattr(layer, "activation") and model.config.hidden_act != "gelu" and layer.activation is paddle.nn.functional.gelu:
             layer.activation = partial(paddle.nn.functional.gelu, approximate=True)  # paddlenlp has no word for it
     return bert.eval()
 

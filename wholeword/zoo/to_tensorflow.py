@@ -1,10 +1,10 @@
 """A model as KerasHub's own class on TensorFlow, with BERT's gelu in place of its tanh form and BERT's epsilon in the MLM head."""
 
-from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.bert.names import to_framework
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,28 +26,28 @@ def to_tensorflow(model: "ModelFiles", head: str | None = None) -> Any:
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow in the environment before importing it")
     config = model.config
-    if config.get("layer_norm_eps", EPSILON) != EPSILON:
-        raise UserError(f'layer_norm_eps is {config["layer_norm_eps"]}, and KerasHub has {EPSILON} alone; load it with framework="torch"')
-    backbone_class, masked_lm_class = _classes(config["hidden_act"])
+    if config.epsilon != EPSILON:
+        raise UserError(f'layer_norm_eps is {config.layer_norm_eps}, and KerasHub has {EPSILON} alone; load it with framework="torch"')
+    backbone_class, masked_lm_class = _classes(config.hidden_act)
     backbone = backbone_class(**backbone_arguments(config))
     keras_model = backbone if head is None else masked_lm_class(backbone, preprocessor=None)
-    tensors = to_framework(model.weights, "keras_hub", num_attention_heads=config["num_attention_heads"])
+    tensors = to_framework(model.weights, "keras_hub", num_attention_heads=config.num_attention_heads)
     for variable in keras_model.weights:
         variable.assign(tensors[variable.path])
     return keras_model
 
 
-def backbone_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What KerasHub's BertBackbone calls the keys of `bert_config.json`."""
+def backbone_arguments(config: BertConfig) -> dict[str, Any]:
+    """The arguments of KerasHub's BertBackbone."""
     return {
-        "vocabulary_size": config["vocab_size"],
-        "num_layers": config["num_hidden_layers"],
-        "num_heads": config["num_attention_heads"],
-        "hidden_dim": config["hidden_size"],
-        "intermediate_dim": config["intermediate_size"],
-        "dropout": config["hidden_dropout_prob"],
-        "max_sequence_length": config["max_position_embeddings"],
-        "num_segments": config["type_vocab_size"],
+        "vocabulary_size": config.vocab_size,
+        "num_layers": config.num_hidden_layers,
+        "num_heads": config.num_attention_heads,
+        "hidden_dim": config.hidden_size,
+        "intermediate_dim": config.intermediate_size,
+        "dropout": config.hidden_dropout_prob,
+        "max_sequence_length": config.max_position_embeddings,
+        "num_segments": config.type_vocab_size,
     }
 
 

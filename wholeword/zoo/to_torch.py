@@ -25,7 +25,8 @@ def to_torch(model: "ModelFiles", head: str | None = None) -> Any:
     from transformers.initialization import no_init_weights
 
     config = transformers.BertConfig(
-        **{"layer_norm_eps": 1e-12} | model.config | {"hidden_act": TRANSFORMERS_ACTIVATIONS[model.config["hidden_act"]]},
+        **model.config.to_dict()
+        | {"layer_norm_eps": model.config.epsilon, "hidden_act": TRANSFORMERS_ACTIVATIONS[model.config.hidden_act]},
         architectures=[CLASSES[head]],
         pad_token_id=model.vocabulary.pad_id,
     )

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wholeword.core.bert.config import bert_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -90,9 +91,9 @@ def _features(model: ModelFiles) -> dict[str, np.ndarray]:
     rows = []
     for first, second in PAIRS:
         parts = [[vocabulary.cls_id, *map(int, tokenizer.encode(first)[0]), vocabulary.sep_id]]
-        if second and model.config["type_vocab_size"] > 1:
+        if second and model.config.type_vocab_size > 1:
             parts.append([*map(int, tokenizer.encode(second)[0]), vocabulary.sep_id])
-        rows.append([(piece, segment) for segment, part in enumerate(parts) for piece in part][: model.config["max_position_embeddings"]])
+        rows.append([(piece, segment) for segment, part in enumerate(parts) for piece in part][: model.config.max_position_embeddings])
     width = max(map(len, rows))
     padded = np.array([row + [(vocabulary.pad_id, 0)] * (width - len(row)) for row in rows])
     mask = np.array([[1] * len(row) + [0] * (width - len(row)) for row in rows])
@@ -142,7 +143,7 @@ def _tensorflow(folder: Path, features: Arrays) -> Arrays:
 
     reader = tf.train.load_checkpoint(str(folder / "bert_model.ckpt"))
     weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    config = json.loads((folder / "bert_config.json").read_bytes())
+    config = bert_config(json.loads((folder / "bert_config.json").read_bytes()), "bert_config.json")
     results = forward(weights, config, features)
     if find_spec("keras_hub"):
         from wholeword.zoo.to_tensorflow import to_tensorflow

@@ -5,27 +5,18 @@ Source: google-research/bert `modeling.py` and `run_pretraining.py`. The activat
 
 # B batch, L length, D hidden, N heads, H head size
 
-from collections.abc import Callable, Mapping
-from math import erf, pi, sqrt
-from typing import Any
+from collections.abc import Mapping
+from math import sqrt
 
 import numpy as np
+
+from wholeword.core.bert.gelu import ACTIVATIONS
+from wholeword.core.contracts import BertConfig
 
 Array = np.ndarray
 
 
-def gelu(x: Array) -> Array:
-    return 0.5 * x * (1 + np.vectorize(erf, otypes=[np.float64])(x / sqrt(2)))
-
-
-def gelu_tanh(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
-
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"gelu": gelu, "gelu_tanh": gelu_tanh, "gelu_new": gelu_tanh}
-
-
-def forward(weights: Mapping[str, Array], config: Mapping[str, Any], features: Mapping[str, Array]) -> dict[str, Array]:
+def forward(weights: Mapping[str, Array], config: BertConfig, features: Mapping[str, Array]) -> dict[str, Array]:
     """All that a model for pre-training computes, without dropout.
 
     Args:
@@ -35,8 +26,8 @@ def forward(weights: Mapping[str, Array], config: Mapping[str, Any], features: M
     """
     ids_BL, mask_BL = features["input_ids"], features["input_mask"] > 0
     B, L = ids_BL.shape
-    activation = ACTIVATIONS[config["hidden_act"]]
-    epsilon = config.get("layer_norm_eps", 1e-12)
+    activation = ACTIVATIONS[config.hidden_act].function
+    epsilon = config.epsilon
 
     def tensor(name: str) -> Array:
         return weights[name].astype(np.float64)
@@ -50,13 +41,13 @@ def forward(weights: Mapping[str, Array], config: Mapping[str, Any], features: M
         return normal * tensor(f"{name}/gamma") + tensor(f"{name}/beta")
 
     def heads(x_BLD: Array) -> Array:
-        return x_BLD.reshape(B, L, config["num_attention_heads"], -1).transpose(0, 2, 1, 3)
+        return x_BLD.reshape(B, L, config.num_attention_heads, -1).transpose(0, 2, 1, 3)
 
     words_VD = tensor("bert/embeddings/word_embeddings")
     x_BLD = words_VD[ids_BL] + tensor("bert/embeddings/token_type_embeddings")[features["segment_ids"]]
     x_BLD = layer_norm(x_BLD + tensor("bert/embeddings/position_embeddings")[:L], "bert/embeddings/LayerNorm")
     hidden_states = [x_BLD]
-    for number in range(config["num_hidden_layers"]):
+    for number in range(config.num_hidden_layers):
         layer = f"bert/encoder/layer_{number}"
         query_BNLH, key_BNLH, value_BNLH = (heads(dense(x_BLD, f"{layer}/attention/self/{name}")) for name in ("query", "key", "value"))
         scores_BNLL = query_BNLH @ key_BNLH.transpose(0, 1, 3, 2) / sqrt(query_BNLH.shape[-1])

@@ -6,6 +6,7 @@ What stays keeps its id and its row, so that the logits of the old pieces are wh
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -100,7 +101,7 @@ def grow_model(model: ModelFiles, vocabulary: Vocabulary, *, rows: Rows, seed: i
         what = f"{moved[0]!r} is not where it was" if moved else f"{len(vocabulary)} pieces are fewer than {len(old)}"
         raise UserError(f"the vocabulary is not that of the model, grown: {what}; grow the model's own")
     new = [number for number in range(len(vocabulary)) if number >= len(old) or not kept[number]]
-    config = model.config | {"vocab_size": len(vocabulary)}
+    config = replace(model.config, vocab_size=len(vocabulary))
     fresh = initial_weights(config, seed, GROWING)
     tokenizer = WordPieceTokenizer(old, model.lowercase)
     weights = dict(model.weights)

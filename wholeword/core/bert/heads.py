@@ -7,12 +7,11 @@ cut, PyTorch's own layers (their biases too) evenly within 1/sqrt(size_in). Sour
 
 from collections.abc import Mapping
 from math import sqrt
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import BertConfig, ModelFiles
 
 State = Literal["trained", "untouched", "missing", "unclear"]
 CUT_DEVIATION = 0.8796  # of a standard normal cut at two deviations
@@ -63,17 +62,17 @@ class Heads(NamedTuple):
         return {name: finding._asdict() for name, finding in self.named().items()}
 
 
-def inspect(weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> Heads:
+def inspect(weights: Mapping[str, np.ndarray], config: BertConfig) -> Heads:
     """What the weights say of the heads.
 
     Args:
         weights: by canonical name; what is missing is found missing.
-        config: the keys of `bert_config.json`; `initializer_range` is what kernels are compared with.
+        config: its `initializer_range` is what kernels are compared with.
     """
-    return Heads(*(_finding(part, weights, config["initializer_range"]) for part in PARTS.values()))
+    return Heads(*(_finding(part, weights, config.initializer_range) for part in PARTS.values()))
 
 
-def inspect_model(model: "ModelFiles") -> Heads:
+def inspect_model(model: ModelFiles) -> Heads:
     """The same of a model that was read and completed: `provenance["missing"]` names the parts that its files did not have."""
     absent = {name for part in model.provenance.get("missing", ()) for name in (PARTS[part].kernel, *PARTS[part].vectors)}
     return inspect({name: array for name, array in model.weights.items() if name not in absent}, model.config)

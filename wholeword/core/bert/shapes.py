@@ -1,66 +1,19 @@
-"""What a BERT is made of: its configuration, its tensors by Google's names, their first values, its cost."""
+"""What a BERT is made of: its tensors by Google's names, their first values, its cost."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wholeword.core.contracts import BertConfig, Head, ModelFiles, Tensors
 from wholeword.core.errors import UserError
 
-if TYPE_CHECKING:
-    from wholeword.core.contracts import Head, ModelFiles, Tensors
 
-# name: (num_hidden_layers, hidden_size, num_attention_heads)
-SIZES = {
-    "tiny": (2, 128, 2),
-    "mini": (4, 256, 4),
-    "small": (4, 512, 8),
-    "rbt3": (3, 768, 12),
-    "rbt4": (4, 768, 12),
-    "rbt6": (6, 768, 12),
-    "rbtl3": (3, 1024, 16),
-    "base": (12, 768, 12),
-    "large": (24, 1024, 16),
-}
-
-
-def model_config(section: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:
-    """The keys of `bert_config.json` for a recipe's `model` section.
-
-    Args:
-        section: optionally `size`, a key of SIZES; any key of `bert_config.json` beside it wins. Without a size the model is `base`.
-    Raises: UserError for an unknown size, or a hidden size that the heads do not divide.
-    """
-    size = section.get("size") or "base"
-    if size not in SIZES:
-        raise UserError(f"model.size: {size!r}; expected one of {', '.join(SIZES)}")
-    num_hidden_layers, hidden_size, num_attention_heads = SIZES[size]
-    config: dict[str, Any] = {
-        "attention_probs_dropout_prob": 0.1,
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1,
-        "hidden_size": hidden_size,
-        "initializer_range": 0.02,
-        "intermediate_size": None,
-        "max_position_embeddings": 512,
-        "num_attention_heads": num_attention_heads,
-        "num_hidden_layers": num_hidden_layers,
-        "type_vocab_size": 2,
-        "vocab_size": vocab_size,
-    }
-    config |= {key: section[key] for key in config.keys() & section.keys() if section[key] is not None}
-    if config["intermediate_size"] is None:
-        config["intermediate_size"] = 4 * config["hidden_size"]
-    if config["hidden_size"] % config["num_attention_heads"]:
-        raise UserError(f"model.hidden_size: {config['hidden_size']} is not a multiple of {config['num_attention_heads']} attention heads")
-    return config
-
-
-def tensor_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor of a model for pre-training, by canonical name. The MLM decoder is the word embeddings."""
-    vocab_size, hidden_size, intermediate_size = config["vocab_size"], config["hidden_size"], config["intermediate_size"]
+    vocab_size, hidden_size, intermediate_size = config.vocab_size, config.hidden_size, config.intermediate_size
     shapes: dict[str, tuple[int, ...]] = {}
 
     def dense(name: str, size_in: int, size_out: int) -> None:
@@ -71,10 +24,10 @@ def tensor_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         shapes[f"{name}/gamma"] = shapes[f"{name}/beta"] = (hidden_size,)
 
     shapes["bert/embeddings/word_embeddings"] = (vocab_size, hidden_size)
-    shapes["bert/embeddings/position_embeddings"] = (config["max_position_embeddings"], hidden_size)
-    shapes["bert/embeddings/token_type_embeddings"] = (config["type_vocab_size"], hidden_size)
+    shapes["bert/embeddings/position_embeddings"] = (config.max_position_embeddings, hidden_size)
+    shapes["bert/embeddings/token_type_embeddings"] = (config.type_vocab_size, hidden_size)
     layer_norm("bert/embeddings/LayerNorm")
-    for number in range(config["num_hidden_layers"]):
+    for number in range(config.num_hidden_layers):
         layer = f"bert/encoder/layer_{number}"
         for projection in ("query", "key", "value"):
             dense(f"{layer}/attention/self/{projection}", hidden_size, hidden_size)
@@ -92,7 +45,7 @@ def tensor_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def initial_weights(config: Mapping[str, Any], seed: int, names: Iterable[str] | None = None) -> "Tensors":
+def initial_weights(config: BertConfig, seed: int, names: Iterable[str] | None = None) -> Tensors:
     """First values, float32: a normal of deviation `initializer_range` cut at two deviations; LayerNorms 1 and 0; biases 0.
 
     A tensor's values depend on the seed and its name alone.
@@ -102,7 +55,7 @@ def initial_weights(config: Mapping[str, Any], seed: int, names: Iterable[str] |
     Source: `create_initializer` of google-research/bert `modeling.py`.
     """
     shapes = tensor_shapes(config)
-    return {name: _first_values(name, shapes[name], config["initializer_range"], seed) for name in names or shapes}
+    return {name: _first_values(name, shapes[name], config.initializer_range, seed) for name in names or shapes}
 
 
 def _first_values(name: str, shape: tuple[int, ...], deviation: float, seed: int) -> np.ndarray:
@@ -121,27 +74,27 @@ def _first_values(name: str, shape: tuple[int, ...], deviation: float, seed: int
     return values.reshape(shape)
 
 
-HEADS: dict["Head", str] = {"classification": "output", "span": "cls/squad/output", "tagging": "output"}  # prefix of its two tensors
+HEADS: dict[Head, str] = {"classification": "output", "span": "cls/squad/output", "tagging": "output"}  # prefix of its two tensors
 HEAD_DEVIATION = 0.02  # of run_classifier.py and run_squad.py, whatever the model's initializer_range
 
 
-def head_shapes(head: "Head", num_labels: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+def head_shapes(head: Head, num_labels: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
     """The tensors of a head for fine-tuning, as Google's scripts call them. A span's two outputs are its begin and its end."""
     return {f"{HEADS[head]}_weights": (num_labels, hidden_size), f"{HEADS[head]}_bias": (num_labels,)}
 
 
-def initial_head(head: "Head", num_labels: int, hidden_size: int, seed: int) -> "Tensors":
+def initial_head(head: Head, num_labels: int, hidden_size: int, seed: int) -> Tensors:
     """First values, a function of the seed and the names alone; biases 0."""
     shapes = head_shapes(head, num_labels, hidden_size)
     return {name: _first_values(name, shape, HEAD_DEVIATION, seed) for name, shape in shapes.items()}
 
 
-def take_layers(model: "ModelFiles", layers: Sequence[int]) -> "ModelFiles":
+def take_layers(model: ModelFiles, layers: Sequence[int]) -> ModelFiles:
     """A model of some of the layers, in the order given; embeddings, pooler and heads stay (RBT3 is layers 0, 1, 2 of RoBERTa-wwm-ext).
 
     Raises: UserError if a layer is not there.
     """
-    num_hidden_layers = model.config["num_hidden_layers"]
+    num_hidden_layers = model.config.num_hidden_layers
     if missing := [layer for layer in layers if not 0 <= layer < num_hidden_layers]:
         raise UserError(f"model.init.layers: no layer {missing[0]}; the model has layers 0 to {num_hidden_layers - 1}")
     weights = {name: array for name, array in model.weights.items() if "/layer_" not in name}
@@ -149,20 +102,20 @@ def take_layers(model: "ModelFiles", layers: Sequence[int]) -> "ModelFiles":
         prefix = f"bert/encoder/layer_{old}/"
         taken = {name: array for name, array in model.weights.items() if name.startswith(prefix)}
         weights |= {name.replace(prefix, f"bert/encoder/layer_{new}/"): array for name, array in taken.items()}
-    return model._replace(config=model.config | {"num_hidden_layers": len(layers)}, weights=weights)
+    return model._replace(config=replace(model.config, num_hidden_layers=len(layers)), weights=weights)
 
 
 PARTS = {"pooler": "bert/pooler/", "heads": "cls/"}
 
 
-def renew(model: "ModelFiles", parts: Collection[str], seed: int) -> "ModelFiles":
+def renew(model: ModelFiles, parts: Collection[str], seed: int) -> ModelFiles:
     """The model with first values in some of its PARTS. Without a trained pooler or heads there is no trained NSP head."""
     names = [name for name in tensor_shapes(model.config) if name.startswith(tuple(PARTS[part] for part in parts))]
     fresh = initial_weights(model.config, seed, names) if names else {}
     return model._replace(weights=model.weights | fresh, next_sentence=model.next_sentence and not parts)
 
 
-def count_parameters(config: Mapping[str, Any], *, num_labels: int | None = None) -> int:
+def count_parameters(config: BertConfig, *, num_labels: int | None = None) -> int:
     """Parameters of the whole model for pre-training, or of a classifier with `num_labels` labels (encoder, pooler and classifier).
 
     The published counts are those of a classifier for XNLI's three labels.
@@ -170,10 +123,10 @@ def count_parameters(config: Mapping[str, Any], *, num_labels: int | None = None
     shapes = tensor_shapes(config)
     if num_labels is None:
         return sum(map(prod, shapes.values()))
-    return sum(prod(shape) for name, shape in shapes.items() if name.startswith("bert/")) + num_labels * (config["hidden_size"] + 1)
+    return sum(prod(shape) for name, shape in shapes.items() if name.startswith("bert/")) + num_labels * (config.hidden_size + 1)
 
 
-def flops_per_token(config: Mapping[str, Any], max_seq_length: int, predictions_per_row: float, *, frozen_encoder: bool = False) -> float:
+def flops_per_token(config: BertConfig, max_seq_length: int, predictions_per_row: float, *, frozen_encoder: bool = False) -> float:
     """Floating-point operations of one training step, forward and backward, for each token of a row.
 
     6 a parameter of a matrix product, 12 L H a layer for the attention products, and the MLM head on the predictions alone; what is
@@ -181,8 +134,8 @@ def flops_per_token(config: Mapping[str, Any], max_seq_length: int, predictions_
     backward pass, two thirds of its work, and the word embeddings of the MLM head no gradient.
     Source: Chowdhery et al. 2022 (arXiv:2204.02311), appendix B.
     """
-    hidden_size, intermediate_size = config["hidden_size"], config["intermediate_size"]
-    layer = 6 * (4 * hidden_size**2 + 2 * hidden_size * intermediate_size) + 12 * max_seq_length * hidden_size
-    head = 6 * hidden_size**2 + (4 if frozen_encoder else 6) * hidden_size * config["vocab_size"]
+    hidden_size, intermediate_size = config.hidden_size, config.intermediate_size
+    layer: float = 6 * (4 * hidden_size**2 + 2 * hidden_size * intermediate_size) + 12 * max_seq_length * hidden_size
+    head = 6 * hidden_size**2 + (4 if frozen_encoder else 6) * hidden_size * config.vocab_size
     layer /= 3 if frozen_encoder else 1
-    return config["num_hidden_layers"] * layer + head * predictions_per_row / max_seq_length
+    return config.num_hidden_layers * layer + head * predictions_per_row / max_seq_length

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from wholeword.core.bert.shapes import model_config
+from wholeword.core.bert.config import model_config
 from wholeword.core.config import recipe as models
 from wholeword.core.config.locations import zoo_config, zoo_name
 from wholeword.core.config.yaml import Path as Address
@@ -90,7 +90,7 @@ def layers_match_the_model(model: models.ModelSection) -> Findings:
     path = ("model", "init", "layers")
     if model.init_folder is None:
         yield path, "layers of a random model; expected from: a folder beside it, or no layers"
-    size = model_config({"size": model.size}, vocab_size=1)["num_hidden_layers"] if model.size else None
+    size = model_config({"size": model.size}, vocab_size=1).num_hidden_layers if model.size else None
     num_hidden_layers = model.num_hidden_layers or size
     if num_hidden_layers is not None and len(model.layers) != num_hidden_layers:
         yield path, f"{len(model.layers)} layers to take for a model of {num_hidden_layers}; expected one number for each of its layers"

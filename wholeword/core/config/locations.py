@@ -3,8 +3,10 @@
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from wholeword.core.bert.config import saved_config
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.registry.registry import registry
@@ -47,20 +49,20 @@ def expect_run(location: str, base_folder: Path) -> None:
         raise UserError(f"{base_folder / location}: not there yet; `wholeword train {match[1]}` makes it")
 
 
-def zoo_config(name: str) -> dict[str, Any]:
-    """The keys of bert_config.json, without network. Raises: UserError if the zoo has no such model."""
+def zoo_config(name: str) -> BertConfig:
+    """Without network. Raises: UserError if the zoo has no such model."""
     return registry.create("zoo_source", "zoo").config(name)
 
 
 def vocabulary_size(location: str, base_folder: Path) -> int:
     """Without network."""
     if name := zoo_name(location):
-        return zoo_config(name)["vocab_size"]
+        return zoo_config(name).vocab_size
     return len(read_vocabulary(location, base_folder))
 
 
-def read_config(location: str, base_folder: Path) -> dict[str, Any]:
-    """The keys of a model's configuration, without network; {} for a place without one, and for an archive."""
+def read_config(location: str, base_folder: Path) -> BertConfig | None:
+    """A model's configuration, without network; None for a place without one, and for an archive."""
     if name := zoo_name(location):
         return zoo_config(name)
     expect_run(location, base_folder)
@@ -70,9 +72,10 @@ def read_config(location: str, base_folder: Path) -> dict[str, Any]:
     state = (latest_checkpoint(folder / "checkpoints") or folder) / "state.json"  # of a run, or of a checkpoint
     path = next((path for path in (folder / "config.json", folder / "bert_config.json", state) if path.is_file()), None)
     if path is None:
-        return {}
+        return None
     try:
-        config = dict(json.loads(path.read_bytes()))
-        return dict(config["config"]) if path == state else config
+        values = dict(json.loads(path.read_bytes()))
+        values = dict(values["config"]) if path == state else values
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{path}: no JSON; expected the configuration of a BERT") from None
+    return saved_config(values, str(path))

@@ -6,7 +6,7 @@ recipe names it: its annotated keyword-only signature is the schema of its secti
 
 from wholeword.core.contracts.arrays import Array, Tensors
 from wholeword.core.contracts.masking import Masked, MaskingStrategy
-from wholeword.core.contracts.models import Exporter, ModelFiles, ZooSource
+from wholeword.core.contracts.models import BertConfig, Exporter, ModelFiles, ZooSource
 from wholeword.core.contracts.tasks import NO_TARGET, Answer, Example, Head, Rows, SpanExample, TaggedExample, Task, TextExample
 from wholeword.core.contracts.text import Cleaner, Segmenter
 from wholeword.core.contracts.training import (
@@ -29,6 +29,7 @@ __all__ = [
     "Answer",
     "Array",
     "Backend",
+    "BertConfig",
     "Cleaner",
     "DescribedBackend",
     "DistributedBackend",

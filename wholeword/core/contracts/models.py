@@ -1,6 +1,7 @@
 """A model between frameworks, what writes it, and where it is read from."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -9,10 +10,37 @@ from wholeword.core.contracts.tasks import Head
 from wholeword.core.vocabulary import Vocabulary
 
 
+@dataclass(frozen=True, kw_only=True)
+class BertConfig:
+    """The configuration of a BERT, by the keys of `bert_config.json`; the defaults are those of BERT-base."""
+
+    attention_probs_dropout_prob: float = 0.1
+    hidden_act: str = "gelu"  # a key of `wholeword.core.bert.gelu.ACTIVATIONS`
+    hidden_dropout_prob: float = 0.1
+    hidden_size: int
+    initializer_range: float = 0.02
+    intermediate_size: int
+    layer_norm_eps: float | None = None  # None: the configuration does not have this key, and `epsilon` is that of Google's code
+    max_position_embeddings: int = 512
+    num_attention_heads: int
+    num_hidden_layers: int
+    type_vocab_size: int = 2
+    vocab_size: int
+
+    @property
+    def epsilon(self) -> float:
+        """Of every LayerNorm."""
+        return 1e-12 if self.layer_norm_eps is None else self.layer_norm_eps  # 1e-12 is what google-research/bert hard-codes
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; keys that the configuration was read without are left out."""
+        return {key: value for key, value in vars(self).items() if value is not None}
+
+
 class ModelFiles(NamedTuple):
     """A model between frameworks: what exporters get and zoo sources give."""
 
-    config: dict[str, Any]  # the keys of bert_config.json
+    config: BertConfig
     weights: Tensors
     vocabulary: Vocabulary
     lowercase: bool
@@ -30,7 +58,7 @@ class Exporter(Protocol):
 
 class ZooSource(Protocol):
     """A place that models are read from. The one called `zoo` is what `zoo:NAME` in recipes asks; it also has `vocabulary(location)` and,
-    without network, `config(location)`.
+    without network, `config(location) -> BertConfig`.
     """
 
     def read(self, location: str) -> ModelFiles: ...

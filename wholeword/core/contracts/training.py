@@ -4,6 +4,7 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from wholeword.core.contracts.arrays import Array, Tensors
+from wholeword.core.contracts.models import BertConfig
 from wholeword.core.contracts.tasks import Head, Rows
 
 
@@ -127,7 +128,7 @@ class Backend(Protocol):
     def start(
         self,
         *,
-        config: Mapping[str, Any],
+        config: BertConfig,
         weights: Tensors,
         optimizer: Optimizer,
         next_sentence: bool,
@@ -137,7 +138,6 @@ class Backend(Protocol):
         """Put a model on the device.
 
         Args:
-            config: the keys of `bert_config.json`.
             weights: complete for it.
             trainable: names of the tensors to train, all by default; the others stay as they are, to the bit, and have no slots. Given
                 only if a recipe says `model.freeze`.
@@ -184,9 +184,7 @@ class DescribedBackend(Protocol):
 class FineTuningBackend(Protocol):
     """A backend that can fine-tune."""
 
-    def start_finetuning(
-        self, *, config: Mapping[str, Any], weights: Tensors, head: Head, optimizer: Optimizer, clip_norm: float
-    ) -> "FineTuner":
+    def start_finetuning(self, *, config: BertConfig, weights: Tensors, head: Head, optimizer: Optimizer, clip_norm: float) -> "FineTuner":
         """Put an encoder and a head on the device.
 
         Args:

@@ -17,10 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.bert.config import bert_config
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.config.settings import found_settings
 from wholeword.core.console import Observer, Silent
-from wholeword.core.contracts import Backend, DistributedBackend, MaskingStrategy, ModelFiles, RowsBackend, RowSource, Trainer
+from wholeword.core.contracts import Backend, BertConfig, DistributedBackend, MaskingStrategy, ModelFiles, RowsBackend, RowSource, Trainer
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
@@ -187,13 +188,13 @@ class Run:
                 if number > progress.phase:
                     trainer.reset_optimizer()
                     progress.phase, progress.step = number, 0
-                self._train_phase(trainer, progress, {"config": config, "origin": origin})
+                self._train_phase(trainer, progress, {"config": config.to_dict(), "origin": origin})
         self.journal.close()
         if self.hosts.is_chief:
             self._finish(trainer, config, origin)
         self.hosts.barrier()  # a host that ended before the chief would be missed
 
-    def _start(self) -> tuple[PhaseProgress, dict[str, Any], "Tensors", "Tensors | None", dict[str, Any]]:
+    def _start(self) -> tuple[PhaseProgress, BertConfig, "Tensors", "Tensors | None", dict[str, Any]]:
         """Place, config, weights, optimizer state (None at the very beginning) and where the weights came from."""
         path = latest_checkpoint(self.checkpoints)
         if path is None:
@@ -210,7 +211,7 @@ class Run:
             )
         progress = PhaseProgress(**state["place"])
         self.observer.say(f"going on from {path}: phase {progress.phase + 1}, step {progress.step:,}")
-        return progress, state["config"], weights, optimizer_state, state["origin"]
+        return progress, bert_config(state["config"], f"{path}/state.json"), weights, optimizer_state, state["origin"]
 
     def _save(self, trainer: Trainer, progress: PhaseProgress, model: Mapping[str, Any]) -> None:
         progress.log_bytes = self.journal.sync()
@@ -290,7 +291,7 @@ class Run:
 
     # --- the end
 
-    def _finish(self, trainer: Trainer, config: dict[str, Any], origin: Mapping[str, Any]) -> None:
+    def _finish(self, trainer: Trainer, config: BertConfig, origin: Mapping[str, Any]) -> None:
         recipe, number = self.recipe, len(self.recipe.phases) - 1
         figures: dict[str, Any] = {}
         if recipe.evaluation.held_out_rate:

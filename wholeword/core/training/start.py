@@ -1,10 +1,13 @@
 """The first weights of a run: random, or another model's, cut, grown and renewed as the recipe says."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.bert.config import SIZES, model_config
 from wholeword.core.bert.growth import grow_model
-from wholeword.core.bert.shapes import SIZES, initial_weights, model_config, renew, take_layers
+from wholeword.core.bert.shapes import initial_weights, renew, take_layers
 from wholeword.core.config.locations import read_model, zoo_name
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import Vocabulary
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "hidden_act"}  # of a model that is there already
 
 
-def starting_model(recipe: "Recipe", vocabulary: Vocabulary) -> tuple[dict[str, Any], "Tensors", dict[str, Any]]:
+def starting_model(recipe: "Recipe", vocabulary: Vocabulary) -> tuple[BertConfig, "Tensors", dict[str, Any]]:
     """What `model` says: configuration, weights, and where they come from, for the model card.
 
     Args:
@@ -39,11 +42,11 @@ def starting_model(recipe: "Recipe", vocabulary: Vocabulary) -> tuple[dict[str, 
             f"set tokenizer.vocab to {location if zoo_name(location) else f'{location}/vocab.txt'}"
         )
     said = section.sizes()
-    asked = {key: value for key, value in model_config(said, vocab_size=len(vocabulary)).items() if key in said}
+    asked = {key: value for key, value in model_config(said, vocab_size=len(vocabulary)).to_dict().items() if key in said}
     if section.size is not None:
         asked |= dict(zip(("num_hidden_layers", "hidden_size", "num_attention_heads"), SIZES[section.size], strict=True)) | asked
     for key in asked.keys() - CHANGEABLE:
-        if asked[key] != model.config[key]:
-            raise UserError(f"model: {location} has {key} {model.config[key]}, the recipe asks for {asked[key]}; leave it out")
+        if asked[key] != getattr(model.config, key):
+            raise UserError(f"model: {location} has {key} {getattr(model.config, key)}, the recipe asks for {asked[key]}; leave it out")
     origin = {"init": location, "layers": section.layers, "renewed": section.renewed, "next_sentence": model.next_sentence}
-    return model.config | asked, model.weights, origin | model.provenance
+    return replace(model.config, **asked), model.weights, origin | model.provenance

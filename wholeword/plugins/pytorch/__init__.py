@@ -1,8 +1,10 @@
 """Training on PyTorch. This module is light: PyTorch itself is imported by `start`."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Literal
+
+from wholeword.core.contracts import BertConfig
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import FineTuner, Head, Optimizer, Tensors, Trainer
@@ -38,7 +40,7 @@ class PyTorch:
     def start(
         self,
         *,
-        config: Mapping[str, Any],
+        config: BertConfig,
         weights: "Tensors",
         optimizer: "Optimizer",
         next_sentence: bool,
@@ -60,7 +62,7 @@ class PyTorch:
         )
 
     def start_finetuning(
-        self, *, config: Mapping[str, Any], weights: "Tensors", head: "Head", optimizer: "Optimizer", clip_norm: float
+        self, *, config: BertConfig, weights: "Tensors", head: "Head", optimizer: "Optimizer", clip_norm: float
     ) -> "FineTuner":
         """Raises: UserError if the device is not there."""
         _ask_for_huge_pages()

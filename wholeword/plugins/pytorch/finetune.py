@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from wholeword.core.bert.names import names
 from wholeword.core.bert.shapes import HEADS
+from wholeword.core.contracts import BertConfig
 from wholeword.core.contracts.tasks import NO_TARGET, Rows
 from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, fill, num_hits, take_steps, to_canonical, to_device
 
@@ -42,7 +43,7 @@ class PyTorchFineTuner:
     def __init__(
         self,
         *,
-        config: Mapping[str, Any],
+        config: BertConfig,
         weights: "Tensors",
         head: "Head",
         optimizer: "Optimizer",
@@ -54,7 +55,7 @@ class PyTorchFineTuner:
         self.config, self.head, self.clip_norm = config, head, clip_norm
         self.device, self.bf16, self.micro_batch_size = device, bf16, micro_batch_size
         self.bert = build_model(config, device).bert
-        encoder_names = names("transformers", num_hidden_layers=config["num_hidden_layers"])
+        encoder_names = names("transformers", num_hidden_layers=config.num_hidden_layers)
         left_out = () if head == "classification" else ("bert/pooler/",)
         self.parameters = {
             name: self.bert.get_parameter(other.removeprefix("bert."))

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BertConfig, BertForPreTraining
+from transformers import BertForPreTraining
 
 from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, is_transposed, names
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import expect_tensors
 from wholeword.plugins.pytorch.optimizers import norms
@@ -46,21 +48,19 @@ def has_bf16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def build_model(config: Mapping[str, Any], device: torch.device) -> BertForPreTraining:
-    """transformers' model with SDPA attention, its parameters not initialised.
-
-    Args:
-        config: the keys of `bert_config.json`.
-    """
-    activation = TRANSFORMERS_ACTIVATIONS[config["hidden_act"]]
+def build_model(config: BertConfig, device: torch.device) -> BertForPreTraining:
+    """transformers' model with SDPA attention, its parameters not initialised."""
+    activation = TRANSFORMERS_ACTIVATIONS[config.hidden_act]
     # subtle: without `pad_token_id` the embedding of [PAD] learns like any other, as in Google's code; random replacements draw it.
-    bert_config = BertConfig(**{**config, "hidden_act": activation, "pad_token_id": None, "attn_implementation": "sdpa"})
+    bert_config = transformers.BertConfig(
+        **{**config.to_dict(), "hidden_act": activation, "pad_token_id": None, "attn_implementation": "sdpa"}
+    )
     with torch.device("meta"):
         model = BertForPreTraining(bert_config)
     model.to_empty(device=device)
     model.tie_weights()
     embeddings = model.bert.embeddings
-    embeddings.position_ids.copy_(torch.arange(config["max_position_embeddings"]))
+    embeddings.position_ids.copy_(torch.arange(config.max_position_embeddings))
     embeddings.token_type_ids.zero_()
     return model
 
@@ -85,7 +85,7 @@ class PyTorchTrainer:
     def __init__(
         self,
         *,
-        config: Mapping[str, Any],
+        config: BertConfig,
         weights: "Tensors",
         optimizer: "Optimizer",
         next_sentence: bool,
@@ -99,7 +99,7 @@ class PyTorchTrainer:
         self.config, self.next_sentence, self.clip_norm = config, next_sentence, clip_norm
         self.device, self.bf16, self.micro_batch_size = device, bf16, micro_batch_size
         self.model = build_model(config, device)
-        transformers_names = names("transformers", num_hidden_layers=config["num_hidden_layers"])
+        transformers_names = names("transformers", num_hidden_layers=config.num_hidden_layers)
         self.parameters = {name: self.model.get_parameter(other) for name, other in transformers_names.items()}
         fill(self.parameters, weights, what="weights")
         for name, parameter in self.parameters.items():
@@ -295,11 +295,11 @@ def num_hits(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(-1) == labels).sum().float()
 
 
-def comfortable_rows(config: Mapping[str, Any], max_seq_length: int, device: torch.device) -> int:
+def comfortable_rows(config: BertConfig, max_seq_length: int, device: torch.device) -> int:
     """Rows of a micro batch when the recipe leaves it to us."""
     if device.type == "cpu":
         num_tokens = 2048.0  # more are no faster there (rbt3, 256 to 4,096 tried)
     else:
         memory = torch.cuda.get_device_properties(device).total_memory
-        num_tokens = 0.5 * memory / (100 * config["num_hidden_layers"] * config["hidden_size"])  # about 100 bytes of activations each
+        num_tokens = 0.5 * memory / (100 * config.num_hidden_layers * config.hidden_size)  # about 100 bytes of activations each
     return max(1, int(num_tokens / max_seq_length))

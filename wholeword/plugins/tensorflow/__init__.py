@@ -1,9 +1,11 @@
 """Training on TensorFlow. This module is light: TensorFlow itself is imported by its methods."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
+
+from wholeword.core.contracts import BertConfig
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -101,7 +103,7 @@ class TensorFlow:
     def start(
         self,
         *,
-        config: Mapping[str, Any],
+        config: BertConfig,
         weights: "Tensors",
         optimizer: "Optimizer",
         next_sentence: bool,

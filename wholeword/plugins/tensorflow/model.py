@@ -9,9 +9,10 @@ are not predicted.
 # B batch, L length, T = B * L tokens, D hidden, N heads, H head size, P predictions of a row, V vocabulary
 
 from collections.abc import Mapping
-from typing import Any
 
 import tensorflow as tf
+
+from wholeword.core.contracts import BertConfig
 
 Weights = Mapping[str, tf.Tensor]
 
@@ -49,7 +50,7 @@ def embed(words_VD: tf.Tensor, ids_BL: tf.Tensor) -> tf.Tensor:
 
 def encode(
     weights: Weights,
-    config: Mapping[str, Any],
+    config: BertConfig,
     embedded_TD: tf.Tensor,
     features: Mapping[str, tf.Tensor],
     *,
@@ -65,24 +66,24 @@ def encode(
         dtype: of matrix products and what is between; LayerNorms and softmax are computed in float32.
     """
     B, L = features["input_mask"].shape
-    hidden_rate, attention_rate = config["hidden_dropout_prob"], config["attention_probs_dropout_prob"]
-    drop = Dropout(seed, 1 + 3 * config["num_hidden_layers"])
-    activation = ACTIVATIONS[config["hidden_act"]]
+    hidden_rate, attention_rate = config.hidden_dropout_prob, config.attention_probs_dropout_prob
+    drop = Dropout(seed, 1 + 3 * config.num_hidden_layers)
+    activation = ACTIVATIONS[config.hidden_act]
     penalty_B11L = (1 - tf.cast(features["input_mask"], tf.float32)[:, None, None, :]) * MASKED
 
     def norm(x: tf.Tensor, name: str) -> tf.Tensor:
         return layer_norm(x, weights, name, config)
 
     # subtle: a lookup in so small a table, and above all its gradient, is quicker as a product
-    segments_TS = tf.one_hot(tf.reshape(features["segment_ids"], [-1]), config["type_vocab_size"])
+    segments_TS = tf.one_hot(tf.reshape(features["segment_ids"], [-1]), config.type_vocab_size)
     summed_TD = embedded_TD + segments_TS @ weights["bert/embeddings/token_type_embeddings"]
     summed_BLD = tf.reshape(summed_TD, [B, L, -1]) + weights["bert/embeddings/position_embeddings"][:L]
     x_TD = norm(tf.reshape(summed_BLD, [B * L, -1]), "bert/embeddings/LayerNorm")
     x_TD = drop(tf.cast(x_TD, dtype), hidden_rate)
-    for number in range(config["num_hidden_layers"]):
+    for number in range(config.num_hidden_layers):
         layer = f"bert/encoder/layer_{number}"
         query_BNLH, key_BNLH, value_BNLH = (
-            _split_heads(dense(x_TD, weights, f"{layer}/attention/self/{name}"), B, L, config["num_attention_heads"])
+            _split_heads(dense(x_TD, weights, f"{layer}/attention/self/{name}"), B, L, config.num_attention_heads)
             for name in ("query", "key", "value")
         )
         query_BNLH *= query_BNLH.shape[-1] ** -0.5
@@ -96,11 +97,11 @@ def encode(
     return x_TD
 
 
-def mlm_logits(weights: Weights, config: Mapping[str, Any], x_TD: tf.Tensor, positions_BP: tf.Tensor, *, length: int) -> tf.Tensor:
+def mlm_logits(weights: Weights, config: BertConfig, x_TD: tf.Tensor, positions_BP: tf.Tensor, *, length: int) -> tf.Tensor:
     """float32 [B * P, V], at the positions that are predicted alone."""
     first_tokens_B1 = tf.range(positions_BP.shape[0], dtype=positions_BP.dtype)[:, None] * length
     predicted = tf.gather(x_TD, tf.reshape(first_tokens_B1 + positions_BP, [-1]))
-    transformed = ACTIVATIONS[config["hidden_act"]](dense(predicted, weights, "cls/predictions/transform/dense"))
+    transformed = ACTIVATIONS[config.hidden_act](dense(predicted, weights, "cls/predictions/transform/dense"))
     transformed = layer_norm(transformed, weights, "cls/predictions/transform/LayerNorm", config)
     words_VD = tf.cast(weights["bert/embeddings/word_embeddings"], x_TD.dtype)
     logits = tf.matmul(transformed, words_VD, transpose_b=True)
@@ -119,11 +120,11 @@ def dense(x: tf.Tensor, weights: Weights, name: str) -> tf.Tensor:
     return tf.nn.bias_add(x @ tf.cast(weights[f"{name}/kernel"], x.dtype), tf.cast(weights[f"{name}/bias"], x.dtype))
 
 
-def layer_norm(x: tf.Tensor, weights: Weights, name: str, config: Mapping[str, Any]) -> tf.Tensor:
+def layer_norm(x: tf.Tensor, weights: Weights, name: str, config: BertConfig) -> tf.Tensor:
     """In float32, given back in the dtype of x."""
     wide = tf.cast(x, tf.float32)
     centred = wide - tf.reduce_mean(wide, -1, keepdims=True)
-    scale = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + config.get("layer_norm_eps", 1e-12))
+    scale = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + config.epsilon)
     return tf.cast(centred * scale * weights[f"{name}/gamma"] + weights[f"{name}/beta"], x.dtype)
 
 

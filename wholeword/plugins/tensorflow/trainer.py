@@ -16,6 +16,7 @@ from tensorflow import Tensor
 
 from wholeword.core.bert.activations import comfortable_rows, rows_at_once
 from wholeword.core.bert.shapes import tensor_shapes
+from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensors import expect_tensors
 from wholeword.core.formats.tfrecord import FEATURES
@@ -40,7 +41,7 @@ class TensorFlowTrainer:
     def __init__(
         self,
         *,
-        config: Mapping[str, Any],
+        config: BertConfig,
         weights: "Tensors",
         optimizer: "Optimizer",
         next_sentence: bool,
@@ -276,7 +277,7 @@ class TensorFlowTrainer:
         """What `_judged` gives for each row of a batch, which is computed in parts of a few shapes, for each of which there is a graph."""
         num_rows, length = batch["input_ids"].shape
         slots = batch["masked_lm_ids"].shape[1]
-        long, wide = min(_up(length, 64), max(length, self.config["max_position_embeddings"])), _up(slots, 8)
+        long, wide = min(_up(length, 64), max(length, self.config.max_position_embeddings)), _up(slots, 8)
         share = 1 << (-(-num_rows // self.num_local) - 1).bit_length()  # rows of a replica, a power of two
         part = self.num_local * min(share, self.micro_batch_size or self._comfortable_rows(long, wide))
         found = []
