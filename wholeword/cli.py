@@ -46,11 +46,10 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     """Run a recipe: prepare, train, evaluate and export. The same command resumes an interrupted run."""
     from wholeword.core.console import observer
     from wholeword.core.training.run import train as train_run
-    from wholeword.planning.advice import advise
-    from wholeword.planning.plan import planned_config
+    from wholeword.planning.check import early_advice
 
     loaded = _load(recipe, overrides)
-    for item in advise(loaded, config=planned_config(loaded, vocab_size=1)):
+    for item in early_advice(loaded):
         print(f"advice: {item}", file=sys.stderr)
     with observer() as console:
         folder = train_run(loaded, resume=resume, observer=console)
@@ -94,21 +93,11 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
 @json_option
 def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show what a recipe will do and need, without running it."""
-    from dataclasses import asdict
-
     from wholeword.core.config.recipes import shipped_recipes
-    from wholeword.planning.advice import advise
-    from wholeword.planning.plan import UTILISATION, local_vocabulary, plan, planned_config
-    from wholeword.planning.tpu import plan_tpu
+    from wholeword.planning.check import check as check_recipe
 
-    loaded = _load(recipe, overrides)
-    result = plan(loaded, is_template=recipe in shipped_recipes())
-    config = planned_config(loaded, result.vocab_size)
-    advice = advise(loaded, config=config, plan=result if result.num_tokens else None, vocabulary=local_vocabulary(loaded))
-    tpu = plan_tpu(loaded, config, utilisation=UTILISATION)
-    said = {"advice": [item._asdict() for item in advice], "warnings": loaded.warnings, "tpu": asdict(tpu) if tpu else None}
-    lines = [*result.lines(), *(tpu.lines() if tpu else []), *(f"advice: {item}" for item in advice)]
-    print_result(asdict(result) | said, lines, as_json)
+    result = check_recipe(_load(recipe, overrides), is_template=recipe in shipped_recipes())
+    print_result(result.plain(), result.lines(), as_json)
 
 
 @app.command()

@@ -1,0 +1,42 @@
+"""Everything `wholeword check` prints: the plan of a recipe, its TPU, and advice."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from wholeword.core.config.recipe import Recipe
+from wholeword.planning.advice import Advice, advise
+from wholeword.planning.plan import UTILISATION, Plan, local_vocabulary, plan, planned_config
+from wholeword.planning.tpu import TpuPlan, plan_tpu
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a recipe will do and need."""
+
+    plan: Plan
+    advice: list[Advice]
+    warnings: list[str]
+    tpu: TpuPlan | None
+
+    def plain(self) -> dict[str, Any]:
+        """What `wholeword check --json` prints."""
+        tpu = asdict(self.tpu) if self.tpu else None
+        return asdict(self.plan) | {"advice": [item.plain() for item in self.advice], "warnings": self.warnings, "tpu": tpu}
+
+    def lines(self) -> list[str]:
+        """The same for people; warnings are printed where a recipe is read."""
+        return [*self.plan.lines(), *(self.tpu.lines() if self.tpu else []), *(f"advice: {item}" for item in self.advice)]
+
+
+def check(recipe: Recipe, *, is_template: bool) -> Check:
+    """Check a recipe. Args, raises: as `wholeword.planning.plan.plan`."""
+    numbers = plan(recipe, is_template=is_template)
+    config = planned_config(recipe, numbers.vocab_size)
+    counted = numbers if numbers.num_tokens else None
+    advice = advise(recipe, config, plan=counted, vocabulary=local_vocabulary(recipe))
+    return Check(numbers, advice, recipe.warnings, plan_tpu(recipe, config, utilisation=UTILISATION))
+
+
+def early_advice(recipe: Recipe) -> list[Advice]:
+    """Advice that needs neither corpus nor vocabulary, before a run."""
+    return advise(recipe, planned_config(recipe, vocab_size=1))
