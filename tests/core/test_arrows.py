@@ -49,13 +49,6 @@ ARROWS = {
 
 # (file, module it imports): what the table forbids and is there today. Only to be shortened.
 KNOWN = {
-    ("core/bert/growth.py", "wholeword.core.config"),
-    ("core/bert/growth.py", "wholeword.core.config.locations"),
-    ("core/data/cleaning.py", "wholeword.core.config.recipe"),
-    ("core/data/cleaning.py", "wholeword.core.config.settings"),
-    ("core/data/corpus.py", "wholeword.core.config.recipe"),
-    ("core/data/documents.py", "wholeword.core.config.recipe"),
-    ("core/data/shards.py", "wholeword.core.config.recipe"),
     ("core/formats/torch_bin.py", "wholeword.zoo.archive"),
 }
 
