@@ -1,7 +1,6 @@
 """The YAML of recipes: what is read, what is refused, and where."""
 
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -61,10 +60,8 @@ BYTES = {
 
 
 @pytest.mark.parametrize(("content", "place", "words"), [*REFUSED.values(), *BYTES.values()], ids=[*REFUSED, *BYTES])
-def test_what_is_refused_is_refused_in_one_line_with_its_place_at_once(content, place, words):
-    began = time.process_time()
+def test_what_is_refused_is_refused_in_one_line_with_its_place(content, place, words):
     document = read_yaml(content if isinstance(content, bytes) else content.encode(), "recipe.yaml")
-    assert time.process_time() - began < 1
     (problem,) = document.problems
     assert str(problem).startswith(f"recipe.yaml:{place}: "), str(problem)
     assert words in str(problem)

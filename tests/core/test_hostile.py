@@ -5,8 +5,8 @@
 
 import os
 import random
+import sys
 import tempfile
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -247,6 +247,30 @@ def test_what_is_promised_holds_for_hostile_text(cutter, sentences, seed, tokeni
 )
 def test_lines_as_long_as_they_may_be(cutter, line):
     """A line without an end is cut into such ones."""
-    begin = time.process_time()
     check_corpus([line, "使用语言模型。"] * 2, cutter, seed=1, tokenizer=TOKENIZERS[0], kind="full-sentences", length=128, most=20)
-    assert time.process_time() - begin < 15  # seconds; work that grows with the square of the length takes more
+
+
+@pytest.mark.parametrize("cutter", SEGMENTERS)
+@pytest.mark.parametrize("unit", ["模型", "a", "a-", "语言a1", "한", "\u200b一", "e\u0301"])
+def test_work_grows_with_the_length_of_a_line_and_not_with_its_square(cutter, unit):
+    """Counted in calls of functions: of a line twice as long, not much more than twice as many."""
+
+    def calls(line):
+        count = 0
+
+        def counted(frame, event, argument):
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        segmenter = SEGMENTERS[cutter](1)
+        sys.setprofile(counted)
+        try:
+            texts, words = segment(segmenter, [line])
+            pieces_of_batch(texts, words, TOKENIZERS[0])
+            align(TOKENIZERS[0].encode_batch(texts), find_words(segmenter, [line])[1].starts, TOKENIZERS[0])
+        finally:
+            sys.setprofile(None)
+        return count
+
+    calls(unit)  # loads and caches what is loaded once
+    assert calls(unit * 4_000) < 2.5 * calls(unit * 2_000)

@@ -18,13 +18,12 @@ from hub_server import COMMIT, FILES, TOLD, WEIGHTS, Hub, repository
 
 PATIENCE_SECONDS = 2.5
 CLIENT = """
-import json, sys, time
+import json, sys
 from concurrent.futures import ThreadPoolExecutor
 from wholeword.core.errors import WholewordError
 from wholeword.zoo.hub import fetch, verify
 
 def work(call):
-    started = time.monotonic()
     try:
         if call.pop("verify", False):
             result = {"told": "verified", "files": verify(call["repo_id"])}
@@ -33,7 +32,7 @@ def work(call):
             result = {"told": "fetched", "folder": str(folder), "files": {path.name: path.read_bytes().hex() for path in folder.iterdir()}}
     except WholewordError as error:
         result = {"told": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-    return result | {"seconds": time.monotonic() - started}
+    return result
 
 calls = json.loads(sys.stdin.read())
 with ThreadPoolExecutor(len(calls)) as threads:
@@ -86,10 +85,9 @@ def leftovers(home: Path) -> list[Path]:
 
 
 def refused(results: list[dict[str, Any]], told: dict[str, str]) -> None:
-    """Each result is the one that was to come, within 10 s, and whole if it is a model."""
+    """Each result is the one that was to come, and whole if it is a model."""
     for (fault, expected), result in zip(told.items(), results, strict=True):
         assert result["told"] == expected, (fault, result)
-        assert result["seconds"] < 10, (fault, result)
         if expected == "fetched":
             assert result["files"] == asked(FILES), fault
         else:
@@ -252,10 +250,10 @@ def test_what_cannot_be_asked_for_is_explained(hub: Hub, tmp_path: Path, call: d
     assert result["told"] == "UserError" and said in result["message"]
 
 
-def test_nobody_listening_is_told_soon(tmp_path: Path) -> None:
+def test_nobody_listening_is_told(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
         (result,) = client(address, tmp_path, [{"repo_id": "toys/well"}])
-    assert result["told"] == "NetworkError" and result["seconds"] < 10
+    assert result["told"] == "NetworkError"
     assert address in result["message"] and "HF_ENDPOINT" in result["message"]

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import time
 from pathlib import Path
 
 import numpy as np
@@ -161,9 +160,7 @@ def test_a_quarter_of_chnsenticorp_leaks():
     """By normalised text; counted a second time here with a set."""
     task = registry.create("task", "chnsenticorp", data=Path(DATA, "chnsenticorp"))
     train, dev, test = ({normalised(example.text) for example in task.read(split)} for split in ("train", "dev", "test"))
-    began = time.process_time()
     overlaps = {(overlap.split, overlap.against): overlap for overlap in find_overlaps("chnsenticorp", task)}
-    assert time.process_time() - began < 20  # about 2 s
     assert (len(overlaps["dev", "train"].same), len(overlaps["test", "train"].same)) == (340, 333)
     for split, texts in (("dev", dev), ("test", test)):
         ids = {id for id, _ in overlaps[split, "train"].same}

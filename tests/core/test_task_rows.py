@@ -1,7 +1,6 @@
 """Rows of tasks against loops written after Google's run_classifier.py and run_squad.py, and the way back from logits to text."""
 
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -293,11 +292,9 @@ def test_what_cannot_be_rows_is_refused():
 
 
 @needs_data
-def test_chnsenticorp_becomes_rows_in_well_under_two_seconds():
+def test_chnsenticorp_becomes_rows():
     tokenizer = WordPieceTokenizer(Vocabulary.read(Path(DATA, "vocab", "vocab.txt")), True)
     task = registry.create("task", "chnsenticorp", data=Path(DATA, "chnsenticorp"))
     examples = task.read("train")
-    began = time.process_time()
     rows = make_rows(examples, tokenizer, head=task.head, labels=task.labels, max_seq_length=256)
-    assert time.process_time() - began < 2  # 0.07 s
     assert len(rows) == 9_600 and rows.counts["truncated"] == 430

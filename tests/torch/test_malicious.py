@@ -11,7 +11,6 @@ import runpy
 import shutil
 import stat
 import subprocess
-import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -116,11 +115,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def assert_refused(folder: Path, *, kinds: Any = (IntegrityError, UserError)) -> None:
-    before, started = sorted(folder.parent.rglob("*")), time.monotonic()
+    before = sorted(folder.parent.rglob("*"))
     with pytest.raises(kinds) as caught:
         Folder().read(str(folder))
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value) and "weights_only" not in str(caught.value)
-    assert sorted(folder.parent.rglob("*")) == before and time.monotonic() - started < 10
+    assert sorted(folder.parent.rglob("*")) == before
 
 
 def test_the_model_itself_is_read(folder: Path) -> None:
