@@ -64,10 +64,10 @@ BASE = model_config({"size": "base"}, vocab_size=207).to_dict()
 
 @pytest.mark.parametrize("rate, warned", [("1e-5", False), ("1e-4", False), ("2e-4", True), ("9e-4", True)])
 def test_trained_weights_have_a_low_rate(advice, rate: str, warned: bool) -> None:
-    given = advice("model={init: parent}", f"phases.0.peak_lr={rate}", parent=BASE)
-    assert ("phases.0.peak_lr" in given) == warned
+    items = advice("model={init: parent}", f"phases.0.peak_lr={rate}", parent=BASE)
+    assert ("phases.0.peak_lr" in items) == warned
     if warned:
-        assert "released models continued at about 1e-5, and none above 0.0001 (ymcui/Chinese-BERT-wwm#72, #227, #232)" in str(given)
+        assert "released models continued at about 1e-5, and none above 0.0001 (ymcui/Chinese-BERT-wwm#72, #227, #232)" in str(items)
 
 
 @pytest.mark.parametrize("override", ["model={init: parent, freeze: encoder}", "model={size: base}"])
@@ -82,15 +82,15 @@ def test_a_narrow_model_takes_a_higher_rate(advice) -> None:
 
 @pytest.mark.parametrize("batch, rate, warned", [(384, "1e-4", False), (32, "1e-4", False), (8, "1e-4", True), (8, "1e-5", False)])
 def test_a_small_batch_has_not_the_rate_of_a_large_one(advice, batch: int, rate: str, warned: bool) -> None:
-    given = advice(f"phases.0.batch_size={batch}", f"phases.0.peak_lr={rate}")
-    assert ("phases.0.peak_lr" in given) == warned
+    items = advice(f"phases.0.batch_size={batch}", f"phases.0.peak_lr={rate}")
+    assert ("phases.0.peak_lr" in items) == warned
     if warned:
-        assert "suits steps of 196,608 tokens, but these have 4,096; use about 1e-05" in given["phases.0.peak_lr"]
+        assert "suits steps of 196,608 tokens, but these have 4,096; use about 1e-05" in items["phases.0.peak_lr"]
 
 
 def test_there_is_a_warm_up(advice) -> None:
-    given = advice("phases.0.warmup_steps=0")
-    assert list(given) == ["phases.0.warmup_steps"] and "a tenth is usual: 100 (Xiong et al. 2020" in str(given)
+    items = advice("phases.0.warmup_steps=0")
+    assert list(items) == ["phases.0.warmup_steps"] and "a tenth is usual: 100 (Xiong et al. 2020" in str(items)
     assert advice("phases.0.warmup_steps=0", "phases.0.steps=50") == {}
 
 
@@ -101,33 +101,33 @@ def test_words_are_words(advice) -> None:
 
 @pytest.mark.parametrize("deviation, warned", [(0.02, True), (0.1, False)])
 def test_a_narrow_model_has_wide_first_values(advice, deviation: float, warned: bool) -> None:
-    given = advice("model={size: tiny}", f"model.initializer_range={deviation}")
-    assert ("model.initializer_range" in given) == warned
+    items = advice("model={size: tiny}", f"model.initializer_range={deviation}")
+    assert ("model.initializer_range" in items) == warned
 
 
 @pytest.mark.parametrize("examples", ["nsp-pairs", "full-sentences"])
 @pytest.mark.parametrize("sentences", [1, 2])
 def test_pairs_want_documents_of_two_sentences(advice, examples: str, sentences: int) -> None:
-    given = advice(f"examples={examples}", sentences=sentences)
-    assert ("examples" in given) == (examples == "nsp-pairs" and sentences == 1)
+    items = advice(f"examples={examples}", sentences=sentences)
+    assert ("examples" in items) == (examples == "nsp-pairs" and sentences == 1)
 
 
 @pytest.mark.parametrize(
     "masking, warned", [("{dupe_factor: 1}", True), ("{dupe_factor: 5}", False), ("{dupe_factor: 1, dynamic: true}", False)]
 )
 def test_masks_are_new(advice, masking: str, warned: bool) -> None:
-    given = advice("masking={name: whole-word, " + masking[1:], THREE)
-    assert ("masking.dupe_factor" in given) == warned
+    items = advice("masking={name: whole-word, " + masking[1:], THREE)
+    assert ("masking.dupe_factor" in items) == warned
     if warned:
-        assert "30 epochs with the same masks" in given["masking.dupe_factor"]
+        assert "30 epochs with the same masks" in items["masking.dupe_factor"]
 
 
 @pytest.mark.parametrize(
     "lowercase, pieces, message", [(False, UNCASED, "becomes [UNK]"), (True, CASED, "never be used"), (False, CASED, None)]
 )
 def test_case_fits_the_vocabulary(advice, lowercase: bool, pieces: list[str], message: str | None) -> None:
-    given = advice(f"tokenizer.lowercase={str(lowercase).lower()}", pieces=pieces)
-    assert (message in given["tokenizer.lowercase"]) if message else given == {}
+    items = advice(f"tokenizer.lowercase={str(lowercase).lower()}", pieces=pieces)
+    assert (message in items["tokenizer.lowercase"]) if message else items == {}
 
 
 def test_random_pieces_are_live(advice) -> None:
@@ -136,8 +136,8 @@ def test_random_pieces_are_live(advice) -> None:
 
 
 def test_the_model_has_the_vocabulary(advice) -> None:
-    given = advice("model={init: parent}", parent=BASE | {"vocab_size": 21128})
-    assert "parent has 21,128 pieces, tokenizer.vocab 207: the run will refuse this" in given["model.init"]
+    items = advice("model={init: parent}", parent=BASE | {"vocab_size": 21128})
+    assert "parent has 21,128 pieces, tokenizer.vocab 207: the run will refuse this" in items["model.init"]
 
 
 @pytest.mark.parametrize("steps, warned", [(10, False), (70, True)])

@@ -133,7 +133,14 @@ def test_what_is_missing_is_said(recipe):
 def test_a_model_to_start_from_tells_its_shape(recipe, tmp_path):
     store_of(tmp_path / "store", 1)
     (tmp_path / "parent").mkdir()
-    config = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 21128}
+    config = {
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "vocab_size": 21128,
+        "max_position_embeddings": 512,
+    }
     (tmp_path / "parent" / "config.json").write_text(json.dumps(config))
     asked = recipe("model={init: {from: parent, layers: [0, 1, 2]}}")
     assert plan(asked, tmp_path / "store").num_parameters == 38_476_800 + 613_256 + 1_538  # RBT3, without a classifier

@@ -68,8 +68,8 @@ def rate_for_the_batch(recipe: Recipe, config: BertConfig) -> Iterator[Advice]:
         fitting = PUBLISHED_LR * (tokens / PUBLISHED_TOKENS) ** 0.5
         if tokens < PUBLISHED_TOKENS and phase.peak_lr > FAR * fitting:
             message = (
-                f"{phase.peak_lr:g} suits steps of {PUBLISHED_TOKENS:,} tokens, but these have {tokens:,}; use about {fitting:.1g} (scaled by "
-                "the square root), or a larger batch_size, which backend.micro_batch_size computes in parts"
+                f"{phase.peak_lr:g} suits steps of {PUBLISHED_TOKENS:,} tokens, but these have {tokens:,}; use about {fitting:.1g} (scaled "
+                "by the square root), or a larger batch_size, which backend.micro_batch_size computes in parts"
             )
             yield Advice(f"phases.{number}.peak_lr", message, f"Malladi et al. 2022, arXiv:2205.10287; {WWM}#34, #41")
 
@@ -110,7 +110,10 @@ def documents_have_pairs(recipe: Recipe, plan: Plan) -> Iterator[Advice]:
     """Pairs of sentences from documents with a single one."""
     sentences = plan.num_sentences / max(plan.num_documents, 1)
     if recipe.examples.name in PAIRS and sentences < 2:
-        message = f"{recipe.examples.name} of documents with {sentences:.2g} sentences on average; a document with a single sentence gives no true pair"
+        message = (
+            f"{recipe.examples.name} of documents with {sentences:.2g} sentences on average; a document with a single "
+            "sentence gives no true pair"
+        )
         yield Advice("examples", message, "google-research/bert, create_pretraining_data.py: then B is always random")
 
 
@@ -118,7 +121,10 @@ def masks_are_new(recipe: Recipe, plan: Plan) -> Iterator[Advice]:
     """The same masks in every epoch."""
     epochs = sum(phase.epochs for phase in plan.phases)
     if not recipe.masking.dynamic and recipe.masking.dupe_factor == 1 and epochs >= 2:
-        message = f"1 without dynamic masking: {epochs:,.0f} epochs with the same masks; set dupe_factor: 5 (HFL) or 10 (Google), or dynamic: true"
+        message = (
+            f"1 without dynamic masking: {epochs:,.0f} epochs with the same masks; set dupe_factor: 5 (HFL) or "
+            "10 (Google), or dynamic: true"
+        )
         yield Advice("masking.dupe_factor", message, f"{WWM}#28; Liu et al. 2019, arXiv:1907.11692, section 4.1")
 
 
@@ -153,8 +159,8 @@ def random_pieces_are_live(recipe: Recipe, vocabulary: Vocabulary) -> Iterator[A
     num_dead = len(vocabulary) - len(vocabulary.pool("live"))
     if pool == "all" and num_dead > len(vocabulary) / 10:
         message = (
-            f"all, as in Google's code: {num_dead / len(vocabulary):.0%} of the pieces (## before a Chinese character, [unused]) occur in no "
-            "text; live draws from the others"
+            f"all, as in Google's code: {num_dead / len(vocabulary):.0%} of the pieces (## before a Chinese character, [unused]) occur in "
+            "no text; live draws from the others"
         )
         yield Advice("masking.random_pool", message, "measured: 7,322 of 21,128 of BERT-base Chinese")
 
