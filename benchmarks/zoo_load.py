@@ -39,7 +39,7 @@ def write_model(folder: Path, size: str) -> None:
     config = model_config({"size": size}, vocab_size=VOCAB_SIZE)
     weights = {name: array + np.float32(0.01) for name, array in initial_weights(config, 1).items()}
     vocabulary = Vocabulary([*SPECIAL_PIECES, *(f"[unused{number}]" for number in range(VOCAB_SIZE - len(SPECIAL_PIECES)))])
-    PyTorchBin().export(ModelFiles(config, weights, vocabulary, True, True, {}), folder)
+    PyTorchBin().export(ModelFiles(config, weights, vocabulary, True, True), folder)
     (folder / "pytorch_model.bin").unlink()
 
 

@@ -16,7 +16,7 @@ import pytest
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import tensor_shapes
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance, Slots
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import write_manifest
 from wholeword.core.formats.pdparams import write_pdparams
@@ -35,7 +35,7 @@ def make_model(**section: Any) -> ModelFiles:
     config = model_config(SECTION | section, vocab_size=len(VOCABULARY))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.3, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    return ModelFiles(config, weights, VOCABULARY, True, True, {})
+    return ModelFiles(config, weights, VOCABULARY, True, True)
 
 
 MODEL = make_model()
@@ -110,15 +110,15 @@ def assert_same(found: ModelFiles, expected: ModelFiles) -> None:
 def test_what_was_written_is_read(tmp_path: Path, form: str) -> None:
     found = Folder().read(str(write_model(tmp_path, form)))
     assert_same(found, MODEL)
-    assert found.next_sentence and "missing" not in found.provenance
+    assert found.next_sentence and found.provenance.missing is None
     write_manifest(tmp_path, {"provenance": {"name": "mine"}})
-    assert Folder().read(str(tmp_path)).provenance["name"] == "mine"
+    assert Folder().read(str(tmp_path)).provenance.name == "mine"
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_heads_that_are_not_there_are_named(tmp_path: Path, form: str) -> None:
     found = Folder().read(str(write_model(tmp_path, form, without=("cls/", "bert/pooler/"))))
-    assert found.provenance["missing"] == ["pooler", "MLM head", "NSP head"] and not found.next_sentence
+    assert found.provenance.missing == ["pooler", "MLM head", "NSP head"] and not found.next_sentence
     assert np.array_equal(found.weights["bert/embeddings/word_embeddings"], MODEL.weights["bert/embeddings/word_embeddings"])
 
 
@@ -140,8 +140,8 @@ def test_a_configuration_without_token_types_asks_the_tensor(tmp_path: Path, for
 
 
 def test_slots_are_counted_and_left_out(tmp_path: Path) -> None:
-    slots = Folder().read(str(write_model(tmp_path, "TF checkpoint"))).provenance["slots"]
-    assert slots == {"tensors": 2 * len(MODEL.weights) + 1, "bytes": 8 + 2 * sum(array.nbytes for array in MODEL.weights.values())}
+    slots = Folder().read(str(write_model(tmp_path, "TF checkpoint"))).provenance.slots
+    assert slots == Slots(2 * len(MODEL.weights) + 1, 8 + 2 * sum(array.nbytes for array in MODEL.weights.values()))
 
 
 def test_a_tf_checkpoint_is_found_under_any_name(tmp_path: Path) -> None:
@@ -164,11 +164,11 @@ def test_a_paddlehub_module_is_read_from_its_assets(tmp_path: Path) -> None:
 
 def test_a_paddlehub_module_is_found_in_the_exporters_folder(tmp_path: Path) -> None:
     """Which has any name, where the module's has to be an identifier; the manifest is the outer folder's."""
-    PaddleHubModule().export(MODEL._replace(provenance={"name": "mine"}), tmp_path)
+    PaddleHubModule().export(MODEL._replace(provenance=Provenance(name="mine")), tmp_path)
     write_manifest(tmp_path, {"provenance": {"name": "mine"}})
     found = Folder().read(str(tmp_path))
     assert_same(found._replace(config=MODEL.config), MODEL)
-    assert found.provenance["name"] == "mine" and read_tokenizer(str(tmp_path))[0].pieces == VOCABULARY.pieces
+    assert found.provenance.name == "mine" and read_tokenizer(str(tmp_path))[0].pieces == VOCABULARY.pieces
     with open(tmp_path / "mine" / "assets" / "vocab.txt", "a", encoding="utf-8") as file:
         file.write("x\n")
     with pytest.raises(IntegrityError, match=r"mine/assets/vocab\.txt: \d+ bytes, but \d+ were written"):
@@ -190,7 +190,7 @@ def test_an_archive_is_read(tmp_path: Path, form: str, monkeypatch: pytest.Monke
 def test_a_bert_called_roberta_is_read_with_a_note(tmp_path: Path, form: str, keys: dict[str, Any]) -> None:
     found = Folder().read(str(write_model(tmp_path, form, **keys)))
     assert_same(found, MODEL)
-    assert "the configuration says RoBERTa, the tensors are a BERT's" in found.provenance["notes"][0]
+    assert "the configuration says RoBERTa, the tensors are a BERT's" in found.provenance.notes[0]
 
 
 def test_a_real_roberta_is_refused_in_one_sentence(tmp_path: Path) -> None:

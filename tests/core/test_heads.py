@@ -6,7 +6,7 @@ import pytest
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.heads import PARTS, inspect, inspect_model
 from wholeword.core.bert.shapes import initial_weights
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 CONFIG = model_config({"size": "rbt3", "num_hidden_layers": 1}, vocab_size=1000)
@@ -61,7 +61,7 @@ def test_a_missing_head_is_missing():
 
 def test_what_a_reader_filled_in_is_missing_all_the_same():
     vocabulary = Vocabulary([*SPECIAL_PIECES, "的"])
-    model = ModelFiles(CONFIG, initial_weights(CONFIG, 1), vocabulary, True, False, {"missing": ["NSP head", "pooler"]})
+    model = ModelFiles(CONFIG, initial_weights(CONFIG, 1), vocabulary, True, False, Provenance(missing=["NSP head", "pooler"]))
     assert [finding.state for finding in inspect_model(model)] == ["untouched", "missing", "missing"]
 
 

@@ -34,7 +34,7 @@ SOURCES = ("folder", "tf-checkpoint", "tf-checkpoint prefix", "zip", "run", "che
 def parent() -> ModelFiles:
     generator = np.random.default_rng(5)
     weights = {name: generator.normal(0, 0.1, shape).astype(np.float32) for name, shape in tensor_shapes(CONFIG).items()}
-    return ModelFiles(CONFIG, weights, PIECES, True, True, {})
+    return ModelFiles(CONFIG, weights, PIECES, True, True)
 
 
 def lying(kind: str, folder: Path) -> Path:

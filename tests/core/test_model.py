@@ -74,7 +74,7 @@ def test_a_tensors_first_values_depend_on_seed_and_name_alone() -> None:
 
 
 def test_taken_layers_are_the_parents_layers() -> None:
-    parent = ModelFiles(TINY, initial_weights(TINY, 1), Vocabulary(SPECIAL_PIECES), True, False, {})
+    parent = ModelFiles(TINY, initial_weights(TINY, 1), Vocabulary(SPECIAL_PIECES), True, False)
     child = take_layers(parent, [3, 0])
     assert child.config == replace(TINY, num_hidden_layers=2)
     assert {name: array.shape for name, array in child.weights.items()} == tensor_shapes(child.config)

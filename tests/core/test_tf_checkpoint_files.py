@@ -11,7 +11,7 @@ import pytest
 
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import initial_weights
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.formats.tensor_bundle import read_bundle
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.tf_checkpoint import TFCheckpoint, TFCheckpointZip, zip_name
@@ -21,7 +21,7 @@ VOCABULARY = Vocabulary([*SPECIAL_PIECES, *"使用语言模型"])
 
 def small(*, next_sentence: bool = True, lowercase: bool = True, name: str = "bert-wwm", **section: Any) -> ModelFiles:
     config = model_config({"num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2} | section, vocab_size=len(VOCABULARY))
-    return ModelFiles(config, initial_weights(config, 1), VOCABULARY, lowercase, next_sentence, {"name": name})
+    return ModelFiles(config, initial_weights(config, 1), VOCABULARY, lowercase, next_sentence, Provenance(name=name))
 
 
 def test_the_configuration_spells_out_all_that_googles_has(tmp_path: Path) -> None:
@@ -100,5 +100,5 @@ def test_the_archive_holds_the_same_files_and_its_bytes_are_the_models_alone(tmp
     ],
 )
 def test_archives_are_called_as_the_published_ones(name: str, size: str, archive: str) -> None:
-    model = ModelFiles(model_config({"size": size}, vocab_size=11), {}, VOCABULARY, True, True, {"name": name})
+    model = ModelFiles(model_config({"size": size}, vocab_size=11), {}, VOCABULARY, True, True, Provenance(name=name))
     assert zip_name(model) == archive

@@ -35,7 +35,7 @@ def model(vocabulary: Vocabulary = OLD) -> ModelFiles:
     config = model_config(section, vocab_size=len(vocabulary))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.2, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    return ModelFiles(config, weights, vocabulary, True, True, {})
+    return ModelFiles(config, weights, vocabulary, True, True)
 
 
 def row(vocabulary: Vocabulary, text: str) -> dict[str, np.ndarray]:

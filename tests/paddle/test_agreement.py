@@ -17,7 +17,7 @@ from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import tensor_shapes
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.formats.tensors import checksum, read_tensors, write_tensors
 from wholeword.core.training.export import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -121,7 +121,7 @@ def computed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     for framework, program in PROGRAMS.items():
         run(f"{COMPUTE}{program}\nwrite_tensors(target, results)", folder, folder / "features", folder / framework)
         by[framework] = read_tensors(folder / framework)
-    return Computed(ModelFiles(config, weights, vocabulary, True, True, {"name": request.param}), folder, mask > 0, by)
+    return Computed(ModelFiles(config, weights, vocabulary, True, True, Provenance(name=request.param)), folder, mask > 0, by)
 
 
 def test_all_frameworks_agree(computed: Computed) -> None:
@@ -135,7 +135,7 @@ def test_all_frameworks_agree(computed: Computed) -> None:
             elif name == "mlm_logits":
                 first, second = first[computed.used], second[computed.used]
             difference = float(np.abs(first - second).max())
-            print(f"{computed.model.provenance['name']}: {name} of {one} and {other}: {difference:.1e}")
+            print(f"{computed.model.provenance.name}: {name} of {one} and {other}: {difference:.1e}")
             assert first.shape == second.shape and difference < 1e-5, (one, other, name)
 
 

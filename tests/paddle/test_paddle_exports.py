@@ -13,7 +13,7 @@ from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.names import TIED, from_framework, names, to_framework
 from wholeword.core.bert.shapes import tensor_shapes
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.formats.pdparams import read_pdparams, write_pdparams
@@ -33,7 +33,7 @@ def random_model(*, next_sentence: bool = True, lowercase: bool = True, **sectio
     config = model_config(sizes | section, vocab_size=len(VOCABULARY))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.2, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    return ModelFiles(config, weights, VOCABULARY, lowercase, next_sentence, {"name": "mine"})
+    return ModelFiles(config, weights, VOCABULARY, lowercase, next_sentence, Provenance(name="mine"))
 
 
 def random_features() -> dict[str, np.ndarray]:

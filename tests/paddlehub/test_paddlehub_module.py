@@ -12,7 +12,7 @@ import pytest
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.shapes import tensor_shapes
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.paddlehub_module import PaddleHubModule, module_name
@@ -28,7 +28,7 @@ def random_model(name: str = "mine", *, lowercase: bool = True, next_sentence: b
     config = model_config(sizes | no_dropout | section, vocab_size=len(VOCABULARY))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.2, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    return ModelFiles(config, weights, VOCABULARY, lowercase, next_sentence, {"name": name})
+    return ModelFiles(config, weights, VOCABULARY, lowercase, next_sentence, Provenance(name=name))
 
 
 def exported(tmp_path: Path, model: ModelFiles) -> str:

@@ -9,7 +9,7 @@ import pytest
 from wholeword.cli import main
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import tensor_shapes
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.errors import IntegrityError
 from wholeword.core.training.export import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -24,7 +24,7 @@ def random_model(*, next_sentence: bool = True) -> ModelFiles:
     config = model_config(sizes, vocab_size=len(VOCABULARY))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.2, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    return ModelFiles(config, weights, VOCABULARY, True, next_sentence, {"name": "mine"})
+    return ModelFiles(config, weights, VOCABULARY, True, next_sentence, Provenance(name="mine"))
 
 
 def test_a_good_export_is_verified_and_says_by_how_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import is_slot
 from wholeword.core.bert.shapes import tensor_shapes
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.formats.tensor_bundle import TYPES, read_bundle, read_entries, write_bundle
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -28,7 +28,7 @@ def bert(*, next_sentence: bool = True) -> ModelFiles:
     config = model_config(SMALL, vocab_size=len(VOCABULARY))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.3, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    return ModelFiles(config, weights, VOCABULARY, True, next_sentence, {"name": "bert-wwm"})
+    return ModelFiles(config, weights, VOCABULARY, True, next_sentence, Provenance(name="bert-wwm"))
 
 
 def save_v2(prefix: Path, tensors: dict[str, np.ndarray]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import tensor_shapes
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.errors import IntegrityError
 from wholeword.core.training.export import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -22,7 +22,7 @@ def model(**section: object) -> ModelFiles:
     config = model_config({"size": "tiny", "num_hidden_layers": 3, "initializer_range": 0.1, **section}, vocab_size=len(VOCABULARY))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.1, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    return ModelFiles(config, weights, VOCABULARY, True, True, {"name": "mine"})
+    return ModelFiles(config, weights, VOCABULARY, True, True, Provenance(name="mine"))
 
 
 @pytest.mark.parametrize("exporter, act", [("tf-checkpoint", "gelu"), ("tf-checkpoint-zip", "gelu_tanh")])

@@ -24,6 +24,6 @@ def exported(folder: Path, *, next_sentence: bool = True) -> ModelFiles:
     config = model_config(SMALL, vocab_size=len(VOCABULARY))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.3, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    model = ModelFiles(config, weights, VOCABULARY, True, next_sentence, {})
+    model = ModelFiles(config, weights, VOCABULARY, True, next_sentence)
     TFCheckpoint().export(model, folder)
     return model

@@ -42,7 +42,7 @@ backend: {name: pytorch, precision: fp32, threads: 1, device: cpu}
 
 def write_model(folder: Path, **section: Any) -> ModelFiles:
     config = model_config(SECTION | section, vocab_size=len(PIECES))
-    model = ModelFiles(config, initial_weights(config, 5), Vocabulary(PIECES), True, True, {})
+    model = ModelFiles(config, initial_weights(config, 5), Vocabulary(PIECES), True, True)
     folder.mkdir()
     PyTorchBin().export(model, folder)
     return model

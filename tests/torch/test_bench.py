@@ -40,7 +40,7 @@ def table(tmp_path):
     """Reviews that say good or bad with a character or two, and a random model of two layers."""
     vocabulary = Vocabulary([*SPECIAL_PIECES, *GOOD, *BAD, *EITHER])
     config = model_config(SECTION, vocab_size=len(vocabulary))
-    export(ModelFiles(config, initial_weights(config, 1), vocabulary, True, False, {}), "pytorch-bin", tmp_path / "model")
+    export(ModelFiles(config, initial_weights(config, 1), vocabulary, True, False), "pytorch-bin", tmp_path / "model")
     generator = random.Random(5)
     (tmp_path / "reviews").mkdir()
     for split, count in (("train", 320), ("dev", 80), ("test", 80)):

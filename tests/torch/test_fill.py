@@ -12,7 +12,7 @@ from toys import NO_DROPOUT, SECTION, toy_trainer
 
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import initial_weights
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.files import write_file
@@ -142,7 +142,7 @@ def test_what_cannot_be_filled_is_said(trainer, tmp_path):
 
 def toy_model():
     config = model_config(SECTION, vocab_size=len(VOCABULARY))
-    return ModelFiles(config, initial_weights(config, 1), VOCABULARY, True, False, {})
+    return ModelFiles(config, initial_weights(config, 1), VOCABULARY, True, False)
 
 
 def test_a_head_that_predicts_nothing_is_named():
@@ -151,7 +151,7 @@ def test_a_head_that_predicts_nothing_is_named():
     trained = model.weights | {name: array + 0.1 for name, array in model.weights.items() if name.startswith("cls/predictions")}
     assert check_head(model._replace(weights=trained), "x") is None
     with pytest.raises(UserError, match="no MLM head"):
-        check_head(model._replace(provenance={"missing": ["MLM head"]}), "x")
+        check_head(model._replace(provenance=Provenance(missing=["MLM head"])), "x")
 
 
 def test_the_command_line_prints_candidates(tmp_path):

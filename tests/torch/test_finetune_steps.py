@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import from_framework
 from wholeword.core.bert.shapes import initial_head, initial_weights
-from wholeword.core.contracts import BertConfig, ModelFiles
+from wholeword.core.contracts import BertConfig, ModelFiles, Provenance
 from wholeword.core.contracts.tasks import NO_TARGET, Answer, Rows, SpanExample, TaggedExample, TextExample
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.training.export import export
@@ -66,7 +66,7 @@ def toy_tuner(head: str, *, clip_norm: float = 1.0, section: Mapping[str, Any] =
 def transformers_model(head: str, tuner: PyTorchFineTuner, folder: Path) -> torch.nn.Module:
     """The same weights, as transformers reads what we write, with its own attention."""
     weights = tuner.weights()
-    model = ModelFiles(tuner.config, weights, Vocabulary(PIECES), True, False, {}, head=head, labels=LABELS[head])
+    model = ModelFiles(tuner.config, weights, Vocabulary(PIECES), True, False, Provenance(), head=head, labels=LABELS[head])
     export(model, "pytorch-bin", folder / "exported")
     read, report = CLASSES[head].from_pretrained(folder / "exported", attn_implementation="eager", output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]

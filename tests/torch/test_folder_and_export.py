@@ -29,7 +29,7 @@ from transformers import (
 
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import tensor_shapes
-from wholeword.core.contracts import ModelFiles
+from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.errors import DiskError, IntegrityError, UserError
 from wholeword.core.files import write_manifest
 from wholeword.core.formats.checkpoints import save_checkpoint
@@ -39,13 +39,13 @@ from wholeword.zoo.folder import Folder
 
 SENTENCE = "使用语言模型来预测下一个词的probability。"
 VOCABULARY = Vocabulary([*SPECIAL_PIECES, *dict.fromkeys(SENTENCE[:-1]), "。", "pro", "##ba", "##bility", "É", "e"])
-PROVENANCE = {
-    "name": "mine",
-    "wholeword": "0.1.0",
-    "recipe": {"seed": 7, "masking": {"name": "whole-word"}},
-    "store": {"counts": {"documents": 11}},
-    "held_out": {"whole-word": {"mlm_loss": 2.5}},
-}
+PROVENANCE = Provenance(
+    name="mine",
+    wholeword="0.1.0",
+    recipe={"seed": 7, "masking": {"name": "whole-word"}},
+    store={"counts": {"documents": 11}},
+    held_out={"whole-word": {"mlm_loss": 2.5}},
+)
 
 
 def trained_model(*, next_sentence: bool = True, **section: Any) -> ModelFiles:
@@ -170,12 +170,12 @@ def test_a_full_disk_is_told_as_such(folder: Path) -> None:
 def test_what_was_exported_is_read(folder: Path) -> None:
     model = trained_model()
     PyTorchBin().export(model, folder)
-    write_manifest(folder, {"provenance": model.provenance})
+    write_manifest(folder, {"provenance": model.provenance.to_dict()})
     found = Folder().read(str(folder))
     assert_same_weights(found, model)
     assert found.config == replace(model.config, layer_norm_eps=1e-12)
     assert (found.vocabulary.pieces, found.lowercase, found.next_sentence) == (VOCABULARY.pieces, True, True)
-    assert found.provenance == PROVENANCE | {"notes": []}
+    assert found.provenance == replace(PROVENANCE, notes=[])
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-5] ^= 4
     (folder / "model.safetensors").write_bytes(content)
@@ -196,8 +196,8 @@ def test_a_model_of_transformers_is_read(folder: Path) -> None:
         assert (folder / "model.safetensors.index.json").exists() == (kind is BertForPreTraining)
         found = Folder().read(str(folder))
         assert {name: array.shape for name, array in found.weights.items()} == tensor_shapes(found.config)
-        assert len(found.provenance["notes"]) == 1 + len(notes)  # and that nothing tells the case
-        assert all(any(line.startswith(note) for line in found.provenance["notes"]) for note in notes)
+        assert len(found.provenance.notes) == 1 + len(notes)  # and that nothing tells the case
+        assert all(any(line.startswith(note) for line in found.provenance.notes) for note in notes)
         assert found.next_sentence == (kind is BertForPreTraining)
         for file in folder.glob("model*"):
             file.unlink()

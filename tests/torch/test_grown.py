@@ -33,7 +33,7 @@ def old(tmp_path: Path) -> Path:
     config = model_config(section, vocab_size=len(PIECES))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.2, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    export(ModelFiles(config, weights, Vocabulary(PIECES), True, True, {}), "pytorch-bin", tmp_path / "old")
+    export(ModelFiles(config, weights, Vocabulary(PIECES), True, True), "pytorch-bin", tmp_path / "old")
     (tmp_path / "words.txt").write_text("\n".join(NEW), encoding="utf-8")
     return tmp_path / "old"
 

@@ -26,7 +26,12 @@ from wholeword.zoo.verify import _features, verify
 def as_checkpoint(model: ModelFiles, path: Path) -> Path:
     """The model as a checkpoint of a run, its optimizer's moments beside it."""
     moments = {f"{name}/{slot}": np.ones_like(array) for name, array in model.weights.items() for slot in ("adam_m", "adam_v")}
-    state = {"config": model.config.to_dict(), "lowercase": True, "next_sentence": model.next_sentence, "provenance": model.provenance}
+    state = {
+        "config": model.config.to_dict(),
+        "lowercase": True,
+        "next_sentence": model.next_sentence,
+        "provenance": model.provenance.to_dict(),
+    }
     save_checkpoint(path, model.weights, moments, state, files={"vocab.txt": model.vocabulary.to_bytes()})
     return path
 

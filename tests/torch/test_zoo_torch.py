@@ -40,7 +40,7 @@ def random_model(**section: Any) -> ModelFiles:
     deviation = 0.02 if "size" in section else 0.1  # wide models are BERT's: its initializer_range
     weights = {name: generator.normal(0, deviation, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
     vocabulary = Vocabulary([*PIECES, *(f"[unused{n}]" for n in range(vocab_size - len(PIECES)))])
-    return ModelFiles(config, weights, vocabulary, True, True, {})
+    return ModelFiles(config, weights, vocabulary, True, True)
 
 
 def exported(model: ModelFiles, folder: Path) -> Path:

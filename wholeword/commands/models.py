@@ -41,7 +41,7 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
         target = output / export_folder(name) if len(names) > 1 else output
         export_model(model, name, target)
         click.echo(f"{name}: {target}")
-        if verify or "slots" in model.provenance:
+        if verify or model.provenance.slots is not None:
             for line in read_back(model, read(str(place_of(target)))):
                 click.echo(f"{name}: {line}")
         if verify:

@@ -66,14 +66,14 @@ def write_finetuned(model: ModelFiles, folder: Path, config: Mapping[str, Any]) 
 def card(model: ModelFiles) -> str:
     assert model.head is not None
     architecture, _, pipeline = CLASSES[model.head]
-    provenance: Mapping[str, Any] = model.provenance
+    provenance = model.provenance
     return CARD.format(
-        name=provenance.get("name", "bert"),
+        name=provenance.name or "bert",
         architecture=architecture,
         pipeline=pipeline,
         layers=model.config.num_hidden_layers,
         hidden_size=model.config.hidden_size,
-        origin=provenance.get("origin", {}).get("init", "a model"),
+        origin=(provenance.origin or {}).get("init", "a model"),
         labels=f"\nLabels 标签: {', '.join(model.labels)}\n" if model.labels else "",
-        result=json.dumps(provenance.get("result", {}), ensure_ascii=False, indent=1, sort_keys=True),
+        result=json.dumps(dict(provenance.result or {}), ensure_ascii=False, indent=1, sort_keys=True),
     )

@@ -1,8 +1,7 @@
 """The model card: what a model is and how it came about, in English and Chinese."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from wholeword.core.bert.heads import inspect
 from wholeword.core.bert.shapes import count_parameters
@@ -70,14 +69,14 @@ def model_card(model: ModelFiles, library: str = "transformers", **names: str) -
         library: a key of USAGE.
         names: what USAGE speaks of beside the model's name.
     """
-    provenance: Mapping[str, Any] = model.provenance
-    name = provenance.get("name", "bert")
+    provenance = model.provenance
+    name = provenance.name or "bert"
     sections = [
-        f"\n## {title}\n\n```json\n{json.dumps(provenance[key], ensure_ascii=False, indent=1)}\n```\n"
+        f"\n## {title}\n\n```json\n{json.dumps(text, ensure_ascii=False, indent=1)}\n```\n"
         for key, title in SECTIONS.items()
-        if provenance.get(key)
+        if (text := getattr(provenance, key))
     ]
-    notes = [f"- {note}\n" for note in provenance.get("notes", [])]
+    notes = [f"- {note}\n" for note in provenance.notes or ()]
     return CARD.format(
         name=name,
         library=library,
@@ -86,7 +85,7 @@ def model_card(model: ModelFiles, library: str = "transformers", **names: str) -
         hidden_size=model.config.hidden_size,
         vocab_size=len(model.vocabulary),
         parameters=count_parameters(model.config),
-        made=f"Pre-trained with wholeword {provenance['wholeword']}." if "wholeword" in provenance else "",
+        made=f"Pre-trained with wholeword {provenance.wholeword}." if provenance.wholeword else "",
         heads="".join(head_lines(model)),
         notes="".join(notes),
         sections="".join(sections),

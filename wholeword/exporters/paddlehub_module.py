@@ -29,7 +29,7 @@ class PaddleHubModule:
 
 def module_name(model: ModelFiles) -> str:
     """The model's name as a Python identifier that no module of Python's has."""
-    name = re.sub(r"\W+", "_", model.provenance.get("name", "bert"), flags=re.ASCII).strip("_").lower()
+    name = re.sub(r"\W+", "_", model.provenance.name or "bert", flags=re.ASCII).strip("_").lower()
     fits = name.isidentifier() and not keyword.iskeyword(name) and name not in sys.stdlib_module_names
     return name if fits else f"bert_{name}".rstrip("_")
 

@@ -48,7 +48,7 @@ class TFCheckpoint:
         """An NSP head that was not trained is left out. Raises: DiskError."""
         _write_checkpoint(model, folder)
         notice = NOTICE.format(
-            name=model.provenance.get("name", "bert"),
+            name=model.provenance.name or "bert",
             meta=META[_has_tensorflow()],
             checkpoint=CHECKPOINT,
             lowercase=model.lowercase,
@@ -77,7 +77,7 @@ class TFCheckpointZip:
 
 def zip_name(model: ModelFiles) -> str:
     """As HFL calls its archives."""
-    name = re.sub(r"\W+", "_", model.provenance.get("name", "bert").removeprefix("chinese-").removeprefix("bert-")).strip("_") or "bert"
+    name = re.sub(r"\W+", "_", (model.provenance.name or "bert").removeprefix("chinese-").removeprefix("bert-")).strip("_") or "bert"
     config = model.config
     return f"chinese_{name}_L-{config.num_hidden_layers}_H-{config.hidden_size}_A-{config.num_attention_heads}.zip"
 

@@ -104,7 +104,7 @@ def _expect_fitting(job: FinetuneJob, model: ModelFiles, observer: Observer) -> 
     positions = model.config.max_position_embeddings
     if job.training.max_seq_length > positions:
         raise UserError(f"max_seq_length: {job.training.max_seq_length}; {job.model} has positions for {positions}: set that or less")
-    if job.task.head == "classification" and "pooler" in model.provenance.get("missing", ()):
+    if job.task.head == "classification" and "pooler" in (model.provenance.missing or ()):
         observer.say(f"{job.model}: it has no pooler; a new one starts with random values")
 
 

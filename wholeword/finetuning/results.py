@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from wholeword.core.contracts import ModelFiles, Tensors
+from wholeword.core.contracts import ModelFiles, Provenance, Tensors
 from wholeword.core.files import MANIFEST, atomic_write, to_json
 from wholeword.core.training.export import export
 from wholeword.finetuning.decode import Predictions
@@ -93,14 +93,14 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
 
 
 def _model_files(job: FinetuneJob, prepared: Prepared, weights: Tensors, result: Mapping[str, Any]) -> ModelFiles:
-    provenance = {
-        "name": job.name,
-        "wholeword": version("wholeword"),
-        "python": sys.version.split()[0],
-        "recipe": dict(job.recipe),
-        "origin": {"init": job.model} | prepared.model.provenance,
-        "result": dict(result),
-    }
+    provenance = Provenance(
+        name=job.name,
+        wholeword=version("wholeword"),
+        python=sys.version.split()[0],
+        recipe=dict(job.recipe),
+        origin={"init": job.model} | prepared.model.provenance.to_dict(),
+        result=dict(result),
+    )
     return prepared.model._replace(
         weights=weights, next_sentence=False, provenance=provenance, head=job.task.head, labels=list(prepared.labels)
     )

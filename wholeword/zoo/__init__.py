@@ -116,9 +116,9 @@ def _check_parts(model: "ModelFiles", head: str | None, name: str) -> None:
     """Say what a model cannot do. Raises: UserError if the head that was asked for is not in its files."""
     from wholeword.zoo.folder import SAYS_ROBERTA
 
-    if SAYS_ROBERTA in model.provenance.get("notes", ()):
+    if SAYS_ROBERTA in (model.provenance.notes or ()):
         warnings.warn(f'{name}: {SAYS_ROBERTA}; write "model_type": "bert" into its config.json', stacklevel=3)
-    missing = model.provenance.get("missing", ())
+    missing = model.provenance.missing or ()
     needed = HEADS[head]
     if needed[-1] in missing and head is not None:
         advice = "repair it with `wholeword repair-head`, or train on" if head == "mlm" else "train it, or load without head"

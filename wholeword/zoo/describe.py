@@ -26,11 +26,11 @@ def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
     else:
         assert model is not None
         facts |= {
-            "name": model.provenance.get("name", Path(name_or_location).name),
+            "name": model.provenance.name or Path(name_or_location).name,
             "config": model.config.to_dict(),
             "lowercase": model.lowercase,
         }
-        facts |= {"total_parameters": count_parameters(model.config), "notes": model.provenance.get("notes", [])}
+        facts |= {"total_parameters": count_parameters(model.config), "notes": model.provenance.notes or []}
     if weights and model is not None:
         facts["weights"] = inspect_model(model).plain()
     return facts

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,8 @@ def read(name_or_location: str, *, revision: str | None = None, local_files_only
     model = Folder().read(str(path))
     if card is None:
         return model
-    return model._replace(lowercase=card.lowercase, provenance={"name": card.name} | model.provenance)
+    provenance = replace(model.provenance, name=model.provenance.name or card.name)
+    return model._replace(lowercase=card.lowercase, provenance=provenance)
 
 
 def read_tokenizer(name_or_location: str, *, revision: str | None = None, local_files_only: bool = False) -> tuple[Vocabulary, bool]:

@@ -1,6 +1,7 @@
 """Models from a folder or a file: Hugging Face's layout, Google's and HFL's checkpoints, Paddle's, archives of them, runs of ours."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from wholeword.core.bert.config import bert_config, saved_config
 from wholeword.core.bert.names import TIED, from_framework, is_transposed, names, some
 from wholeword.core.bert.shapes import initial_weights, tensor_shapes
-from wholeword.core.contracts import BertConfig, ModelFiles
+from wholeword.core.contracts import BertConfig, ModelFiles, Provenance, Slots
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, check_manifest
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
@@ -44,8 +45,7 @@ class Folder:
             location: a folder with `config.json` (or `bert_config.json`), `vocab.txt` (or `tokenizer.json`) and weights:
                 `model.safetensors`, `pytorch_model.bin` (both in shards too), a TF checkpoint or `model_state.pdparams`; a PaddleHub
                 module, which has these in `assets`; the prefix of a TF checkpoint; a .zip of a folder; or a run or checkpoint of ours.
-        Returns: with `provenance["notes"]` naming what was not there and had to be initialised; `provenance["missing"]` lists the parts
-            among it, and `provenance["slots"]` counts what an optimizer had there, `tensors` and `bytes`.
+        Returns: a model whose `provenance` has notes on what was not there, the missing parts, and the optimizer's slots.
         Raises: UserError naming files, keys or tensors that are missing, unknown or of a wrong shape; IntegrityError if a file is damaged,
             made to do harm, or not what the folder's manifest says.
         """
@@ -70,13 +70,12 @@ def _read_run(path: Path) -> ModelFiles:
         vocabulary=Vocabulary.read(path / "vocab.txt"),
         lowercase=state["lowercase"],
         next_sentence=state["next_sentence"],
-        provenance=state.get("provenance", {}) | counted_slots(slots),
+        provenance=replace(Provenance.from_dict(state.get("provenance", {})), slots=_count_slots(slots)),
     )
 
 
-def counted_slots(slots: "Tensors") -> dict[str, Any]:
-    """What `provenance` says of an optimizer's tensors; nothing of none."""
-    return {"slots": {"tensors": len(slots), "bytes": sum(array.nbytes for array in slots.values())}} if slots else {}
+def _count_slots(slots: "Tensors") -> Slots | None:
+    return Slots(len(slots), sum(array.nbytes for array in slots.values())) if slots else None
 
 
 def _read_saved_model(location: Path) -> ModelFiles:
@@ -84,7 +83,7 @@ def _read_saved_model(location: Path) -> ModelFiles:
     manifest = _checked(folder) if (folder / MANIFEST).exists() else {}
     if (assets := assets_folder(folder)) != folder:
         folder = location = assets
-    provenance, notes = dict(manifest.get("provenance", {})), []
+    notes = []
     config_path = folder / "config.json" if (folder / "config.json").exists() else folder / "bert_config.json"
     raw = read_json(config_path)
     stored = stored_tensors(location)
@@ -108,15 +107,15 @@ def _read_saved_model(location: Path) -> ModelFiles:
     weights, missing = _completed(_read_weights(stored, found, config, folder), config, folder)
     for part in missing:
         notes.append(f"the {part} was not in {folder.name} and is freshly initialised")
-    if stored.num_slots:
-        provenance["slots"] = {"tensors": stored.num_slots, "bytes": stored.slot_bytes}
+    slots = Slots(stored.num_slots, stored.slot_bytes) if stored.num_slots else None
+    provenance = replace(Provenance.from_dict(manifest.get("provenance", {})), notes=notes, missing=missing or None, slots=slots)
     return ModelFiles(
         config=config,
         weights=weights,
         vocabulary=vocabulary,
         lowercase=lowercase is not False,
         next_sentence="NSP head" not in missing and raw.get("architectures") != ["BertForMaskedLM"],
-        provenance=provenance | {"notes": notes} | ({"missing": missing} if missing else {}),
+        provenance=provenance,
     )
 
 

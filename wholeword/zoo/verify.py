@@ -148,7 +148,7 @@ def _tensorflow(folder: Path, features: Arrays) -> Arrays:
     if find_spec("keras_hub"):
         from wholeword.zoo.to_tensorflow import to_tensorflow
 
-        model = ModelFiles(config, weights, Vocabulary.read(folder / "vocab.txt"), lowercase=True, next_sentence=True, provenance={})
+        model = ModelFiles(config, weights, Vocabulary.read(folder / "vocab.txt"), lowercase=True, next_sentence=True)
         names = {"token_ids": "input_ids", "padding_mask": "input_mask", "segment_ids": "segment_ids"}
         inputs = {theirs: features[ours] for theirs, ours in names.items()}
         outputs = to_tensorflow(model)(inputs)

@@ -114,7 +114,7 @@ def grow_model(model: ModelFiles, vocabulary: Vocabulary, *, rows: Rows, seed: i
             elif number < len(old):  # what was [unused...]; beyond, these are first values already
                 values[number] = initial_weights(config, seed, [name])[name][number]
         weights[name] = values
-    provenance = dict(model.provenance) | {"added_pieces": {"count": len(new), "rows": rows}}
+    provenance = replace(model.provenance, added_pieces={"count": len(new), "rows": rows})
     return model._replace(config=config, weights=weights, vocabulary=vocabulary, provenance=provenance)
 
 

@@ -73,8 +73,8 @@ def inspect(weights: Mapping[str, np.ndarray], config: BertConfig) -> Heads:
 
 
 def inspect_model(model: ModelFiles) -> Heads:
-    """The same of a model that was read and completed: `provenance["missing"]` names the parts that its files did not have."""
-    absent = {name for part in model.provenance.get("missing", ()) for name in (PARTS[part].kernel, *PARTS[part].vectors)}
+    """The same for a model that was read and completed: the parts that its files did not have are missing."""
+    absent = {name for part in model.provenance.missing or () for name in (PARTS[part].kernel, *PARTS[part].vectors)}
     return inspect({name: array for name, array in model.weights.items() if name not in absent}, model.config)
 
 

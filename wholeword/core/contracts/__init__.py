@@ -6,7 +6,7 @@ recipe names it: its annotated keyword-only signature is the schema of its secti
 
 from wholeword.core.contracts.arrays import Array, Tensors
 from wholeword.core.contracts.masking import Masked, MaskingStrategy
-from wholeword.core.contracts.models import BertConfig, Exporter, ModelFiles, ZooSource
+from wholeword.core.contracts.models import BertConfig, Exporter, ModelFiles, Provenance, Slots, ZooSource
 from wholeword.core.contracts.tasks import NO_TARGET, Answer, Example, Head, Rows, SpanExample, TaggedExample, Task, TextExample
 from wholeword.core.contracts.text import Cleaner, Segmenter
 from wholeword.core.contracts.training import (
@@ -44,11 +44,13 @@ __all__ = [
     "Optimizer",
     "OptimizerKernel",
     "OptimizerReference",
+    "Provenance",
     "RowSource",
     "Rows",
     "RowsBackend",
     "Schedule",
     "Segmenter",
+    "Slots",
     "SpanExample",
     "TaggedExample",
     "Task",

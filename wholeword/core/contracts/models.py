@@ -1,7 +1,7 @@
 """A model between frameworks, what writes it, and where it is read from."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -37,6 +37,49 @@ class BertConfig:
         return {key: value for key, value in vars(self).items() if value is not None}
 
 
+class Slots(NamedTuple):
+    """Optimizer state in the files of a model, which is not part of the model."""
+
+    tensors: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a model comes from, for model cards and manifests, and what its files lacked. None: nothing is known, or nothing to say.
+
+    Mappings hold what JSON can hold.
+    """
+
+    held_out: Mapping[str, Any] | None = None  # metrics on held-out rows
+    name: str | None = None
+    origin: Mapping[str, Any] | None = None  # the initial weights: `init` (a location, or "random"), what was changed, their provenance
+    python: str | None = None  # version
+    recipe: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = None  # metrics of fine-tuning
+    store: Mapping[str, Any] | None = None  # of the manifest of the token store
+    wholeword: str | None = None  # version
+    slots: Slots | None = None  # in the files that were read
+    notes: Sequence[str] | None = None  # what had to be assumed when the files were read
+    missing: Sequence[str] | None = None  # parts that were not in the files and are freshly initialised
+    added_pieces: Mapping[str, Any] | None = None  # by `grow_model`
+    other: Mapping[str, Any] = field(default_factory=dict)  # other keys of the JSON object that was read
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Provenance":
+        """The provenance in a manifest or a checkpoint; `slots` and `missing` are of the files at hand and never read."""
+        names = {item.name for item in fields(cls)}
+        known = {key: value for key, value in values.items() if key in names - {"slots", "missing", "other"}}
+        return cls(**known, other={key: value for key, value in values.items() if key not in names})
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; what is None is left out."""
+        values = {key: value for key, value in vars(self).items() if key != "other" and value is not None}
+        if self.slots is not None:
+            values["slots"] = self.slots._asdict()
+        return {**values, **self.other}
+
+
 class ModelFiles(NamedTuple):
     """A model between frameworks: what exporters get and zoo sources give."""
 
@@ -45,7 +88,7 @@ class ModelFiles(NamedTuple):
     vocabulary: Vocabulary
     lowercase: bool
     next_sentence: bool  # whether the NSP head was trained
-    provenance: dict[str, Any]  # recipe, versions, figures; for the model card; `missing` and `slots` are of the files read
+    provenance: Provenance = Provenance()
     head: Head | None = None  # of a fine-tuned model, whose weights are those of a `FineTuner`
     labels: Sequence[str] = ()  # what that head chooses from
 

@@ -1,6 +1,7 @@
 """A model through an exporter: written whole or not at all, and compared with what was read."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ def export(model: ModelFiles, name: str, target: Path, *, settings: Mapping[str,
     exporter = registry.create("exporter", name, **settings or {})
     with registry.explaining("exporter", name), atomic_directory(target) as folder:
         exporter.export(model, folder)
-        provenance = {key: value for key, value in model.provenance.items() if key not in ("missing", "slots")}  # not true of these files
+        provenance = replace(model.provenance, missing=None, slots=None)  # which are of the files that were read
         about = {"exporter": name, **({"settings": described(dict(settings))} if settings else {})}
-        write_manifest(folder, about | {"provenance": provenance})
+        write_manifest(folder, about | {"provenance": provenance.to_dict()})
 
 
 def read_back(model: ModelFiles, written: ModelFiles) -> Iterator[str]:
@@ -40,7 +41,7 @@ def read_back(model: ModelFiles, written: ModelFiles) -> Iterator[str]:
         if checksum({name: before[name]}) != checksum({name: after[name]}):
             raise IntegrityError(f"{name}: what was read back is not what was written")
     yield f"read back {len(kept)} tensors, largest difference 0.0"
-    if slots := model.provenance.get("slots"):
+    if slots := model.provenance.slots:
         size = sum(array.nbytes for array in before.values())
-        left_out = f"{slots['tensors']:,} optimizer slots left out, {size + slots['bytes']:,} -> {size:,} bytes"
+        left_out = f"{slots.tensors:,} optimizer slots left out, {size + slots.bytes:,} -> {size:,} bytes"
         yield f"{left_out}; the other tensors have sha256 {checksum(before)[:16]}... before and {checksum(after)[:16]}... after"

@@ -57,7 +57,7 @@ def start_model(model: ModelFiles, *, backend: str = "pytorch") -> Trainer:
 
 def check_head(model: ModelFiles, name: str) -> str | None:
     """A doubt about a model's predictions, in one line. Raises: UserError if it has no MLM head to predict with."""
-    if "MLM head" in model.provenance.get("missing", ()):
+    if "MLM head" in (model.provenance.missing or ()):
         raise UserError(f"{name}: its files hold no MLM head, and a random one predicts nothing; `wholeword repair-head` trains one")
     state, why = inspect_model(model).mlm
     if state == "untouched":

@@ -21,7 +21,17 @@ from wholeword.core.bert.config import bert_config
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.config.settings import found_settings
 from wholeword.core.console import Observer, Silent
-from wholeword.core.contracts import Backend, BertConfig, DistributedBackend, MaskingStrategy, ModelFiles, RowsBackend, RowSource, Trainer
+from wholeword.core.contracts import (
+    Backend,
+    BertConfig,
+    DistributedBackend,
+    MaskingStrategy,
+    ModelFiles,
+    Provenance,
+    RowsBackend,
+    RowSource,
+    Trainer,
+)
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
@@ -217,7 +227,12 @@ class Run:
         progress.log_bytes = self.journal.sync()
         path = self.checkpoints / f"step-{self._total(progress):08d}"
         if not path.exists():  # saved a moment ago when interrupted at a multiple of checkpoint.every
-            state = {"identity": self.identity, "place": vars(progress), **model, "provenance": self._provenance({}, model["origin"])}
+            state = {
+                "identity": self.identity,
+                "place": vars(progress),
+                **model,
+                "provenance": self._provenance({}, model["origin"]).to_dict(),
+            }
             state |= {"lowercase": self.store.lowercase, "next_sentence": self._has_next_sentence(model["origin"])}  # for an exporter
             files = {"vocab.txt": self.store.vocabulary.to_bytes()}
             save_checkpoint(path, trainer.weights(), trainer.optimizer_state(), state, files=files)
@@ -321,13 +336,13 @@ class Run:
         """Whether the NSP head is trained: in this run, or before it over an encoder that stayed as it was."""
         return self.next_sentence or (self.recipe.model.freeze is not None and bool(origin.get("next_sentence")))
 
-    def _provenance(self, figures: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "name": self.recipe.name,
-            "wholeword": version("wholeword"),
-            "python": sys.version.split()[0],
-            "recipe": self.recipe.resolved(),
-            "store": {key: self.store.manifest[key] for key in ("fingerprint", "counts", "segmenter") if key in self.store.manifest},
-            "origin": dict(origin),
-            "held_out": dict(figures),
-        }
+    def _provenance(self, figures: Mapping[str, Any], origin: Mapping[str, Any]) -> Provenance:
+        return Provenance(
+            name=self.recipe.name,
+            wholeword=version("wholeword"),
+            python=sys.version.split()[0],
+            recipe=self.recipe.resolved(),
+            store={key: self.store.manifest[key] for key in ("fingerprint", "counts", "segmenter") if key in self.store.manifest},
+            origin=dict(origin),
+            held_out=dict(figures),
+        )

@@ -49,4 +49,4 @@ def starting_model(recipe: "Recipe", vocabulary: Vocabulary) -> tuple[BertConfig
         if asked[key] != getattr(model.config, key):
             raise UserError(f"model: {location} has {key} {getattr(model.config, key)}, the recipe asks for {asked[key]}; leave it out")
     origin = {"init": location, "layers": section.layers, "renewed": section.renewed, "next_sentence": model.next_sentence}
-    return replace(model.config, **asked), model.weights, origin | model.provenance
+    return replace(model.config, **asked), model.weights, origin | model.provenance.to_dict()
