@@ -1,4 +1,4 @@
-"""What `wholeword check` says, against what is known or counted."""
+"""The numbers of `wholeword check`, against what is known or counted."""
 
 import gzip
 import json
@@ -115,14 +115,14 @@ def test_an_estimate_scales_to_files_that_were_not_read(recipe):
     assert (result.num_documents, result.num_sentences) == (900, 2700)
 
 
-def test_repeats_are_left_out_when_the_recipe_says_so(recipe):
+def test_duplicates_are_dropped_when_the_recipe_says_so(recipe):
     (recipe.corpus / "a.txt").write_text(("\n".join(DOCUMENT) + "\n\n") * 100, encoding="utf-8")
     result = plan(recipe("corpus.drop_duplicates=true"))
     assert result.num_documents == 1
     assert "99 of the 100 documents" in "\n".join(result.lines())
 
 
-def test_what_is_missing_is_said(recipe):
+def test_a_missing_corpus_or_vocabulary_is_an_error(recipe):
     with pytest.raises(UserError):
         plan(recipe())
     (recipe.corpus / "a.txt").write_text("文", encoding="utf-8")
@@ -130,7 +130,7 @@ def test_what_is_missing_is_said(recipe):
         plan(recipe("tokenizer={vocab: v.txt}"))
 
 
-def test_a_model_to_start_from_tells_its_shape(recipe, tmp_path):
+def test_the_shape_is_that_of_the_model_to_start_from(recipe, tmp_path):
     store_of(tmp_path / "store", 1)
     (tmp_path / "parent").mkdir()
     config = {
@@ -142,8 +142,8 @@ def test_a_model_to_start_from_tells_its_shape(recipe, tmp_path):
         "max_position_embeddings": 512,
     }
     (tmp_path / "parent" / "config.json").write_text(json.dumps(config))
-    asked = recipe("model={init: {from: parent, layers: [0, 1, 2]}}")
-    assert plan(asked, tmp_path / "store").num_parameters == 38_476_800 + 613_256 + 1_538  # RBT3, without a classifier
+    three_layers = recipe("model={init: {from: parent, layers: [0, 1, 2]}}")
+    assert plan(three_layers, tmp_path / "store").num_parameters == 38_476_800 + 613_256 + 1_538  # RBT3, without a classifier
     assert plan(recipe("model={size: rbt3, init: {from: parent, layers: [0, 1, 2]}}"), tmp_path / "store").num_parameters == 39_091_594
 
 

@@ -213,7 +213,7 @@ def test_a_template_is_planned_without_its_text(name, billions, tmp_path, monkey
     assert plan(load_recipe(name), is_template=True).token_positions / 1e9 == pytest.approx(billions, rel=0.005)
     main(["check", name])
     printed = capsys.readouterr().out
-    assert "corpus: not there yet" in printed and "hours, if 0.40 of the peak is used (assumed): " in printed and "advice" not in printed
+    assert "corpus: not there yet" in printed and "hours at an assumed utilisation of 0.40: " in printed and "advice" not in printed
 
 
 def test_bert_wwm_sees_what_its_readme_says():

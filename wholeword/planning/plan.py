@@ -1,14 +1,14 @@
-"""What a recipe will do and need, in numbers, without doing it: `wholeword check`.
+"""What a recipe will do and need, in numbers, without running it: part of `wholeword check`.
 
-Tokens are counted in the token store where there is one, and else estimated from the beginnings of three files. All else is arithmetic:
+Tokens are counted in the token store where there is one, otherwise estimated from the beginnings of three files. The rest is calculated:
 
-    epochs      rows x (max_seq_length - special pieces) / tokens in training; an upper bound, for rows that are full
+    epochs      rows x (max_seq_length - special pieces) / training tokens; an upper bound, because rows need not be full
     FLOPs       `wholeword.core.bert.shapes.flops_per_token` for every position
-    memory      float32 weights, gradients and two moments: 16 bytes a parameter; for each row that is computed at once 34 bytes (16-bit;
-                68 in float32) a position, layer and unit of width (Korthikanti et al. 2022, arXiv:2205.05198, without attention scores)
-                and 12 bytes a logit of the MLM head. Frozen weights take 4 bytes, and their layers keep no activations but one's
-    disk        store: 2.2 bytes a token (ids, start bits, sentence and document ends); a checkpoint: weights and two moments, and one more
-                than are kept while it is written; an export: the weights twice (.bin and .safetensors)
+    memory      float32 weights, gradients and two moments: 16 bytes per parameter; for each row computed at once, 34 bytes (16-bit; 68 in
+                float32) per position, layer and unit of width (Korthikanti et al. 2022, arXiv:2205.05198, without attention scores) and 12
+                bytes per logit of the MLM head. Frozen weights take 4 bytes, and only one of their layers keeps activations
+    disk        store: 2.2 bytes per token (ids, start bits, sentence and document ends); checkpoint: weights and two moments, and one
+                checkpoint more than are kept while it is written; export: the weights twice (.bin and .safetensors)
     hours       FLOPs / (UTILISATION x what the device multiplies in bfloat16 or float16), an assumption: published BERTs reach .19 to .52
 """
 
@@ -35,11 +35,11 @@ from wholeword.core.files import MANIFEST, read_manifest
 from wholeword.core.vocabulary import Vocabulary
 
 SAMPLE_BYTES = 4 << 20  # of each of three files
-LETTERS_PER_PIECE = 2.3  # of Latin words and numbers, measured with Google's Chinese vocabulary on manuals and Wikipedia; Chinese: 1
+LETTERS_PER_PIECE = 2.3  # in Latin words and numbers, measured with Google's Chinese vocabulary on manuals and Wikipedia; Chinese: 1
 LETTERS = re.compile("[0-9A-Za-z]+")
-WIDE_VOCABULARY = 65536  # above, ids take 4 bytes
+WIDE_VOCABULARY = 65536  # ids of larger ones take 4 bytes
 UTILISATION = 0.40  # assumed; NVIDIA's BERT-large on A100 reaches .44, DeepSpeed's on V100 .52, MosaicML's BERT-base with HF code .19
-DEVICES = {  # FLOP/s of 16-bit matrix products: measured for the H200, its makers' figures for the others
+DEVICES = {  # FLOP/s of 16-bit matrix products: measured for the H200, the makers' figures for the others
     "H200": 790e12,
     "A100": 312e12,
     "V100": 125e12,
@@ -49,6 +49,8 @@ DEVICES = {  # FLOP/s of 16-bit matrix products: measured for the H200, its make
 
 @dataclass(frozen=True)
 class PhasePlan:
+    """A phase of training."""
+
     max_seq_length: int
     batch_size: int
     steps: int
@@ -60,10 +62,10 @@ class PhasePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All sizes in bytes."""
+    """A recipe in numbers; all sizes are in bytes."""
 
     name: str
-    state: str  # exact | estimated: how the corpus was counted
+    state: str  # how the corpus was counted: exact, estimated, or why it was not
     num_documents: int
     num_sentences: int
     num_tokens: int
@@ -72,9 +74,9 @@ class Plan:
     phases: list[PhasePlan]
     token_positions: int
     flops: float
-    hours: dict[str, float]  # by device, one of each, at UTILISATION
+    hours: dict[str, float]  # on one device of each kind, at UTILISATION
     state_bytes: int  # weights, gradients and moments
-    row_bytes: int  # for each row of the longest phase that is computed at once
+    row_bytes: int  # for each row computed at once, in the phase that needs most
     store_bytes: int
     checkpoint_bytes: int
     export_bytes: int
@@ -91,14 +93,14 @@ class Plan:
             f"model: {self.num_parameters:,} parameters, {self.vocab_size:,} pieces",
         ]
         for number, phase in enumerate(self.phases, 1):
-            shape = f"{phase.steps:,} steps of {phase.batch_size:,} x {phase.max_seq_length}, {phase.max_predictions} predictions a row"
+            shape = f"{phase.steps:,} steps of {phase.batch_size:,} x {phase.max_seq_length}, {phase.max_predictions} predictions per row"
             epochs = f"{about}{phase.epochs:,.1f} epochs, " if self.num_tokens else ""
-            cost = f"{_count(phase.token_positions)} token positions, {epochs}{phase.flops:.2g} FLOPs"
+            cost = f"{_short(phase.token_positions)} token positions, {epochs}{phase.flops:.2g} FLOPs"
             lines.append(f"phase {number}: {shape}: {cost}")
         if len(self.phases) > 1:
-            lines.append(f"together: {_count(self.token_positions)} token positions, {self.flops:.2g} FLOPs")
+            lines.append(f"total: {_short(self.token_positions)} token positions, {self.flops:.2g} FLOPs")
         times = ", ".join(f"{hours:.3g} on one {device}" for device, hours in self.hours.items())
-        lines.append(f"hours, if {UTILISATION:.2f} of the peak is used (assumed): {times}")
+        lines.append(f"hours at an assumed utilisation of {UTILISATION:.2f}: {times}")
         rows = f"and about {_bytes(self.row_bytes)} for each row computed at once"
         lines.append(f"memory: {_bytes(self.state_bytes)} for weights, gradients and moments, {rows}")
         lines.append(
@@ -108,15 +110,15 @@ class Plan:
 
 
 def plan(recipe: Recipe, store: Path | str | None = None, *, is_template: bool = False) -> Plan:
-    """Work the numbers of a recipe out.
+    """Work out the numbers of a recipe.
 
     Args:
         store: a token store to count in; by default the recipe's, if it has been prepared.
-        is_template: the corpus need not be there; nothing is then counted, and there are no epochs.
-    Raises: UserError if the vocabulary or the corpus is not there; IntegrityError if the store is damaged.
+        is_template: whether the corpus may be missing; nothing is then counted, and there are no epochs.
+    Raises: UserError if the vocabulary or the corpus is missing; IntegrityError if the store is damaged.
     """
     folder = Path(store or recipe.store)
-    corpus = _counted(folder) if (folder / MANIFEST).exists() else _template(recipe) if is_template else _estimated(recipe)
+    corpus = _count(folder) if (folder / MANIFEST).exists() else _estimate_if_any(recipe) if is_template else _estimate(recipe)
     config = planned_config(recipe, corpus.vocab_size)
     num_parameters = count_parameters(config)
     num_special = 3 if recipe.examples.name in PAIRS else 2
@@ -157,7 +159,9 @@ def plan(recipe: Recipe, store: Path | str | None = None, *, is_template: bool =
     )
 
 
-class Corpus(NamedTuple):
+class CorpusSize(NamedTuple):
+    """The size of a corpus and its store; see `Plan` for the fields."""
+
     state: str
     num_documents: int
     num_sentences: int
@@ -167,23 +171,23 @@ class Corpus(NamedTuple):
     notes: list[str]
 
 
-def _counted(store: Path) -> Corpus:
+def _count(store: Path) -> CorpusSize:
     manifest = read_manifest(store)
     counts = manifest["counts"]
     size = sum(entry["size"] for entry in manifest["files"].values())
     vocab_size = len(Vocabulary.read(store / "vocab.txt"))
-    return Corpus("exact", counts["num_documents"], counts["num_sentences"], counts["num_tokens"], vocab_size, size, [])
+    return CorpusSize("exact", counts["num_documents"], counts["num_sentences"], counts["num_tokens"], vocab_size, size, [])
 
 
-def _template(recipe: Recipe) -> Corpus:
-    """An estimate of what is there, or nothing."""
+def _estimate_if_any(recipe: Recipe) -> CorpusSize:
+    """An estimate, or zeros if the corpus is missing."""
     try:
-        return _estimated(recipe)
+        return _estimate(recipe)
     except UserError as error:
-        return Corpus(f"not there yet: {error}", 0, 0, 0, tokenizer_spec(recipe.tokenizer, recipe.base_folder).vocab_size(), 0, [])
+        return CorpusSize(f"not there yet: {error}", 0, 0, 0, tokenizer_spec(recipe.tokenizer, recipe.base_folder).vocab_size(), 0, [])
 
 
-def _estimated(recipe: Recipe) -> Corpus:
+def _estimate(recipe: Recipe) -> CorpusSize:
     """Counts of three samples, scaled to the size of all files."""
     job = prepare_job(recipe)
     corpus, vocab_size = job.corpus, job.tokenizer.vocab_size()
@@ -199,12 +203,12 @@ def _estimated(recipe: Recipe) -> Corpus:
     notes = []
     if corpus.drop_duplicates:
         distinct = list(dict.fromkeys(documents))
-        num_repeats = len(documents) - len(distinct)
-        notes.append(f"repeats: {num_repeats:,} of the {len(documents):,} documents read for the estimate; they are left out")
+        num_duplicates = len(documents) - len(distinct)
+        notes.append(f"duplicates: {num_duplicates:,} of the {len(documents):,} documents read for the estimate; they are dropped")
         documents = distinct
     scale = sum(file.size for file in files) / max(num_read, 1)
     num_tokens = round(scale * sum(map(_tokens, chain.from_iterable(documents))))
-    return Corpus(
+    return CorpusSize(
         state="estimated",
         num_documents=len(files) if corpus.documents == "file" else round(scale * len(documents)),
         num_sentences=round(scale * sum(map(len, documents))),
@@ -216,37 +220,37 @@ def _estimated(recipe: Recipe) -> Corpus:
 
 
 def _sample(path: Path) -> tuple[bytes, int]:
-    """Whole lines from the beginning of a file, and how many bytes of the file they took."""
+    """Whole lines from the beginning of a file, and how many bytes of the file they take."""
     data, size = b"", 0
     for block, position in read_blocks(path):
         data, size = data + block, position
         if len(data) >= SAMPLE_BYTES:
             lines = data[: data.rfind(b"\n") + 1]
-            data = lines or data.decode("utf-8", "ignore").encode()  # of a line without end, whole characters
+            data = lines or data.decode("utf-8", "ignore").encode()  # whole characters of a line that does not end
             break
     return data.removeprefix(BYTE_ORDER_MARK), size
 
 
 def _tokens(sentence: str) -> float:
-    """About how many pieces a sentence has."""
+    """Roughly the number of pieces of a sentence."""
     letters = sum(map(len, LETTERS.findall(sentence)))
     return len("".join(sentence.split())) - letters + letters / LETTERS_PER_PIECE
 
 
 def planned_config(recipe: Recipe, vocab_size: int) -> BertConfig:
-    """The configuration from the recipe, and what it leaves open from the folder it starts from."""
+    """The configuration of the model: the settings of the recipe, and for the rest those of the model it starts from."""
     section = recipe.model
-    told = section.sizes()
+    settings = section.sizes()
     if section.init_folder is not None:
         if config := read_config(section.init_folder, recipe.base_folder):
-            told = config.to_dict() | {key: value for key, value in told.items() if key != "size"}
+            settings = config.to_dict() | {key: value for key, value in settings.items() if key != "size"}
     if section.layers is not None:
-        told["num_hidden_layers"] = len(section.layers)
-    return model_config(told | {"vocab_size": vocab_size}, vocab_size)
+        settings["num_hidden_layers"] = len(section.layers)
+    return model_config(settings | {"vocab_size": vocab_size}, vocab_size)
 
 
 def local_vocabulary(recipe: Recipe) -> Vocabulary | None:
-    """The vocabulary of the prepared store, or of a file; None for one to be trained or fetched."""
+    """The vocabulary of the prepared store, or of a file; None if it must be trained or fetched first."""
     path = Path(recipe.store) / "vocab.txt"
     if path.exists():
         return Vocabulary.read(path)
@@ -254,8 +258,8 @@ def local_vocabulary(recipe: Recipe) -> Vocabulary | None:
     return tokenizer.vocabulary if tokenizer.vocab and not zoo_name(tokenizer.vocab) else None
 
 
-def _count(number: float) -> str:
-    """`52.4 B`: thousands, millions, billions, trillions."""
+def _short(number: float) -> str:
+    """A number in thousands, millions, billions or trillions: `52.4 B`."""
     for power, unit in enumerate(["", " K", " M", " B"]):
         if number < 999.5 * 1000**power:
             return f"{number / 1000**power:.3g}{unit}"

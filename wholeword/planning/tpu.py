@@ -1,34 +1,35 @@
-"""What a recipe will be on a TPU, for `wholeword check`: arithmetic, with the figures of Google's pages. None of it was measured on one.
+"""What a recipe will need on a TPU, for `wholeword check`: calculated from Google's published figures, never measured on one.
 
-    replica     what takes a part of the batch: a TensorCore of v2 and v3, else a chip; the two cores of v4 and v5p work as one
-    padding     XLA fills arrays up to tiles of 8 x 128: of a product [m, k] x [k, n], m to a multiple of 8, k and n of 128
-    memory      16 bytes a parameter for float32 weights, gradients and two moments, and for each row that is computed at once what
-                `wholeword.planning.plan` counts and, of the attention scores, 5 bytes (16-bit; 10 in float32) a head and pair of positions
-                (Korthikanti et al. 2022, arXiv:2205.05198). XLA recomputes some of it when it must: an upper bound
+    replica     what takes a share of the batch: a TensorCore of v2 and v3, a chip of later ones, whose cores work as one
+    padding     XLA fills arrays up to tiles of 8 x 128: of a product [m, k] x [k, n], m to a multiple of 8, k and n to one of 128
+    memory      see `wholeword.core.bert.activations`; an upper bound, because XLA recomputes some of it where it must
     steps/s     utilisation x peak / FLOPs of a step
 
-Sources: https://cloud.google.com/tpu/docs/v2 (v3, v4, v5e, v5p, v6e), https://cloud.google.com/tpu/docs/performance-guide
+Source: https://cloud.google.com/tpu/docs/performance-guide
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wholeword.core.bert.activations import comfortable_rows, row_bytes, rows_at_once
 from wholeword.core.bert.shapes import count_parameters, flops_per_token
-from wholeword.core.config.recipe import Recipe
+from wholeword.core.config.recipe import Phase, Recipe
 from wholeword.core.contracts import BertConfig
 from wholeword.core.devices import DEFAULT_TPU, GIB, Slice, tpu_slice
 from wholeword.core.errors import WholewordError
 from wholeword.core.registry.registry import registry
 
 SUBLANES, LANES = 8, 128
-SEEDS = "BERT-wwm took about 1.5 days on a v3-8 (its readme), which is 0.46 of that peak"
+REFERENCE = "BERT-wwm took about 1.5 days on a v3-8 according to its README, a utilisation of 0.46"
 
 
 @dataclass(frozen=True)
 class TpuPhase:
-    rows: int  # of a batch on a replica
+    """A phase of training on a TPU."""
+
+    rows: int  # of a batch, on each replica
     rows_at_once: int
-    padding: float  # what is computed for nothing, as a share of what is needed
+    padding: float  # wasted computation, as a share of what is needed
     memory_bytes: int  # of a replica
     steps_per_second: float
     hours: float
@@ -36,6 +37,8 @@ class TpuPhase:
 
 @dataclass(frozen=True)
 class TpuPlan:
+    """A recipe on a TPU."""
+
     slice: Slice
     utilisation: float
     phases: list[TpuPhase]
@@ -46,70 +49,65 @@ class TpuPlan:
     def lines(self) -> list[str]:
         """The plan for people."""
         tpu = self.slice
-        made = f"{tpu.num_chips} chips, {tpu.num_replicas} replicas of {tpu.replica_bytes / GIB:g} GiB"
+        replicas = f"{tpu.num_chips} chips, {tpu.num_replicas} replicas of {tpu.replica_bytes / GIB:g} GiB"
         hosts = f" on {tpu.num_hosts} hosts" if tpu.num_hosts > 1 else ""
-        lines = [f"TPU {tpu.name} (arithmetic, never measured): {made}{hosts}, {tpu.peak_flops / 1e12:,.0f} TFLOP/s in bf16"]
+        lines = [f"TPU {tpu.name} (calculated, not measured): {replicas}{hosts}, {tpu.peak_flops / 1e12:,.0f} TFLOP/s in bf16"]
         for number, phase in enumerate(self.phases, 1):
             at_once = f", {phase.rows_at_once:,} at once" if phase.rows_at_once < phase.rows else ""
             lines.append(
-                f"TPU phase {number}: {phase.rows:,} rows a replica{at_once}; memory up to {phase.memory_bytes / GIB:.1f} of "
+                f"TPU phase {number}: {phase.rows:,} rows per replica{at_once}; memory up to {phase.memory_bytes / GIB:.1f} of "
                 f"{tpu.replica_bytes / GIB:g} GiB; padding adds {100 * phase.padding:.1f} %; {phase.steps_per_second:.3g} steps/s and "
-                f"{phase.hours:.3g} hours, if {self.utilisation:.2f} of the peak is used (assumed)"
+                f"{phase.hours:.3g} hours at an assumed utilisation of {self.utilisation:.2f}"
             )
         if len(self.phases) > 1:
-            lines.append(f"TPU together: {sum(phase.hours for phase in self.phases):.3g} hours; {SEEDS}")
+            lines.append(f"TPU total: {sum(phase.hours for phase in self.phases):.3g} hours; {REFERENCE}")
         lines += [f"TPU padding: {shape}" for shape in self.shapes]
         return [*lines, *(f"TPU error: {error}" for error in self.errors), *(f"TPU warning: {warning}" for warning in self.warnings)]
 
 
 def utilisation(flops: float, hours: float, tpu: Slice) -> float:
-    """The share of the peak that a run of so many FLOPs in so many hours has used."""
+    """The share of the peak that a run of so many FLOPs and hours used."""
     return flops / (3600 * hours * tpu.peak_flops)
 
 
 def plan_tpu(recipe: Recipe, config: BertConfig, *, utilisation: float) -> TpuPlan | None:
-    """What a recipe will be on the TPU of its backend section; None if it has none.
+    """Plan a recipe on the TPU of its backend section; None if it has none.
 
     Args:
-        utilisation: the share of the peak that is assumed, in (0, 1].
-    Raises: UserError for an accelerator type that is none.
+        utilisation: the assumed share of the peak, in (0, 1].
+    Raises: UserError if the accelerator type does not exist.
     """
     settings = recipe.backend.settings
     if recipe.backend.name.rpartition(":")[2] != "tensorflow" or settings.get("strategy") != "tpu":
         return None
     tpu = tpu_slice(settings.get("accelerator_type", DEFAULT_TPU))
-    errors, warnings = [], list(_warnings(recipe, tpu))
-    phases = []
-    bf16, frozen = settings.get("precision") != "fp32", recipe.model.freeze is not None
+    micro_batch_size, bf16 = settings.get("micro_batch_size"), settings.get("precision") != "fp32"
+    errors: list[str] = []
+    warnings, phases = _warnings(recipe, tpu), []
     for number, phase in enumerate(recipe.phases):
-        key = f"phases.{number}.batch_size"
-        rows, rest = divmod(phase.batch_size, tpu.num_replicas)
-        if rest:
-            near = " or ".join(f"{count * tpu.num_replicas:,}" for count in (rows, rows + 1) if count)
-            errors.append(f"{key}: {phase.batch_size:,} rows are not a multiple of {tpu.num_replicas} replicas; {near} are")
-        rows = max(rows, 1)
-        length, predictions = phase.max_seq_length, phase.max_predictions
-        asked = settings.get("micro_batch_size")
-        comfortable = comfortable_rows(config, tpu.replica_bytes, length, predictions, bf16=bf16)
-        at_once = min(asked, rows) if asked else rows_at_once(rows, comfortable)
-        if rows % at_once:
-            errors.append(f"{key}: {rows:,} rows a replica are not a multiple of backend.micro_batch_size {at_once:,}")
+        rows = max(phase.batch_size // tpu.num_replicas, 1)
+        comfortable = comfortable_rows(config, tpu.replica_bytes, phase.max_seq_length, phase.max_predictions, bf16=bf16)
+        at_once = min(micro_batch_size, rows) if micro_batch_size else rows_at_once(rows, comfortable)
+        memory = 16 * count_parameters(config) + at_once * row_bytes(config, phase.max_seq_length, phase.max_predictions, bf16=bf16)
+        errors += _phase_errors(f"phases.{number}.batch_size", phase.batch_size, rows, at_once, tpu)
         if at_once % SUBLANES:
-            warnings.append(f"{key}: {at_once:,} rows at once on a replica are not a multiple of {SUBLANES}; small arrays are padded to it")
-        memory = 16 * count_parameters(config) + at_once * row_bytes(config, length, predictions, bf16=bf16)
-        if memory > tpu.replica_bytes:
-            found = f"up to {memory / GIB:.1f} GiB a replica, {tpu.replica_bytes / GIB:g} are there"
-            help_ = (
-                "leave backend.micro_batch_size out, and as many rows are taken as fit" if asked and at_once > 1 else "take a larger TPU"
+            warnings.append(
+                f"phases.{number}.batch_size: {at_once:,} rows at once on a replica are not a multiple of {SUBLANES}; small arrays are "
+                "padded to it"
             )
-            warnings.append(f"phases.{number}: {found}; XLA may recompute enough of it, or {help_}")
-        flops = phase.batch_size * length * flops_per_token(config, length, predictions, frozen_encoder=frozen)
-        speed = utilisation * tpu.peak_flops / flops
+        if memory > tpu.replica_bytes:
+            fits = micro_batch_size and at_once > 1
+            remedy = "remove backend.micro_batch_size, and as many rows as fit are computed at once" if fits else "take a larger TPU"
+            warnings.append(
+                f"phases.{number}: needs up to {memory / GIB:.1f} GiB per replica, which has {tpu.replica_bytes / GIB:g}; XLA may "
+                f"recompute enough of it; otherwise, {remedy}"
+            )
+        speed = utilisation * tpu.peak_flops / _step_flops(phase, config, frozen=recipe.model.freeze is not None)
         phases.append(
             TpuPhase(
                 rows=rows,
                 rows_at_once=at_once,
-                padding=padding(config, at_once, length, predictions),
+                padding=padding(config, at_once, phase.max_seq_length, phase.max_predictions),
                 memory_bytes=memory,
                 steps_per_second=speed,
                 hours=phase.steps / speed / 3600,
@@ -118,8 +116,23 @@ def plan_tpu(recipe: Recipe, config: BertConfig, *, utilisation: float) -> TpuPl
     return TpuPlan(tpu, utilisation, phases, _padded_shapes(recipe, config), errors, warnings)
 
 
+def _phase_errors(key: str, batch_size: int, rows: int, at_once: int, tpu: Slice) -> Iterator[str]:
+    """Why a batch cannot be divided."""
+    whole, rest = divmod(batch_size, tpu.num_replicas)
+    if rest:
+        near = " or ".join(f"{count * tpu.num_replicas:,}" for count in (whole, whole + 1) if count)
+        yield f"{key}: {batch_size:,} rows are not a multiple of {tpu.num_replicas} replicas; use {near}"
+    if rows % at_once:
+        yield f"{key}: {rows:,} rows per replica are not a multiple of backend.micro_batch_size {at_once:,}"
+
+
+def _step_flops(phase: Phase, config: BertConfig, *, frozen: bool) -> float:
+    per_token = flops_per_token(config, phase.max_seq_length, phase.max_predictions, frozen_encoder=frozen)
+    return phase.batch_size * phase.max_seq_length * per_token
+
+
 def products(config: BertConfig, rows: int, max_seq_length: int, max_predictions: int) -> list[tuple[int, int, int, int]]:
-    """The matrix products of a forward pass: how many, and m, k, n of [m, k] x [k, n]."""
+    """The matrix products of a forward pass: their number, and m, k, n of [m, k] x [k, n]."""
     width, inner, heads, layers = config.hidden_size, config.intermediate_size, config.num_attention_heads, config.num_hidden_layers
     head_size, positions, predictions = width // heads, rows * max_seq_length, rows * max_predictions
     return [
@@ -134,10 +147,10 @@ def products(config: BertConfig, rows: int, max_seq_length: int, max_predictions
 
 
 def padding(config: BertConfig, rows: int, max_seq_length: int, max_predictions: int) -> float:
-    """What matrix products of padded arrays cost more, as a share."""
-    found = products(config, rows, max_seq_length, max_predictions)
-    needed = sum(count * m * k * n for count, m, k, n in found)
-    return sum(count * up(m, SUBLANES) * up(k, LANES) * up(n, LANES) for count, m, k, n in found) / needed - 1
+    """How much more the matrix products of padded arrays cost, as a share."""
+    matrix_products = products(config, rows, max_seq_length, max_predictions)
+    needed = sum(count * m * k * n for count, m, k, n in matrix_products)
+    return sum(count * up(m, SUBLANES) * up(k, LANES) * up(n, LANES) for count, m, k, n in matrix_products) / needed - 1
 
 
 def up(size: int, multiple: int) -> int:
@@ -157,14 +170,14 @@ def _padded_shapes(recipe: Recipe, config: BertConfig) -> list[str]:
 
 
 def _warnings(recipe: Recipe, tpu: Slice) -> list[str]:
-    """What will not compile, or not be quick."""
+    """What will not compile, or will be slow."""
     settings, warnings = recipe.backend.settings, []
     if settings.get("precision") == "fp32":
-        warnings.append("backend.precision: fp32: a TPU multiplies in bfloat16, float32 takes several passes; that peak is not to be had")
+        warnings.append("backend.precision: fp32: a TPU multiplies in bfloat16 and takes several passes for float32, far from that peak")
     if tpu.num_hosts > 1:
         warnings.append(
-            f"{tpu.name} has {tpu.num_hosts} hosts: one command on host 0 drives all of them (docs/tpu.md), and the rows of each "
-            "step go from there over the network"
+            f"{tpu.name} has {tpu.num_hosts} hosts: one command on host 0 drives all of them (docs/tpu.md), and sends them the rows of "
+            "each step over the network"
         )
     if _is_foreign("optimizer", recipe.optimizer.name):
         warnings.append(
@@ -172,7 +185,7 @@ def _warnings(recipe: Recipe, tpu: Slice) -> list[str]:
             "tf.py_function, numpy_function or print, or XLA cannot compile it"
         )
     if settings.get("steps_per_call") == 1:
-        warnings.append("backend.steps_per_call: 1: the TPU waits for this machine after every step; 50 or more keep it busy")
+        warnings.append("backend.steps_per_call: 1: the TPU waits for this machine after every step; set 50 or more to keep it busy")
     return warnings
 
 
@@ -180,4 +193,4 @@ def _is_foreign(kind: str, name: str) -> bool:
     try:
         return registry.find(kind, name).distribution != "wholeword"
     except WholewordError:
-        return False  # said elsewhere
+        return False  # reported elsewhere
