@@ -11,10 +11,10 @@ from wholeword.core.config.recipe import PluginSection
 from wholeword.core.config.settings import found_settings
 from wholeword.core.contracts import Task
 from wholeword.core.errors import UserError
-from wholeword.core.registry.registry import registry
 from wholeword.finetuning.bench.results import Results
 from wholeword.finetuning.bench.splits import split_title
 from wholeword.finetuning.bench.tables import MISSING, Table, metric_titles, summary_split
+from wholeword.finetuning.checked import create_task
 from wholeword.finetuning.statistics import Comparison, example_scores, paired_bootstrap, resampled_bootstrap
 
 
@@ -89,8 +89,7 @@ def _cells(comparison: Comparison | None) -> list[str]:
 
 
 def _task(section: Mapping[str, Any], base_folder: Path) -> Task:
-    task: Task = registry.create("task", section["name"], **found_settings("task", PluginSection(**section), base_folder))
-    return task
+    return create_task(section["name"], found_settings("task", PluginSection(**section), base_folder))
 
 
 def _predictions(results: Results, content: Mapping[str, Any], folder: Path, model: str, task: str, split: str) -> list[dict[str, Any]]:
