@@ -41,6 +41,10 @@ class PluginError(WholewordError):
     exit_code = 4
 
 
+class KernelError(PluginError):
+    """What an optimizer's `build` returned is nothing that the backend can use. Raised by backends; core adds whose optimizer it is."""
+
+
 class NetworkError(WholewordError):
     """Something could not be fetched."""
 

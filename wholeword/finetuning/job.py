@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wholeword.core.config.settings import found_settings
-from wholeword.core.contracts import FineTuningBackend, Optimizer
+from wholeword.core.contracts import FineTuningBackend
 from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
+from wholeword.core.training.trainers import RecipeOptimizer
 from wholeword.finetuning.checked import CheckedTask, create_task
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class FinetuneJob:
     training: Training
     limits: Limits
     splits: tuple[str, ...] | None
-    optimizer: Optimizer
+    optimizer: RecipeOptimizer
     schedule_name: str
     schedule_settings: Mapping[str, Any]
     clip_norm: float
@@ -103,7 +104,7 @@ def resolve(recipe: "FinetuneRecipe") -> FinetuneJob:
         training=settled_training(recipe, task.defaults),
         limits=Limits(recipe.max_query_length, recipe.max_answer_length, recipe.n_best),
         splits=None if recipe.splits is None else tuple(recipe.splits),
-        optimizer=registry.create("optimizer", recipe.optimizer.name, **recipe.optimizer.settings),
+        optimizer=RecipeOptimizer(recipe.optimizer.name, recipe.optimizer.settings),
         schedule_name=recipe.schedule.name,
         schedule_settings=recipe.schedule.settings,
         clip_norm=recipe.clip_norm,

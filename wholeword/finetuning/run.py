@@ -19,13 +19,12 @@ from wholeword.core.console import Observer
 from wholeword.core.contracts import Array, FineTuner
 from wholeword.core.files import to_json
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
-from wholeword.core.registry.registry import registry
 from wholeword.core.training.hosts import Hosts
 from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal
 from wholeword.core.training.loop import Event, Loop, Progress, Stage, zero_sums
-from wholeword.core.training.returned import contract_error
 from wholeword.core.training.schedules import step_seed
+from wholeword.core.training.trainers import start_fine_tuner
 from wholeword.finetuning.buckets import epoch_batches
 from wholeword.finetuning.decode import Predictions, decode
 from wholeword.finetuning.job import FinetuneJob
@@ -75,15 +74,16 @@ class SeedRun:
     def _start(self) -> FineTuner:
         job, model, head = self.job, self.prepared.model, self.task.head
         num_outputs = 2 if head == "span" else len(self.prepared.labels)
-        with registry.explaining("backend", job.backend_name):
-            tuner: FineTuner = job.backend.start_finetuning(
-                config=model.config,
-                weights=model.weights | initial_head(head, num_outputs, model.config.hidden_size, self.seed),
-                head=head,
-                optimizer=job.optimizer,
-                clip_norm=job.clip_norm,
-            )
-        return tuner
+        return start_fine_tuner(
+            job.backend,
+            job.backend_name,
+            job.optimizer,
+            config=model.config,
+            weights=model.weights | initial_head(head, num_outputs, model.config.hidden_size, self.seed),
+            head=head,
+            num_labels=num_outputs,
+            clip_norm=job.clip_norm,
+        )
 
     def _resumed(self) -> FinetuneProgress:
         """The progress of the last checkpoint, loaded into the tuner; that of a new run if there is none."""
@@ -156,11 +156,6 @@ class SeedRun:
         examples, rows = self.prepared.data[split]
         labels, limits = self.prepared.labels, self.job.limits
         logits = self.tuner.logits(rows)
-        num_outputs = 2 if self.task.head == "span" else len(labels)
-        expected = (len(rows) if self.task.head == "classification" else len(rows.ids), num_outputs)
-        if np.shape(logits) != expected:
-            message = f"logits have shape {list(np.shape(logits))}; expected {list(expected)}"
-            raise contract_error("backend", self.job.backend_name, message)
         predictions = decode(
             examples,
             rows,

@@ -21,6 +21,7 @@ from wholeword.core.contracts import ModelFiles, Trainer
 from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
 from wholeword.core.training.evaluation import encode_masked, prediction_batch
+from wholeword.core.training.trainers import NoOptimizer, start_trainer
 
 if TYPE_CHECKING:
     from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -43,16 +44,16 @@ class Candidate(NamedTuple):
 def start_model(model: ModelFiles, *, backend: str = "pytorch") -> Trainer:
     """A model that predicts and is not trained, in float32."""
     settings = {"precision": "fp32"} if "precision" in registry.parameters("backend", backend) else {}
-    with registry.explaining("backend", backend):
-        trainer: Trainer = registry.create("backend", backend, **settings).start(
-            config=model.config,
-            weights=model.weights,
-            optimizer=registry.create("optimizer", "adamw"),
-            next_sentence=False,
-            clip_norm=1.0,
-            trainable=(),
-        )
-    return trainer
+    return start_trainer(
+        registry.create("backend", backend, **settings),
+        backend,
+        NoOptimizer(),
+        config=model.config,
+        weights=model.weights,
+        next_sentence=False,
+        clip_norm=1.0,
+        trainable=(),
+    )
 
 
 def check_head(model: ModelFiles, name: str) -> str | None:

@@ -58,6 +58,7 @@ from wholeword.core.training.sources import (
     rows_identity,
 )
 from wholeword.core.training.start import starting_model
+from wholeword.core.training.trainers import RecipeOptimizer, start_trainer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,15 +174,16 @@ class Run:
             f"in {self.folder} a run", f"of {checksum(weights)[:16]} at phase {progress.phase + 1}, step {progress.step}"
         )
         frozen: dict[str, Any] = {"trainable": [name for name in weights if not name.startswith("bert/")]} if recipe.model.freeze else {}
-        with registry.explaining("backend", recipe.backend.name):
-            trainer = self.backend.start(
-                config=config,
-                weights=weights,
-                optimizer=registry.create("optimizer", recipe.optimizer.name, **recipe.optimizer.settings),
-                next_sentence=self.next_sentence,
-                clip_norm=recipe.clip_norm,
-                **frozen,
-            )
+        trainer = start_trainer(
+            self.backend,
+            recipe.backend.name,
+            RecipeOptimizer(recipe.optimizer.name, recipe.optimizer.settings),
+            config=config,
+            weights=weights,
+            next_sentence=self.next_sentence,
+            clip_norm=recipe.clip_norm,
+            **frozen,
+        )
         if optimizer_state is not None:
             trainer.load(weights, optimizer_state)
         del weights, optimizer_state
@@ -193,6 +195,8 @@ class Run:
         finished = progress.phase == len(recipe.phases) - 1 and progress.step == recipe.phases[-1].steps
         if finished:
             self.observer.say(f"{self.folder}: finished before; nothing is left to train")
+        elif recipe.evaluation.held_out_rate and self.hosts.is_chief:
+            trainer.evaluate(self._held_out(progress.phase, self.strategy)[0])  # a backend that cannot fails now, not after the phase
         with interruptible(self.stop):
             for number in range(progress.phase, len(recipe.phases)):
                 if number > progress.phase:

@@ -19,7 +19,9 @@ from wholeword.core.bert.names import names
 from wholeword.core.bert.shapes import HEADS
 from wholeword.core.contracts import BertConfig
 from wholeword.core.contracts.tasks import NO_TARGET, Rows
-from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, fill, num_hits, take_steps, to_canonical, to_device
+from wholeword.plugins.pytorch.kernels import build_kernel
+from wholeword.plugins.pytorch.tensors import fill, to_canonical, to_device
+from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, num_hits, take_steps
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Head, Optimizer, Tensors
@@ -75,7 +77,7 @@ class PyTorchFineTuner:
             del self.bert.encoder.layer[-1]
         self.dropout = nn.Dropout(0.0 if head == "span" else HEAD_DROPOUT)
         self.modules = nn.ModuleList(module for module in (self.bert, self.last_layer, self.dropout) if module is not None)
-        self.optimizer = optimizer.build("pytorch", self.parameters.items())
+        self.optimizer = build_kernel(optimizer, self.parameters)
 
     def train_steps(self, batches: Iterable[Batch], *, learning_rates: Sequence[float], seeds: Sequence[int]) -> list[dict[str, float]]:
         """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
@@ -171,12 +173,12 @@ class PyTorchFineTuner:
         return {name: to_canonical(parameter, name) for name, parameter in self.parameters.items()}
 
     def optimizer_state(self) -> "Tensors":
-        return {slot: to_canonical(tensor, slot) for slot, tensor in self.optimizer.slots.items()}
+        return self.optimizer.state()
 
     def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None:
         """Raises: UserError if they are those of another model or optimizer."""
         fill(self.parameters, weights, what="weights")
-        fill(self.optimizer.slots, optimizer_state, what="optimizer state")
+        self.optimizer.load(optimizer_state)
 
 
 def _first_position(layer: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:

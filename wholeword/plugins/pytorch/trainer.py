@@ -14,11 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertForPreTraining
 
-from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, is_transposed, names
+from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, names
 from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
-from wholeword.core.formats.tensors import expect_tensors
+from wholeword.plugins.pytorch.kernels import build_kernel
 from wholeword.plugins.pytorch.optimizers import norms
+from wholeword.plugins.pytorch.tensors import fill, to_canonical, to_device
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Optimizer, Tensors
@@ -106,7 +107,7 @@ class PyTorchTrainer:
             parameter.requires_grad_(trainable is None or name in trainable)
         self.trained = {name: parameter for name, parameter in self.parameters.items() if parameter.requires_grad}
         self.trains_encoder = any(name.startswith("bert/") for name in self.trained)
-        self.optimizer = optimizer.build("pytorch", self.trained.items())
+        self.optimizer = build_kernel(optimizer, self.trained)
 
     def train_steps(self, batches: Iterable[Batch], *, learning_rates: Sequence[float], seeds: Sequence[int]) -> list[dict[str, float]]:
         """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
@@ -220,17 +221,16 @@ class PyTorchTrainer:
         return {name: to_canonical(parameter, name) for name, parameter in self.parameters.items()}
 
     def optimizer_state(self) -> "Tensors":
-        """Copies of the optimizer's slots, in the layouts of their tensors."""
-        return {slot: to_canonical(tensor, slot) for slot, tensor in self.optimizer.slots.items()}
+        """Copies of the optimizer's state, in the layouts of their tensors."""
+        return self.optimizer.state()
 
     def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None:
         """Raises: UserError if they are those of another model or optimizer."""
         fill(self.parameters, weights, what="weights")
-        fill(self.optimizer.slots, optimizer_state, what="optimizer state")
+        self.optimizer.load(optimizer_state)
 
     def reset_optimizer(self) -> None:
-        for tensor in self.optimizer.slots.values():
-            tensor.zero_()
+        self.optimizer.reset()
 
 
 def take_steps(
@@ -265,30 +265,6 @@ def take_steps(
     rows = torch.stack(measured).tolist() if measured else []
     end = next((number for number, row in enumerate(rows, 1) if row[-1]), len(rows))
     return [row[:-1] for row in rows[:end]]
-
-
-def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
-
-
-@torch.no_grad()
-def fill(tensors: Mapping[str, Tensor], arrays: "Tensors", *, what: str) -> None:
-    """Raises: UserError if the arrays are those of another model or optimizer."""
-    shapes = {name: tensor.shape[::-1] if _is_transposed(name) else tensor.shape for name, tensor in tensors.items()}
-    expect_tensors(shapes, arrays, what=what)
-    for name, tensor in tensors.items():
-        tensor.copy_(torch.from_numpy(np.array(arrays[name].T if _is_transposed(name) else arrays[name])))
-
-
-def to_canonical(tensor: Tensor, name: str) -> np.ndarray:
-    array = tensor.detach().to("cpu", copy=True).numpy()
-    return array.T if _is_transposed(name) else array
-
-
-def _is_transposed(name: str) -> bool:
-    """Whether the tensor, or the tensor whose slot it is, has another layout here than in Google's checkpoints."""
-    return is_transposed(name, "transformers") or is_transposed(name.rpartition("/")[0], "transformers")
 
 
 def num_hits(logits: Tensor, labels: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from tensorflow import Tensor
 
 from wholeword.core.bert.activations import comfortable_rows, rows_at_once
 from wholeword.core.bert.shapes import tensor_shapes
-from wholeword.core.contracts import BertConfig
-from wholeword.core.errors import UserError
+from wholeword.core.contracts import BertConfig, OptimizerKernel
+from wholeword.core.errors import KernelError, UserError
 from wholeword.core.formats.tensors import expect_tensors
 from wholeword.core.formats.tfrecord import FEATURES
 from wholeword.core.training.hosts import Hosts
@@ -79,7 +79,7 @@ class TensorFlowTrainer:
         with strategy.scope():
             self.variables = {name: tf.Variable(weights[name], dtype=tf.float32, name=name, trainable=name in names) for name in shapes}
             self.skip = tf.Variable(0.0, trainable=False)  # 1 from the first step of a call on whose gradient is not finite
-            self.optimizer = optimizer.build("tensorflow", [(name, self.variables[name]) for name in names])
+            self.optimizer = _kernel(optimizer, [(name, self.variables[name]) for name in names])
         compiled: Callable[[Any], Any] = tf.function(jit_compile=True) if jit_compile else lambda function: function
         self._gradients, self._update = compiled(self._gradients_of_replica), compiled(self._update_of_replica)
         self.steps = tf.function(self._steps)
@@ -325,6 +325,13 @@ class TensorFlowTrainer:
     def reset_optimizer(self) -> None:
         for variable in self.optimizer.slots.values():
             variable.assign(tf.zeros_like(variable))
+
+
+def _kernel(optimizer: "Optimizer", parameters: Sequence[tuple[str, tf.Variable]]) -> OptimizerKernel:
+    built = optimizer.build("tensorflow", parameters)
+    if not isinstance(built, OptimizerKernel):
+        raise KernelError(f"build('tensorflow') returned {type(built).__name__}; expected an OptimizerKernel (step and slots)")
+    return built
 
 
 def _sum(replica: tf.distribute.ReplicaContext, values: Any) -> Any:
