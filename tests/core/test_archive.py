@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from wholeword.core.errors import IntegrityError, UserError
-from wholeword.zoo import archive
+from wholeword.core.formats import zip_checks
 from wholeword.zoo.archive import unpack
 
 MODEL = {
@@ -162,9 +162,9 @@ def test_a_hostile_or_damaged_archive_is_refused(tmp_path: Path, what: str) -> N
 
 
 def test_limits_on_all_members_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = pack(tmp_path / "many.zip", {f"{number}": b"" for number in range(archive.MOST_MEMBERS + 1)})
+    path = pack(tmp_path / "many.zip", {f"{number}": b"" for number in range(zip_checks.MOST_MEMBERS + 1)})
     assert_refused(path, tmp_path)
-    monkeypatch.setattr(archive, "MOST_BYTES", sum(map(len, MODEL.values())) - 1)
+    monkeypatch.setattr(zip_checks, "MOST_BYTES", sum(map(len, MODEL.values())) - 1)
     assert_refused(pack(tmp_path / "large.zip", MODEL), tmp_path)
 
 

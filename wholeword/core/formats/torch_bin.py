@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from wholeword.core.formats.pickles import Machine, Name, Refused, refusals, short
-from wholeword.zoo.archive import LOCAL_HEADER_BYTES, check_end, problems
+from wholeword.core.formats.zip_checks import LOCAL_HEADER_BYTES, check_end, problems
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Tensors
