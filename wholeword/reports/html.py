@@ -25,7 +25,7 @@ Bars = list[tuple[str, list[float]]]  # a label, and the shares of one bar or tw
 
 def preview_page(previews: Sequence[Preview]) -> str:
     """Masked sentences."""
-    return _render("preview.html", title="Whole word masking", chinese_title="全词遮盖", subtitles=[], previews=previews)
+    return _render("preview.html", title="Whole word masking", chinese_title="全词掩码", subtitles=[], previews=previews)
 
 
 def store_page(report: StoreReport) -> str:
