@@ -22,7 +22,7 @@ from wholeword.core.data.corpus import CorpusReader, expand_files
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import PluginError, UserError
-from wholeword.core.registry.plugins import Entry
+from wholeword.core.registry.plugins import Entry, Offers
 from wholeword.core.registry.registry import registry
 from wholeword.core.testing import check_cleaner
 from wholeword.core.training.prepare import prepare
@@ -232,8 +232,8 @@ def test_a_cleaner_that_breaks_its_contract_is_named_with_the_line(cleaner, comp
     ("cleaner", "complaint"),
     [
         (Feeds, "no line feed"),
-        (Filters, "expected one each"),
-        (Bytes, "expected text"),
+        (Filters, "expected one for each"),
+        (Bytes, "expected a string"),
         (Nothing, "returned NoneType"),
         (Numbers, "must not depend on others"),
         (InPlace, "wrote into its argument"),
@@ -376,7 +376,7 @@ def test_a_file_that_a_setting_names_and_the_version_decide(recipe, tmp_path, mo
     (tmp_path / "strip_cleaner.py").write_text(STRIP)
     monkeypatch.syspath_prepend(tmp_path)
     strip = Entry("cleaner", "strip", "strip_cleaner:Strip", "strip-dist", "7.1")
-    monkeypatch.setattr(registry, "_offers", ([*registry.entries, strip], []))
+    monkeypatch.setattr(registry, "_offers", Offers([*registry.entries, strip], []))
     (tmp_path / "characters.list").write_text("<>p/", encoding="utf-8")
     cleaning = "corpus.cleaning=[{name: strip, characters: characters.list}]"
     store = TokenStore(prepare(prepare_job(recipe(cleaning))))

@@ -190,11 +190,11 @@ class Broken:
     ("changes", "message"),
     [
         ({"head": "regression"}, "head is 'regression'"),
-        ({"labels": ["0", "1", "1"]}, "one stands twice"),
+        ({"labels": ["0", "1", "1"]}, "one appears twice"),
         ({"labels": []}, "0 labels for head 'classification'"),
         ({"metrics": ()}, "metrics is empty"),
         ({"defaults": {}}, "defaults have no batch_size"),
-        ({"splits": []}, "no split's file is there"),
+        ({"splits": []}, "no file of a split is there"),
         ({"read": lambda split: [TextExample("1", "一", None, "0")] * 2}, "all different"),
         ({"read": lambda split: [TextExample("1", "一", None, "2")]}, "'2' is none of"),
         ({"read": lambda split: [SpanExample("1", "一", "二")]}, "SpanExample for head 'classification'"),

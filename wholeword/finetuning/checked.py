@@ -11,7 +11,7 @@ import numpy as np
 from wholeword.core.contracts import Example, Head, Task
 from wholeword.core.contracts.tasks import EXAMPLES, Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.registry.registry import registry
-from wholeword.core.training.returned import calling, contract_error
+from wholeword.core.registry.returned import calling, contract_error
 
 
 def create_task(name: str, settings: Mapping[str, Any]) -> "CheckedTask":

@@ -15,7 +15,7 @@ import numpy as np
 
 from wholeword.core.config import Recipe
 from wholeword.core.config.settings import create_from, found_settings
-from wholeword.core.contracts import Segmenter
+from wholeword.core.contracts import Segmenter, SplittingSegmenter, Versioned
 from wholeword.core.data.align import align, mark_words, segment
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
@@ -115,8 +115,10 @@ def compare_source(
     tokenizer = tokenizer_of(recipe, path)
     segmenters = make_segmenters(names, recipe)
     sentences, info = sample(recipe, path)
-    if recipe and _splits(registry.load("segmenter", recipe.segmenter.name)):  # its separators are not part of the text
-        if not any(map(_splits, segmenters.values())):
+    if recipe and isinstance(
+        registry.load("segmenter", recipe.segmenter.name), SplittingSegmenter
+    ):  # its separators are not part of the text
+        if not any(isinstance(segmenter, SplittingSegmenter) for segmenter in segmenters.values()):
             sentences = list(segment(make_segmenter(recipe.segmenter.name, recipe), sentences)[0])
     masking = masking_of(recipe, tokenizer, strategy=strategy, rate=rate, lengths=lengths)
     keep_latin = recipe is not None and recipe.alignment.latin_phrases == "keep"
@@ -173,7 +175,7 @@ def compare(
         reports.append(
             SegmenterReport(
                 name=name,
-                version=getattr(segmenter, "version", None),
+                version=segmenter.version if isinstance(segmenter, Versioned) else None,
                 num_words=num_words,
                 mean_pieces=round(len(encoded.ids) / num_words, 4),
                 words=histogram.word_lengths(),
@@ -190,17 +192,12 @@ def compare(
     )
 
 
-def _splits(segmenter: object) -> bool:
-    """Whether a segmenter, or a class of them, extracts the text from a sentence."""
-    return hasattr(segmenter, "split")
-
-
 def _segment(sentences: Sequence[str], segmenters: Mapping[str, Segmenter]) -> tuple[Sequence[str], dict[str, list[list[str]]]]:
     """The texts, and every segmenter's words of them. Segmenters that extract the text come first."""
     texts, extracted_by = sentences, ""
     words = {}
-    for name, segmenter in sorted(segmenters.items(), key=lambda item: not _splits(item[1])):
-        splits = _splits(segmenter)
+    for name, segmenter in sorted(segmenters.items(), key=lambda item: not isinstance(item[1], SplittingSegmenter)):
+        splits = isinstance(segmenter, SplittingSegmenter)
         try:
             own_texts, words[name] = segment(segmenter, sentences if splits else texts)
         except PluginError as error:

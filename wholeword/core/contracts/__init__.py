@@ -5,10 +5,21 @@ recipe names it: its annotated keyword-only signature is the schema of its secti
 """
 
 from wholeword.core.contracts.arrays import Array, Tensors
-from wholeword.core.contracts.masking import Masked, MaskingStrategy
-from wholeword.core.contracts.models import BertConfig, Exporter, ModelFiles, Provenance, Slots, ZooSource
+from wholeword.core.contracts.commands import Command
+from wholeword.core.contracts.masking import BoundStrategy, Masked, MaskingStrategy
+from wholeword.core.contracts.models import (
+    BertConfig,
+    ConfigSource,
+    Exporter,
+    ModelFiles,
+    Provenance,
+    Slots,
+    VerifyingExporter,
+    VocabularySource,
+    ZooSource,
+)
 from wholeword.core.contracts.tasks import NO_TARGET, Answer, Example, Head, Rows, SpanExample, TaggedExample, Task, TextExample
-from wholeword.core.contracts.text import Cleaner, Segmenter
+from wholeword.core.contracts.text import BulkSegmenter, Cleaner, FastSegmenter, Segmenter, SplittingSegmenter, Versioned
 from wholeword.core.contracts.training import (
     Backend,
     DescribedBackend,
@@ -30,11 +41,16 @@ __all__ = [
     "Array",
     "Backend",
     "BertConfig",
+    "BoundStrategy",
+    "BulkSegmenter",
     "Cleaner",
+    "Command",
+    "ConfigSource",
     "DescribedBackend",
     "DistributedBackend",
     "Example",
     "Exporter",
+    "FastSegmenter",
     "FineTuner",
     "FineTuningBackend",
     "Head",
@@ -52,10 +68,14 @@ __all__ = [
     "Segmenter",
     "Slots",
     "SpanExample",
+    "SplittingSegmenter",
     "TaggedExample",
     "Task",
     "Tensors",
     "TextExample",
     "Trainer",
+    "VerifyingExporter",
+    "Versioned",
+    "VocabularySource",
     "ZooSource",
 ]

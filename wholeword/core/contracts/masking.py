@@ -1,6 +1,6 @@
 """What chooses the pieces that a model has to predict."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from wholeword.core.contracts.arrays import Array
 from wholeword.core.vocabulary import Vocabulary
@@ -13,12 +13,25 @@ class Masked(NamedTuple):
     chosen: Array  # bool [batch, length], the places to predict
 
 
+@runtime_checkable
+class BoundStrategy(Protocol):
+    """A masking strategy that has to know the tokenizer, such as one with a word list."""
+
+    def bind(self, tokenizer: Any) -> None:
+        """Called once, before `mask`.
+
+        Args:
+            tokenizer: a `wholeword.core.data.tokenizer.WordPieceTokenizer`; its `vocabulary` is that of the rows.
+        """
+        ...
+
+
+@runtime_checkable
 class MaskingStrategy(Protocol):
     """Chooses what to predict in a batch. A pure function: equal arguments give equal results.
 
-    Optional: a method `bind(tokenizer)`, called once before the first batch, for strategies that know text (a
-    `wholeword.core.data.tokenizer.WordPieceTokenizer`, whose `vocabulary` is that of the rows). A setting annotated `Path` starts from the
-    recipe's folder, and what it leads to decides the rows.
+    A setting annotated `Path` is relative to the recipe's folder, and the content of that file or folder is part of the rows' identity.
+    Optional: `BoundStrategy`.
     """
 
     def mask(

@@ -1,9 +1,9 @@
 """A model between frameworks, what writes it, and where it is read from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from wholeword.core.contracts.arrays import Tensors
 from wholeword.core.contracts.tasks import Head
@@ -93,15 +93,58 @@ class ModelFiles(NamedTuple):
     labels: Sequence[str] = ()  # what that head chooses from
 
 
+@runtime_checkable
 class Exporter(Protocol):
+    """Writes a model for another tool. Optional: `VerifyingExporter`."""
+
     def export(self, model: ModelFiles, folder: Path) -> None:
-        """Write the model's files into `folder`, which exists and is empty; the caller makes the result appear atomically."""
+        """Write the model's files into `folder`, which exists and is empty.
+
+        Equal models give equal files. The model's arrays stay as they are. The caller makes the folder appear atomically, and writes its
+        `manifest.json`.
+        """
         ...
 
 
+@runtime_checkable
+class VerifyingExporter(Protocol):
+    """An exporter that can tell whether its files are right, for `wholeword export --verify`."""
+
+    def verify(self, model: ModelFiles, folder: Path) -> Iterable[str]:
+        """One line for each thing that was compared, such as `logits: largest difference 3.1e-07`.
+
+        Args:
+            folder: what `export` has written for this model, and a `manifest.json`.
+        Raises: IntegrityError if the files do not hold the model; ModuleNotFoundError if the tool that reads them is not installed.
+        """
+        ...
+
+
+@runtime_checkable
 class ZooSource(Protocol):
-    """A place that models are read from. The one called `zoo` is what `zoo:NAME` in recipes asks; it also has `vocabulary(location)` and,
-    without network, `config(location) -> BertConfig`.
+    """A place that models are read from: `npz:exp1` is the model `exp1` of the source that is registered as `npz`.
+
+    Optional: `VocabularySource`, `ConfigSource`.
     """
 
-    def read(self, location: str) -> ModelFiles: ...
+    def read(self, location: str) -> ModelFiles:
+        """The model at a location, complete. Raises: UserError if there is none."""
+        ...
+
+
+@runtime_checkable
+class VocabularySource(Protocol):
+    """A source that can read a vocabulary without the weights."""
+
+    def vocabulary(self, location: str) -> Vocabulary:
+        """The vocabulary of the model at a location. Raises: UserError if there is none."""
+        ...
+
+
+@runtime_checkable
+class ConfigSource(Protocol):
+    """A source that knows a model's configuration without network and without its weights, so that `wholeword check` can plan with it."""
+
+    def config(self, location: str) -> BertConfig:
+        """The configuration. Raises: UserError if there is no such model."""
+        ...

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wholeword.core.contracts import Segmenter
+from wholeword.core.contracts import BulkSegmenter, Segmenter, SplittingSegmenter
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer, offsets_in_sentence
 from wholeword.core.errors import PluginError
 from wholeword.core.vocabulary import is_chinese
@@ -64,19 +64,17 @@ class Words(NamedTuple):
 def find_words(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[str], Words]:
     """Ask a segmenter for the words of some sentences.
 
-    A segmenter with a method `word_starts(text) -> bool [num_characters]` is given all sentences at once, each followed by a line feed,
-    and says where words begin in them.
+    A `BulkSegmenter` gets all sentences at once.
 
     Returns: the sentences as text (without what only separates words), and where words begin in it.
     Raises: PluginError that says what came back instead.
     """
-    word_starts = getattr(segmenter, "word_starts", None)
-    if word_starts is None or hasattr(segmenter, "split"):
+    if isinstance(segmenter, SplittingSegmenter) or not isinstance(segmenter, BulkSegmenter):
         texts, words = segment(segmenter, sentences)
         return texts, mark_words(texts, words)
     text = "\n".join([*sentences, ""])
     with _explaining():
-        starts = np.asarray(word_starts(text))
+        starts = np.asarray(segmenter.word_starts(text))
     if starts.shape != (len(text),) or starts.dtype != bool:
         raise PluginError(f"gave word starts {starts.dtype} {list(starts.shape)}; expected bool [{len(text)}], one a character")
     return sentences, Words(np.concatenate([[False], starts]), [])
@@ -85,19 +83,18 @@ def find_words(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence
 def segment(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[str], list[list[str]]]:
     """Ask a segmenter for words, and hold it to its contract.
 
-    A segmenter with a method `split(sentences) -> iterable of (text, words)` finds the text in the sentence as well (separators between
-    words are not text).
+    A `SplittingSegmenter` finds the text in the sentence as well (separators between words are not text).
 
     Returns: the texts, and one list of words for each.
     Raises: PluginError that says what came back instead.
     """
-    split = getattr(segmenter, "split", None)
     with _explaining():
-        if split is None:
-            texts, words = sentences, list(segmenter.segment(sentences))
+        if isinstance(segmenter, SplittingSegmenter):
+            pairs = list(segmenter.split(sentences))
+            texts: Sequence[str] = [text for text, _ in pairs]
+            words = [line for _, line in pairs]
         else:
-            pairs = list(split(sentences))
-            texts, words = [text for text, _ in pairs], [line for _, line in pairs]
+            texts, words = sentences, list(segmenter.segment(sentences))
     if len(words) != len(sentences):
         raise PluginError(f"gave {len(words)} lists of words for {len(sentences)} sentences; expected one each")
     try:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from wholeword.core.contracts import FastSegmenter, SplittingSegmenter
 from wholeword.core.data.align import Words, align, find_words
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import Chunk, CorpusLayout
@@ -34,6 +35,7 @@ from wholeword.core.errors import PluginError, WholewordError
 from wholeword.core.files import atomic_write, sha256_of, to_json
 from wholeword.core.memory import keep_freed_memory
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.returned import version_of
 from wholeword.core.registry.spec import PluginSpec
 from wholeword.core.vocabulary import Vocabulary
 
@@ -93,8 +95,9 @@ class ShardBuilder:
         self.segmenter = registry.create("segmenter", spec.segmenter.name, **spec.segmenter.settings)
         self.vocabulary = Vocabulary.read(spec.folder / "store" / VOCABULARY)
         self.tokenizer = WordPieceTokenizer(self.vocabulary, spec.lowercase)
-        self.segmenter_version = str(getattr(self.segmenter, "version", registry.find("segmenter", spec.segmenter.name).version))
-        worth_keeping = getattr(self.segmenter, "worth_keeping", True) and not hasattr(self.segmenter, "split")
+        self.segmenter_version = version_of(self.segmenter, registry.find("segmenter", spec.segmenter.name))
+        fast = isinstance(self.segmenter, FastSegmenter) and not self.segmenter.worth_keeping
+        worth_keeping = not fast and not isinstance(self.segmenter, SplittingSegmenter)
         self.words_cache = spec.words_cache if worth_keeping else None
 
     def build(self, chunk: Chunk) -> dict[str, Any]:

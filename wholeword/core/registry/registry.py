@@ -138,6 +138,10 @@ class Registry:
         except Exception as error:
             raise _explained(self.find(kind, name), error) from error
 
+    def explained(self, kind: str, name: str, error: Exception) -> PluginError:
+        """The error to show for one that a plugin's code raised."""
+        return _explained(self.find(kind, name), error)
+
     @contextmanager
     def explaining(self, kind: str, name: str) -> Iterator[None]:
         """Around a use of a plugin's object that may import its library. Raises: PluginError with the pip line when it is missing."""

@@ -23,6 +23,7 @@ from typing import Any
 
 from wholeword.core.config.preparation import PrepareJob, TokenizerSpec
 from wholeword.core.config.settings import described
+from wholeword.core.contracts import SplittingSegmenter
 from wholeword.core.data.align import segment
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files
@@ -33,6 +34,7 @@ from wholeword.core.data.tokenizer import train_vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.returned import version_of
 from wholeword.core.registry.spec import PluginSpec
 
 Progress = Callable[[int, int, int], None]
@@ -99,8 +101,8 @@ def _describe(job: PrepareJob) -> tuple[dict[str, Any], list[CorpusFile]]:
 
 def _described_cleaner(cleaner: PluginSpec) -> dict[str, Any]:
     entry = registry.find("cleaner", cleaner.name)
-    version = getattr(registry.create("cleaner", cleaner.name, **cleaner.settings), "version", entry.version)
-    return {"name": entry.name, "distribution": entry.distribution, "version": str(version), "settings": described(cleaner.settings)}
+    version = version_of(registry.create("cleaner", cleaner.name, **cleaner.settings), entry)
+    return {"name": entry.name, "distribution": entry.distribution, "version": version, "settings": described(cleaner.settings)}
 
 
 def _reuse(final: Path, inputs: dict[str, Any]) -> None:
@@ -242,7 +244,7 @@ def _train(spec: StoreSpec, files: Sequence[CorpusFile], tokenizer: TokenizerSpe
 
     def sentences() -> Iterator[str]:
         name, settings = spec.segmenter
-        splits = hasattr(registry.load("segmenter", name), "split")  # then its separators are no text
+        splits = isinstance(registry.load("segmenter", name), SplittingSegmenter)  # then its separators are no text
         segmenter = registry.create("segmenter", name, **settings) if splits else None
         for chunk in reader.chunks():
             for _, document in read_documents(chunk, spec.corpus, Counter(), cleaners):

@@ -2,39 +2,19 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from wholeword.core.contracts import Array, Rows, Tensors
-from wholeword.core.errors import PluginError, WholewordError
-from wholeword.core.registry.registry import registry
+from wholeword.core.errors import PluginError
+from wholeword.core.registry.returned import contract_error
 
 STEP_METRICS = ("loss", "mlm_loss", "mlm_correct", "mlm_count", "grad_norm")
 STEP_METRICS_NSP = ("nsp_loss", "nsp_correct", "nsp_count")
 FINETUNING_METRICS = ("loss", "correct", "count", "grad_norm")
 KINDS = {"f": "floats", "b": "bool", "iu": "integers"}  # of numpy dtypes
-
-
-def contract_error(kind: str, name: str, message: str) -> PluginError:
-    """For what a plugin returned: names the plugin and its distribution."""
-    entry = registry.find(kind, name)
-    return PluginError(f"{kind} {name!r} of {entry.distribution} {entry.version}: {message}")
-
-
-@contextmanager
-def calling(kind: str, name: str) -> Iterator[None]:
-    """Around a call of a plugin's method. Raises: PluginError for any exception that is not a WholewordError itself."""
-    try:
-        yield
-    except WholewordError:
-        raise
-    except Exception as error:
-        entry = registry.find(kind, name)
-        message = f"{kind} {name!r} of {entry.distribution} {entry.version} failed: {type(error).__name__}: {' '.join(str(error).split())}"
-        raise PluginError(message) from error
 
 
 class Batches:

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from wholeword.core.registry.registry import registry
-from wholeword.core.training.returned import calling, contract_error
+from wholeword.core.registry.returned import calling, contract_error
 
 LearningRate = Callable[[int], float]
 

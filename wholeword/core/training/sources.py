@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wholeword.core.config.settings import described, found_settings
-from wholeword.core.contracts import MaskingStrategy
+from wholeword.core.contracts import BoundStrategy, MaskingStrategy
 from wholeword.core.data.batches import BatchSource, evaluation_batches
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.data.google import GoogleSource
@@ -39,7 +39,7 @@ def make_strategy(name: str, settings: Mapping[str, Any], store: TokenStore) -> 
 
 def bind(strategy: MaskingStrategy, tokenizer: WordPieceTokenizer) -> MaskingStrategy:
     """The strategy itself, after it was shown the tokenizer, if it asks for that."""
-    if hasattr(strategy, "bind"):
+    if isinstance(strategy, BoundStrategy):
         strategy.bind(tokenizer)
     return strategy
 

@@ -17,14 +17,13 @@ from wholeword.core.contracts import (
 )
 from wholeword.core.errors import KernelError
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.returned import calling, contract_error
 from wholeword.core.training.returned import (
     FINETUNING_METRICS,
     STEP_METRICS,
     STEP_METRICS_NSP,
     Batches,
     Returned,
-    calling,
-    contract_error,
 )
 
 
