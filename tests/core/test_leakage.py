@@ -1,4 +1,4 @@
-"""Planted duplicates are found, and what the search finds is what a comparison of all pairs finds."""
+"""Planted duplicates are found, and the search finds the same pairs as a comparison of all."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
-from wholeword.reports.leakage import STRETCH, find_overlaps, hashes, near_pairs, normalised, stretches_in
+from wholeword.reports.leakage import NGRAM_PIECES, find_overlaps, hashes, known_ngrams, near_pairs, normalised
 
 CHARACTERS = [chr(0x4E00 + number) for number in range(400)]
 DATA = os.environ.get("WHOLEWORD_DATA")
@@ -27,7 +27,7 @@ def invented(draw, length):
 
 @pytest.fixture
 def planted(tmp_path):
-    """300 texts to train on; of 60 to test on, 10 are the same, 10 nearly, one has another label, one stands twice."""
+    """300 texts to train on; of 60 to test on, 10 are the same, 10 nearly, one has another label, one appears twice."""
     draw = random.Random(7)
     train = [(number % 2, invented(draw, draw.randint(20, 90))) for number in range(300)]
     test = [(number % 2, invented(draw, draw.randint(20, 90))) for number in range(38)]
@@ -47,14 +47,14 @@ def test_planted_duplicates_are_found(planted):
     assert set(overlaps) == {("train", "itself"), ("test", "itself"), ("test", "train")}
     assert overlaps["train", "itself"].same == []
     assert overlaps["test", "itself"].same == [("61", "60")]  # the numbers of lines
-    found = overlaps["test", "train"]
-    assert found.same == [(str(40 + number), str(42 + number)) for number in range(10)] and found.other_label == 1
-    assert [id for id, _, _ in found.near] == [str(50 + number) for number in range(10)]
-    assert all(0.8 <= share < 1 for _, _, share in found.near)
-    assert found.lines() == ["classification test: 60 texts; in train 10 the same (1 with another label), 10 nearly"]
+    overlap = overlaps["test", "train"]
+    assert overlap.same == [(str(40 + number), str(42 + number)) for number in range(10)] and overlap.other_label == 1
+    assert [id for id, _, _ in overlap.near] == [str(50 + number) for number in range(10)]
+    assert all(0.8 <= share < 1 for _, _, share in overlap.near)
+    assert overlap.lines() == ["classification test: 60 texts; in train 10 the same (1 with another label), 10 nearly"]
 
 
-def test_pairs_may_stand_in_either_order_and_contexts_count_once(tmp_path):
+def test_pairs_may_be_in_either_order_and_contexts_count_once(tmp_path):
     (tmp_path / "train.csv").write_text("text_a,text_b,label\n怎么还款,如何还款,1\n", "utf-8")
     (tmp_path / "dev.csv").write_text("text_a,text_b,label\n如何还款,怎么还款 ,1\n如何还款,怎么,1\n", "utf-8")
     (overlap,) = [o for o in find_overlaps("pairs", registry.create("task", "pairs", data=tmp_path)) if o.against == "train"]
@@ -73,13 +73,13 @@ def test_pairs_may_stand_in_either_order_and_contexts_count_once(tmp_path):
     st.sampled_from([0.3, 0.5, 0.8, 1.0]),
 )
 def test_near_pairs_are_those_of_a_comparison_of_all(texts, others, near):
-    def shingles(text):
+    def ngrams(text):
         return {text[place : place + 5] for place in range(max(1, len(text) - 4))}
 
     expected = {}
     for one, text in enumerate(texts):
         for other, against in enumerate(others):
-            a, b = shingles(text), shingles(against)
+            a, b = ngrams(text), ngrams(against)
             if len(a & b) / len(a | b) >= near:
                 expected[one, other] = len(a & b) / len(a | b)
     assert {(one, other): share for one, other, share in near_pairs(texts, others, near)} == pytest.approx(expected)
@@ -119,25 +119,28 @@ def test_texts_are_found_in_a_store_whole_or_in_large_part(tmp_path, store):
     ]
     folder = write_test(tmp_path / "task", rows)
     task = registry.create("task", "classification", data=folder, labels=["1"])
-    *_, found = find_overlaps("classification", task, store)
-    assert [id for id, _ in found.same] == ["2", "3"] and found.too_short == 1
-    assert [(id, share) for id, _, share in found.near] == [("4", round(93 / 103, 3)), ("7", round(46 / 53, 3))]  # of two documents
+    *_, overlap = find_overlaps("classification", task, store)
+    assert [id for id, _ in overlap.same] == ["2", "3"] and overlap.too_short == 1
+    assert [(id, share) for id, _, share in overlap.near] == [
+        ("4", 0.903),
+        ("7", 0.868),
+    ]  # 93 of 103, 46 of 53
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.integers(5, 8), min_size=1, max_size=40), min_size=1, max_size=5), st.lists(st.integers(5, 8), max_size=30))
-def test_stretches_of_a_store_are_those_of_a_plain_search(tmp_path_factory, documents, text):
+def test_ngrams_of_a_store_are_those_of_a_plain_search(tmp_path_factory, documents, text):
     store = write_store(
         tmp_path_factory.mktemp("store") / "store",
         Vocabulary([*SPECIAL_PIECES, *CHARACTERS]),
         [[(ids, [True] * len(ids))] for ids in documents],
     )
     whole = [id for ids in documents for id in ids]
-    there = {tuple(whole[place : place + STRETCH]) for place in range(len(whole) - STRETCH + 1)}
+    known = {tuple(whole[place : place + NGRAM_PIECES]) for place in range(len(whole) - NGRAM_PIECES + 1)}
     ids = np.array(text, np.int32)
-    wanted = hashes(ids, STRETCH)
-    expected = [tuple(text[place : place + STRETCH]) in there for place in range(len(wanted))]
-    assert np.isin(wanted, stretches_in(store, np.unique(wanted))).tolist() == expected
+    ngrams = hashes(ids, NGRAM_PIECES)
+    expected = [tuple(text[place : place + NGRAM_PIECES]) in known for place in range(len(ngrams))]
+    assert np.isin(ngrams, known_ngrams(store, np.unique(ngrams))).tolist() == expected
 
 
 def test_the_command_prints_lines_or_json(planted, tmp_path, store, capsys):
@@ -167,7 +170,7 @@ def test_a_quarter_of_chnsenticorp_leaks():
         assert {normalised(example.text) for example in task.read(split) if example.id in ids} == texts & train
 
 
-def test_the_command_says_what_is_missing(tmp_path, capsys):
+def test_the_command_names_what_is_missing(tmp_path, capsys):
     for arguments, message in (
         (["chnsenticorp"], "chnsenticorp: expected chnsenticorp=FOLDER, the folder of its files"),
         ([f"chnsenticorp={tmp_path}"], "no train.tsv in it; expected ChnSentiCorp train (9,600 examples"),

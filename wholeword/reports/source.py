@@ -1,4 +1,4 @@
-"""What `wholeword report` is pointed at: the folder of a token store, the folder of a run, a recipe, or (to compare segmenters) text."""
+"""What the user points `wholeword report` at: the folder of a token store or of a run, a recipe, or (to compare segmenters) text."""
 
 import json
 from collections.abc import Sequence
@@ -22,29 +22,29 @@ from wholeword.core.vocabulary import Vocabulary
 from wholeword.reports.masks import Masking
 from wholeword.reports.preview import display_vocabulary
 
-LENGTHS = (128, 512)  # of the phases of BERT-wwm, where nothing else is said
+LENGTHS = (128, 512)  # of the phases of BERT-wwm; the default without a recipe
 TEXT = (".txt", ".gz", ".zst")
 
 
 def open_source(location: str) -> tuple[TokenStore, Recipe | None]:
-    """The token store, its files checked, and the recipe that says how it is masked (None for a store alone).
+    """The token store, verified, and the recipe that masks it (None for a store alone).
 
-    Raises: UserError if it is none of the three, or the recipe's store is not there yet; IntegrityError if the store is damaged.
+    Raises: UserError if it is none of the three, or the recipe's store has not been built; IntegrityError if the store is damaged.
     """
     path = Path(location)
     if (path / MANIFEST).exists():
         return TokenStore(path), None
     if path.suffix in TEXT:
-        raise UserError(f"{location}: a report wants a token store, a run or a recipe; text is for --compare jieba,characters")
+        raise UserError(f"{location}: a report needs a token store, a run or a recipe; text is for --compare jieba,characters")
     recipe = read_recipe(location)
     store = store_of(recipe, path)
     if not (store / MANIFEST).exists():
-        raise UserError(f"{store}: not there yet; make it with: wholeword prepare {location}")
+        raise UserError(f"{store}: not there yet; build it with: wholeword prepare {location}")
     return TokenStore(store), recipe
 
 
 def read_recipe(location: str) -> Recipe:
-    """A recipe, or that of a run from the run's folder."""
+    """A recipe, or the recipe of a run, given its folder."""
     path = Path(location)
     if not path.is_dir():
         return load_recipe(location)
@@ -56,16 +56,16 @@ def read_recipe(location: str) -> Recipe:
             f"{location}: neither a token store (no {MANIFEST} in it) nor a run (no {resolved.name}); expected one of them, or a recipe"
         ) from None
     except (ValueError, ValidationError):
-        raise IntegrityError(f"{resolved}: damaged; it is no recipe any more") from None
+        raise IntegrityError(f"{resolved}: damaged; it is not a recipe") from None
 
 
 def store_of(recipe: Recipe, path: Path) -> Path:
-    """The store of a recipe that was read from `path`: for a run that was moved, it is still in the run's folder."""
+    """The store of a recipe that was read from `path`; a run that was moved has its store in its folder still."""
     return path / "store" if path.is_dir() and recipe.store == f"{recipe.output}/store" else Path(recipe.store)
 
 
 def tokenizer_of(recipe: Recipe | None, path: Path) -> WordPieceTokenizer:
-    """The tokenizer of a recipe; with a vocabulary for display where there is none (a text file, or one that is not trained yet)."""
+    """The tokenizer of a recipe, with a vocabulary for display for a text file or a vocabulary that has not been trained."""
     if recipe is None:
         return WordPieceTokenizer(display_vocabulary(), lowercase=True)
     trained = store_of(recipe, path) / VOCABULARY
@@ -84,12 +84,12 @@ def masking_of(
     rate: float | None = None,
     lengths: Sequence[int] = (),
 ) -> Masking:
-    """How a recipe masks; what is given beside it, or there is no recipe to say, goes its own way.
+    """How a recipe masks, unless the arguments override it.
 
     Args:
-        strategy: another one, as it is by default.
-        lengths: other ones than those of the phases.
-    Raises: UserError for a setting that cannot be; PluginError if the strategy is not there.
+        strategy: another strategy, with its default settings.
+        lengths: instead of those of the phases.
+    Raises: UserError for an invalid setting; PluginError if the strategy does not exist.
     """
     section = recipe.masking if recipe and strategy in (None, recipe.masking.name) else MaskingSection(name=strategy or "whole-word")
     given: dict[str, Any] = {} if rate is None else {"rate": rate}

@@ -54,7 +54,7 @@ def test_what_cannot_be_reported_is_explained_in_one_line(recipe, tmp_path, caps
     def message(*arguments):
         return printed(capsys, "report", *arguments)
 
-    assert re.fullmatch(r"2: \S+store: not there yet; make it with: wholeword prepare \S+small\.yaml", message(recipe))
+    assert re.fullmatch(r"2: \S+store: not there yet; build it with: wholeword prepare \S+small\.yaml", message(recipe))
     assert re.fullmatch(r"2: \S+: neither a token store .*", message(tmp_path))
     assert re.fullmatch(r"2: notes\.txt: .*--compare.*", message("notes.txt"))
     assert re.fullmatch(r"2: notes\.txt: no such file.*", message("notes.txt", "--compare", "jieba,characters"))
