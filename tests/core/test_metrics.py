@@ -1,6 +1,6 @@
 """Figures against other implementations: conlleval's tables and cmrc2018_evaluate.py written anew, English words of nltk.
 
-The figures of the official script itself are pinned. Where nltk is missing, its test is skipped.
+The metrics of the official script itself are pinned. Where nltk is missing, its test is skipped.
 """
 
 import os
@@ -17,14 +17,14 @@ from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
 from wholeword.plugins.tasks.metrics import (
     entities,
-    entity_figures,
+    entity_metrics,
     exact_match,
-    longest_common_stretch,
+    longest_common_run,
     mixed_tokens,
     score,
     skipped,
     span_f1,
-    span_figures,
+    span_metrics,
 )
 from wholeword.plugins.tasks.words import word_tokenize
 
@@ -65,7 +65,7 @@ def test_tokens_are_chinese_characters_and_words_between():
 
 
 def test_the_common_stretch_is_one_piece():
-    assert longest_common_stretch(list("abxcd"), list("abycd")) == 2
+    assert longest_common_run(list("abxcd"), list("abycd")) == 2
     assert span_f1(["北京大学"], "北京的大学") == pytest.approx(2 * (2 / 5) * (2 / 4) / (2 / 5 + 2 / 4))
     assert span_f1(["天津", "北京市"], "北京") == pytest.approx(0.8)
     assert span_f1(["北京"], "") == 0 and span_f1(["。"], "。") == 0  # nothing is left of it
@@ -156,21 +156,21 @@ PINNED = {
 def test_mutated_predictions_have_the_official_figures(split, number):
     examples = registry.create("task", "cmrc2018", data=Path(DATA, "cmrc2018")).read(split)[:number]
     predictions = mutated(examples, 20190620)
-    figures = span_figures(examples, predictions)
-    assert {name: round(value, 3) for name, value in figures.items()} == PINNED[split]
+    metrics = span_metrics(examples, predictions)
+    assert {name: round(value, 3) for name, value in metrics.items()} == PINNED[split]
     expected = official(examples, predictions)
-    assert figures == pytest.approx(expected, abs=1e-9)
+    assert metrics == pytest.approx(expected, abs=1e-9)
     for example in examples:
         one = {example.id: predictions[example.id]} if example.id in predictions else {}
-        assert span_figures([example], one) == pytest.approx(official([example], one), abs=1e-9), (example, one)
+        assert span_metrics([example], one) == pytest.approx(official([example], one), abs=1e-9), (example, one)
     missing = skipped(examples, predictions)
-    assert len(missing) == figures["SKIP"] > 0 and not set(missing) & set(predictions)
+    assert len(missing) == metrics["SKIP"] > 0 and not set(missing) & set(predictions)
 
 
 def test_unanswered_and_mismatched_questions_count_nothing():
     examples = [SpanExample(str(number), "？", "北京", (Answer("北京", 0),)) for number in range(4)]
-    figures = span_figures(examples, {"0": "北京", "1": "上海", "9": "北京"})
-    assert figures == {"AVERAGE": 25, "F1": 25, "EM": 25, "TOTAL": 4, "SKIP": 2}
+    metrics = span_metrics(examples, {"0": "北京", "1": "上海", "9": "北京"})
+    assert metrics == {"AVERAGE": 25, "F1": 25, "EM": 25, "TOTAL": 4, "SKIP": 2}
 
 
 def test_accuracy_counts_unanswered_ones_and_leaves_out_unlabelled_ones():
@@ -211,11 +211,11 @@ def test_entities_are_those_of_conlleval(sentences):
     predictions = {str(n): [tag for _, tag in pairs] for n, pairs in enumerate(sentences)}
     truth = {(example.id, *entity) for example in examples for entity in conlleval(example.tags)}
     guess = {(id, *entity) for id, tags in predictions.items() for entity in conlleval(tags)}
-    figures = entity_figures(examples, predictions)
-    assert figures["ENTITIES"] == len(truth)
-    assert figures["precision"] == pytest.approx(100 * len(truth & guess) / max(1, len(guess)))
-    assert figures["recall"] == pytest.approx(100 * len(truth & guess) / max(1, len(truth)))
-    assert figures["F1"] == pytest.approx(200 * len(truth & guess) / max(1, len(guess) + len(truth)))
+    metrics = entity_metrics(examples, predictions)
+    assert metrics["ENTITIES"] == len(truth)
+    assert metrics["precision"] == pytest.approx(100 * len(truth & guess) / max(1, len(guess)))
+    assert metrics["recall"] == pytest.approx(100 * len(truth & guess) / max(1, len(truth)))
+    assert metrics["F1"] == pytest.approx(200 * len(truth & guess) / max(1, len(guess) + len(truth)))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_entities_by_eye(tags, expected):
 
 def test_sentences_nobody_tagged_count_as_without_entities():
     examples = [TaggedExample("0", tuple("王芳"), ("B-PER", "I-PER")), TaggedExample("1", ("去",), ("O",))]
-    figures = entity_figures(examples, {"1": ["O"]})
-    assert figures == {"F1": 0, "precision": 0, "recall": 0, "tag_accuracy": pytest.approx(100 / 3), "TOTAL": 2, "ENTITIES": 1, "SKIP": 1}
+    metrics = entity_metrics(examples, {"1": ["O"]})
+    assert metrics == {"F1": 0, "precision": 0, "recall": 0, "tag_accuracy": pytest.approx(100 / 3), "TOTAL": 2, "ENTITIES": 1, "SKIP": 1}
     with pytest.raises(UserError, match="example 1: 2 tags predicted; expected 1, one for each unit"):
-        entity_figures(examples, {"1": ["O", "O"]})
+        entity_metrics(examples, {"1": ["O", "O"]})

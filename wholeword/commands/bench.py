@@ -13,16 +13,16 @@ PARTS = ("tasks", "rates", "summary", "relative", "bootstrap")
 
 @click.group(cls=Commands)
 def bench() -> None:
-    """Fine-tune models x tasks x seeds, and print tables of what they reach."""
+    """Fine-tune models x tasks x seeds, and print tables of the results."""
 
 
 @bench.command("run")
 @click.argument("table", metavar="TABLE")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: tasks.0.epochs=1.")
-@click.option("--retry", is_flag=True, help="Try runs that failed once more.")
-@click.option("--plan", is_flag=True, help="Only say which runs there are.")
+@click.option("--retry", is_flag=True, help="Try failed runs once more.")
+@click.option("--plan", is_flag=True, help="Only list the runs.")
 def bench_run(table: str, overrides: tuple[str, ...], retry: bool, plan: bool) -> None:
-    """Fill a table, a YAML file or table-chnsenticorp. The same command goes on with an interrupted one; a run that fails is a result."""
+    """Fill a table: a YAML file, or table-chnsenticorp. The same command resumes an interrupted table; a failed run is a result too."""
     from wholeword.core.console import observer
     from wholeword.finetuning.bench.recipe import load_table
     from wholeword.finetuning.bench.run import planned, run_table
@@ -39,16 +39,16 @@ def bench_run(table: str, overrides: tuple[str, ...], retry: bool, plan: bool) -
 
 
 @bench.command("table")
-@click.argument("results", metavar="FOLDER|RESULTS.json|FIGURES.csv")
+@click.argument("results", metavar="FOLDER|RESULTS.json|METRICS.csv")
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="markdown", show_default=True)
-@click.option("--relative-to", metavar="MODEL", help="Percentages of this model's figures and parameters too.")
-@click.option("--std", is_flag=True, help="Standard deviations beside the averages.")
-@click.option("--seeds", is_flag=True, help="A column with the number of runs.")
-@click.option("--bootstrap", is_flag=True, help="Each model against that of --relative-to (or the first) by a paired bootstrap.")
-@click.option("--samples", type=click.IntRange(100), default=10_000, show_default=True, metavar="N", help="Resamples of the bootstrap.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Not all tables but these; may come several times.")
-@click.option("-o", "--output", type=path_type, metavar="FILE", help="Write it there.")
+@click.option("--relative-to", metavar="MODEL", help="Add percentages of this model's results and parameters.")
+@click.option("--std", is_flag=True, help="Print standard deviations beside the averages.")
+@click.option("--seeds", is_flag=True, help="Add a column with the number of runs.")
+@click.option("--bootstrap", is_flag=True, help="Compare each model with that of --relative-to (or the first) by a paired bootstrap.")
+@click.option("--samples", type=click.IntRange(100), default=10_000, show_default=True, metavar="N", help="Resamples in the bootstrap.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Print only this table; may be repeated.")
+@click.option("-o", "--output", type=path_type, metavar="FILE", help="Write the tables to a file.")
 def bench_table(
     results: str,
     format_name: str,
@@ -61,7 +61,7 @@ def bench_table(
     only: tuple[str, ...],
     output: Path | None,
 ) -> None:
-    """Print what runs reached: max (average) of each task, best learning rates, all tasks with parameters, relative performance."""
+    """Print results: max (average) of each task, best learning rates, all tasks with parameters, relative performance."""
     from wholeword.finetuning.bench.compare import bootstrap_table
     from wholeword.finetuning.bench.formats import WRITERS
     from wholeword.finetuning.bench.picture import picture

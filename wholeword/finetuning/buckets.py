@@ -1,7 +1,7 @@
-"""Which rows make up each step of fine-tuning: every row once an epoch, rows of like length together.
+"""Which rows make up each step of fine-tuning: every row once in each epoch, rows of similar length together.
 
-Shuffled rows are sorted by length inside windows of many batches, and the batches are shuffled again. On ChnSentiCorp (256 pieces at most)
-1.02 tokens are then computed for a useful one; padding a random batch to its longest row computes 2.3 to 2.6, padding to 256, 2.6.
+Shuffled rows are sorted by length within windows of many batches, and then the batches are shuffled. On ChnSentiCorp (256 pieces at most)
+1.02 positions are computed for each piece; padding random batches to their longest row computes 2.3 to 2.6, padding to 256, 2.6.
 """
 
 from itertools import pairwise
@@ -14,13 +14,14 @@ WINDOW = 50  # batches
 
 
 def epoch_batches(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, window: int = WINDOW) -> list[np.ndarray]:
-    """The numbers of the rows of each step; a function of its arguments alone.
+    """The numbers of the rows in each step; a pure function.
 
-    The last step of all, if the rows do not come out even, has fewer rows; which ones is drawn, so that they are not always the longest.
+    If the number of rows is not a multiple of the batch size, one batch is smaller; its rows are drawn at random, so they are not always the
+    longest.
 
     Args:
-        lengths: of each row, in pieces.
-        window: how many batches are sorted at once.
+        lengths: the number of pieces in each row.
+        window: how many batches are sorted together.
     """
     num_rows = len(lengths)
     order = permutation(seed, 2 * epoch, np.arange(num_rows), num_rows)

@@ -1,7 +1,7 @@
-"""Logits of rows -> predictions of examples; windows of one example are merged.
+"""Logits of rows -> predictions for examples; windows of one example are merged.
 
-A span may begin and end anywhere in a window: all of them are compared, not only the best beginnings with the best ends as in run_squad.py
-of google-research/bert, so what that code finds is found here too. Text is given as it stands in the original.
+All spans of a window are compared, not only the best starts with the best ends as in run_squad.py of google-research/bert, so whatever that
+code finds is found here too. Answers are cut from the original text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,10 +15,10 @@ from wholeword.core.contracts.tasks import Example, Rows, SpanExample, TaggedExa
 
 
 class Predictions(NamedTuple):
-    """By the ids of examples, ready for JSON."""
+    """By the ids of examples; can be written as JSON."""
 
     answers: dict[str, Any]  # a label, an answer's text, or the list of tags
-    nbest: dict[str, list[dict[str, Any]]]  # with `probability`; labels and texts from the likeliest on, tags one a unit
+    nbest: dict[str, list[dict[str, Any]]]  # with `probability`; labels and texts in order of probability, one tag for each unit
 
 
 def decode(
@@ -34,14 +34,14 @@ def decode(
     """Turn logits into predictions.
 
     Args:
-        examples, rows: what `make_rows` was given and gave.
-        logits: classification [num_rows, num_labels]; span [num_pieces, 2], begin and end; tagging [num_pieces, num_labels]. Pieces are
-            those of `rows.ids`.
+        examples, rows: the argument and the result of `make_rows`.
+        logits: classification [num_rows, num_labels]; span [num_pieces, 2], start and end; tagging [num_pieces, num_labels], for the
+            pieces of `rows.ids`.
         n_best: how many labels or texts to keep.
-        max_answer_length: most pieces of an answer.
+        max_answer_length: the largest number of pieces in an answer.
 
-    The probabilities of a long text's label are the mean over its windows; a span that is in several windows has the score of the best of
-    them; a tag is taken from the window in which its unit has most context.
+    A long text's probabilities are the mean over its windows; a span that is in several windows has its best score; a tag comes from the
+    window in which its unit has the most context.
     """
     logits = np.asarray(logits, np.float64)
     expected = len(rows) if head == "classification" else len(rows.ids)
@@ -74,27 +74,27 @@ def _spans(examples: Sequence[Example], rows: Rows, logits: np.ndarray, n_best: 
             first, last = rows.row_pieces[row : row + 2]
             for span, score in _best_spans(rows.places[first:last], logits[first:last], n_best, max_answer_length):
                 scores[span] = max(score, scores.get(span, -np.inf))
-        found: dict[str, tuple[int, int, float]] = {}
+        best_by_text: dict[str, tuple[int, int, float]] = {}
         for (start, end), score in sorted(scores.items(), key=lambda item: (-item[1], item[0])):
-            if len(found) < n_best:
-                found.setdefault(example.context[start:end], (start, end, score))
-        probabilities = _softmax(np.array([score for _, _, score in found.values()]))
+            if len(best_by_text) < n_best:
+                best_by_text.setdefault(example.context[start:end], (start, end, score))
+        probabilities = _softmax(np.array([score for _, _, score in best_by_text.values()]))
         nbest[example.id] = [
             {"text": text, "start": start, "end": end, "probability": float(probability)}
-            for (text, (start, end, _)), probability in zip(found.items(), probabilities, strict=True)
+            for (text, (start, end, _)), probability in zip(best_by_text.items(), probabilities, strict=True)
         ]
     return Predictions({id: best[0]["text"] if best else "" for id, best in nbest.items()}, nbest)
 
 
 def _best_spans(places: np.ndarray, logits: np.ndarray, n_best: int, longest: int) -> Iterator[tuple[tuple[int, int], float]]:
-    """The best spans of one row, as characters of the context, with the sums of their logits."""
+    """The best spans of one row, as character offsets in the context, with the sums of their logits."""
     inside = np.flatnonzero(places[:, 0] >= 0)
     if not len(inside):
         return
     begins, ends = logits[inside].T
     padded = np.append(ends, np.full(longest - 1, -np.inf))
     sums = (begins[:, None] + np.lib.stride_tricks.sliding_window_view(padded, longest)).ravel()  # [begin, pieces of the answer - 1]
-    kept = 2 * n_best  # subtle: several spans may have one text
+    kept = 2 * n_best  # subtle: several spans may have the same text
     best = np.argpartition(-sums, kept)[:kept] if len(sums) > kept else np.arange(len(sums))
     for number in best[np.isfinite(sums[best])].tolist():
         begin, more = divmod(number, longest)
@@ -103,16 +103,16 @@ def _best_spans(places: np.ndarray, logits: np.ndarray, n_best: int, longest: in
 
 def _tags(examples: Sequence[Example], rows: Rows, logits: np.ndarray, labels: Sequence[str]) -> Predictions:
     lengths = rows.lengths
-    place = np.arange(len(rows.ids)) - np.repeat(rows.row_pieces[:-1], lengths)
-    context = np.minimum(place - 1, np.repeat(lengths, lengths) - 2 - place)  # pieces to the nearer border of the window
+    position = np.arange(len(rows.ids)) - np.repeat(rows.row_pieces[:-1], lengths)
+    context = np.minimum(position - 1, np.repeat(lengths, lengths) - 2 - position)  # pieces to the nearer edge of the window
     tagged = np.flatnonzero(rows.places >= 0)
     sizes = np.array([len(example.units) for example in examples if isinstance(example, TaggedExample)], np.int64)
     unit_starts = np.append(0, np.cumsum(sizes))
     unit = unit_starts[np.repeat(rows.examples, lengths)[tagged]] + rows.places[tagged]
-    order = np.lexsort((tagged, -context[tagged], unit))  # by unit, the one with most context first
+    order = np.lexsort((tagged, -context[tagged], unit))  # by unit, the position with the most context first
     _, first = np.unique(unit[order], return_index=True)
     probabilities = _softmax(logits[tagged[order[first]]])
-    assert len(probabilities) == unit_starts[-1], "a unit stands in no row"
+    assert len(probabilities) == unit_starts[-1], "a unit is in no row"
     best = probabilities.argmax(axis=1)
     shares = probabilities[np.arange(len(best)), best].tolist()
     names = [labels[number] for number in best.tolist()]

@@ -1,8 +1,8 @@
 """Examples -> rows of ids for fine-tuning, as run_classifier.py and run_squad.py of google-research/bert make them.
 
-What does not fit becomes windows: each begins `doc_stride` pieces after the one before, and the last one ends with the text. Everything
-stands in flat arrays, row after row; only `Rows.batch` pads. Where Google's code splits text differently for one task, this does not: the
-pieces are those of pre-training everywhere.
+A text that does not fit becomes windows: each begins `doc_stride` pieces after the previous one, and the last ends with the text. Rows are
+stored one after another in flat arrays; only `Rows.batch` pads. Google's code splits text differently for one task; here the pieces are
+always those of pre-training.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer, offsets_i
 from wholeword.core.errors import UserError
 from wholeword.core.ragged import ragged_range
 
-CHUNK = 1 << 20  # characters to turn into rows at once
+CHUNK = 1 << 20  # characters turned into rows at once
 
 
 def make_rows(
@@ -31,20 +31,20 @@ def make_rows(
 ) -> Rows:
     """Turn the examples of a task into rows.
 
-    - classification: `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`; targets are numbers of labels. What is too long loses its end
-      (of a pair the longer text does, piece by piece), or with `doc_stride` a single text becomes windows.
-    - span: `[CLS] question [SEP] window of the context [SEP]`; targets are the places of the answer's first and last piece in the row, or
-      0, 0 where it is not in this window.
+    - classification: `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`; targets are numbers of labels. What is too long is
+      truncated at its end (a pair at the end of its longer text, piece by piece); with `doc_stride`, a single text becomes windows instead.
+    - span: `[CLS] question [SEP] window of the context [SEP]`; targets are the positions of the answer's first and last piece in the
+      row, or 0, 0 if the answer is not in this window.
     - tagging: `[CLS] window of the units [SEP]`; each unit is tokenized by itself, and the target of its first piece is its tag's number.
 
-    An unknown label is -1, and so is every place that is not to be learnt.
+    An unknown label is -1, and so is every position that is not to be learnt.
 
     Args:
-        labels: what targets count, in order.
-        max_seq_length: most pieces in a row, the special ones among them.
-        doc_stride: pieces from the beginning of a window to that of the next; by default half a window for spans and tags.
-        max_query_length: most pieces of a question.
-    Raises: UserError if a row has no room for text, or a label is none of `labels`.
+        labels: targets are indices into it.
+        max_seq_length: the largest number of pieces in a row, special pieces included.
+        doc_stride: pieces from the start of one window to the next; for spans and tags, half a window by default.
+        max_query_length: the largest number of pieces in a question.
+    Raises: UserError if a row has no room for text, or a label is not among `labels`.
     """
     room = max_seq_length - 3 - (max_query_length if head == "span" else 0)
     if room < 1 or (doc_stride is not None and doc_stride < 1):
@@ -63,7 +63,7 @@ def make_rows(
 
 
 class _Windows(NamedTuple):
-    """Which stretch of its text each row has."""
+    """Which part of its text each row holds."""
 
     examples: np.ndarray  # int64 [num_rows]
     starts: np.ndarray  # int64 [num_rows], in pieces
@@ -71,7 +71,7 @@ class _Windows(NamedTuple):
 
 
 def _windows(lengths: np.ndarray, rooms: np.ndarray, strides: np.ndarray) -> _Windows:
-    """Cut texts of so many pieces into windows; a text that fits, an empty one too, is one window."""
+    """Cut texts with these numbers of pieces into windows; a text that fits is one window, an empty one too."""
     strides = np.minimum(strides, rooms)
     counts = 1 + np.maximum(0, -(-(lengths - rooms) // strides))
     examples = np.repeat(np.arange(len(lengths)), counts)
@@ -138,12 +138,12 @@ def _span_rows(
     inside = known[windows.examples] & (begin >= windows.starts) & (end < windows.starts + windows.sizes)
     shift = query[windows.examples] + 2 - windows.starts
     targets = np.where(inside[:, None], np.stack([begin + shift, end + shift], axis=1), 0)
-    found = np.zeros(len(examples), bool)
-    found[windows.examples[inside]] = True
+    has_answer = np.zeros(len(examples), bool)
+    has_answer[windows.examples[inside]] = True
     counts = _counts(
         windows,
         truncated=int((lengths[: len(examples)] > query).sum()),
-        answers_not_in_a_window=int((np.array([bool(example.answers) for example in examples], bool) & ~found).sum()),
+        answers_not_in_a_window=int((np.array([bool(example.answers) for example in examples], bool) & ~has_answer).sum()),
     )
     return Rows(ids, segments, row_pieces, windows.examples, targets, places, counts)
 
@@ -157,9 +157,9 @@ def _tagged_rows(
     max_query_length: int,
 ) -> Rows:
     encoded = tokenizer.encode_batch([unit for example in examples for unit in example.units])
-    silent = np.diff(encoded.sentence_pieces) == 0  # subtle: a blank or control character has no piece, but still gets its tag
-    pieces = np.insert(encoded.ids, encoded.sentence_pieces[:-1][silent], tokenizer.vocabulary.unk_id)
-    unit_pieces = encoded.sentence_pieces + np.append(0, np.cumsum(silent))
+    empty = np.diff(encoded.sentence_pieces) == 0  # subtle: a blank or control character has no piece, but still needs a tag
+    pieces = np.insert(encoded.ids, encoded.sentence_pieces[:-1][empty], tokenizer.vocabulary.unk_id)
+    unit_pieces = encoded.sentence_pieces + np.append(0, np.cumsum(empty))
     sizes = np.array([len(example.units) for example in examples], np.int64)
     example_pieces = unit_pieces[np.append(0, np.cumsum(sizes))]
     units, tags = (np.full(len(pieces), NO_TARGET, np.int64) for _ in range(2))
@@ -172,8 +172,8 @@ def _tagged_rows(
     room = max_seq_length - 2
     windows = _windows(lengths, np.full(len(lengths), room), np.full(len(lengths), doc_stride or max(1, room // 2)))
     a = _stretch_of(example_pieces[:-1][windows.examples] + windows.starts, windows.sizes)
-    nothing = _stretch_of(np.zeros_like(windows.sizes), np.zeros_like(windows.sizes))
-    ids, segments, row_pieces, _ = _assemble(pieces, a, nothing, tokenizer, np.zeros(len(windows.examples), bool))
+    no_pair = _stretch_of(np.zeros_like(windows.sizes), np.zeros_like(windows.sizes))
+    ids, segments, row_pieces, _ = _assemble(pieces, a, no_pair, tokenizer, np.zeros(len(windows.examples), bool))
     slots = np.repeat(row_pieces[:-1] + 1, a.sizes) + ragged_range(a.sizes)
     targets, places = np.full(len(ids), NO_TARGET, np.int64), np.full(len(ids), NO_TARGET, np.int32)
     targets[slots], places[slots] = tags[a.pieces], units[a.pieces]
@@ -182,7 +182,7 @@ def _tagged_rows(
 
 class _Stretch(NamedTuple):
     sizes: np.ndarray  # int64 [num_rows]
-    pieces: np.ndarray  # int64 [sum of sizes], where they stand among the pieces of the encoded texts
+    pieces: np.ndarray  # int64 [sum of sizes], positions among the pieces of the encoded texts
 
 
 def _stretch(encoded: Encoded, sentences: np.ndarray, starts: np.ndarray | int, sizes: np.ndarray) -> _Stretch:
@@ -196,7 +196,7 @@ def _stretch_of(begins: np.ndarray, sizes: np.ndarray) -> _Stretch:
 def _assemble(
     pieces: np.ndarray, a: _Stretch, b: _Stretch, tokenizer: WordPieceTokenizer, paired: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns: ids, segments, row_pieces, and where the pieces of B stand."""
+    """Returns: ids, segments, row_pieces, and the positions of the pieces of B."""
     row_pieces = np.append(0, np.cumsum(2 + a.sizes + np.where(paired, 1 + b.sizes, 0)))
     begins = row_pieces[:-1]
     ids = np.full(row_pieces[-1], tokenizer.vocabulary.sep_id, np.int32)
@@ -225,7 +225,7 @@ def _counts(windows: _Windows, **others: int) -> dict[str, int]:
 
 
 def _chunks(examples: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Stretches of the examples with about `CHUNK` characters each; one empty stretch if there are none."""
+    """The examples in parts with about `CHUNK` characters each; one empty part if there are none."""
     first = size = 0
     for number, example in enumerate(examples):
         size += sum(len(part) for part in example[1:3] if part)

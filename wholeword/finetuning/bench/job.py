@@ -35,8 +35,8 @@ class TableTask:
     Args:
         name: what the table calls it.
         section: the recipe's section of the task, as JSON.
-        settings: what decides the task's runs, by the names of a fine-tuning recipe; learning rate and seed aside.
-        start_rate: the learning rate where nothing else is said, and where a search starts.
+        settings: what decides the task's runs, by the names of a fine-tuning recipe; without learning rate and seed.
+        start_rate: the learning rate if no others are given, and where a search starts.
         rates: the learning rates to choose from; None where they are searched for.
     """
 

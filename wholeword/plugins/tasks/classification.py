@@ -11,7 +11,7 @@ from wholeword.core.contracts.tasks import TextExample
 from wholeword.core.errors import UserError
 from wholeword.plugins.tasks.files import Dataset, File, FileTask, Text, lines, own_data
 
-# what columns and keys are called in the published files
+# names of columns and keys in the published files
 TEXT = ("text_a", "sentence1", "premise", "text", "sentence", "query1", "s1")
 PAIR = ("text_b", "sentence2", "hypo", "hypothesis", "query2", "s2")
 LABEL = ("gold_label", "label", "class")
@@ -118,7 +118,7 @@ def thucnews(*, data: Path, check: bool = True) -> FileTask:
 
 
 def thucnews_title(*, data: Path, check: bool = True) -> FileTask:
-    """Titles of news of ten classes, numbered in the files."""
+    """News titles of ten classes, numbered in the files."""
     names = {str(number): name for number, name in enumerate(THUCNEWS_TITLE.labels)}
     read = partial(read_texts, columns=("text_a", "label"), rename=names)
     return FileTask(THUCNEWS_TITLE, data, head="classification", read=read, check=check)
@@ -136,12 +136,12 @@ def ocnli(*, data: Path, check: bool = True) -> FileTask:
 
 
 def lcqmc(*, data: Path, check: bool = True) -> FileTask:
-    """Whether two questions ask the same."""
+    """Whether two questions ask the same thing."""
     return FileTask(LCQMC, data, head="classification", read=partial(read_texts, columns=("text_a", "text_b", "label")), check=check)
 
 
 def bq(*, data: Path, check: bool = True) -> FileTask:
-    """Whether two questions to a bank ask the same."""
+    """Whether two questions to a bank ask the same thing."""
     return FileTask(BQ, data, head="classification", read=partial(read_texts, columns=("text_a", "text_b", "label")), check=check)
 
 
@@ -168,10 +168,10 @@ def read_texts(
     """Read a table or JSON lines.
 
     Args:
-        columns: what they hold if the file has no header line.
-        rename: labels that are called otherwise.
-        language: keep rows of this one, where the file says it.
-        undecided: a label of rows to leave out.
+        columns: their names, if the file has no header line.
+        rename: label in the file -> label of the task.
+        language: keep only rows in this language, if the file has a column for it.
+        undecided: rows with this label are left out.
     """
     paired = "text_b" in columns if paired is None else paired
     needed = ("text_a", "text_b") if paired else ("text_a",)
@@ -207,11 +207,11 @@ def _json_rows(text: Text) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _table_rows(text: Text, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows as dicts; a first line of known names is the header, and goes before `columns`."""
+    """Rows as dicts; a first line with known names is the header, and overrides `columns`."""
     if text.path.suffix == ".csv":
         rows = csv.reader(text.content.splitlines(keepends=True))
         numbered: Iterator[tuple[int, list[str]]] = ((rows.line_num, row) for row in rows)
-    else:  # as Google's processors read: a tab always parts, a quotation mark is nothing special
+    else:  # as Google's processors read: a tab always separates, a quotation mark has no special meaning
         numbered = ((number, line.split("\t")) for number, line in enumerate(lines(text), 1))
     names = list(columns)
     for number, cells in numbered:

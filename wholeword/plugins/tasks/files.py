@@ -1,4 +1,4 @@
-"""Files of tasks: what was published where, and whether what a user has is that. No data comes with wholeword."""
+"""Files of tasks: what was published where, and whether a user's files are those. No data comes with wholeword."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ from wholeword.plugins.tasks.metrics import METRICS, score
 class File(NamedTuple):
     """One split as it was published."""
 
-    names: tuple[str, ...]  # what the file is called; the first that is there counts
-    rows: tuple[int, ...] = ()  # examples in it, one number a published version; none: not known
-    sha256: tuple[str, ...] = ()  # of versions that were looked at; others may be fine too
+    names: tuple[str, ...]  # names of the file; the first one present is read
+    rows: tuple[int, ...] = ()  # number of examples in each published version; empty if unknown
+    sha256: tuple[str, ...] = ()  # of the versions examined; others may be fine too
 
 
 class Dataset(NamedTuple):
-    """A task's data, and what is known of training on it."""
+    """A task's data, and what is known about training on it."""
 
     name: str
     origin: str  # where it comes from
@@ -33,22 +33,22 @@ class Dataset(NamedTuple):
 
 
 class Text(NamedTuple):
-    """What a reader gets."""
+    """The argument of a reader."""
 
     path: Path
     content: str
-    notes: list[str]  # takes what is odd in it
+    notes: list[str]  # a reader adds what is odd in the file
 
 
 Reader = Callable[[Text], list[Any]]
 
 
 class FileTask:
-    """A task (`wholeword.core.contracts.Task`) over files of one folder.
+    """A task (`wholeword.core.contracts.Task`) whose files are in one folder.
 
     Args:
-        read: content -> examples; raises UserError with the line that is wrong.
-        labels: of a user's own data, if they are not to be found in the training file.
+        read: content -> examples; raises UserError naming the wrong line.
+        labels: for a user's own data, if they are not to be collected from the training file.
         check: whether a file must have as many examples as the published one.
     """
 
@@ -60,19 +60,21 @@ class FileTask:
 
     @property
     def splits(self) -> list[str]:
+        """The dataset's splits whose files are in the folder."""
         return [split for split in self.dataset.splits if self._path(split) is not None]
 
     @cached_property
     def labels(self) -> list[str]:
-        """As given or published, else all that the training file has: O first, then in alphabetical order."""
+        """As given or published, else those of the training file: O first, then in alphabetical order."""
         if self._labels or self.head == "span":
             return list(self._labels)
-        found: set[str] = set()
+        labels: set[str] = set()
         for example in self._examples("train"):
-            found.update(example.tags or () if self.head == "tagging" else [example.label] if example.label is not None else [])
-        return sorted(found, key=lambda label: (label != "O", label))
+            labels.update(example.tags or () if self.head == "tagging" else [example.label] if example.label is not None else [])
+        return sorted(labels, key=lambda label: (label != "O", label))
 
     def read(self, split: str) -> list[Example]:
+        """See `wholeword.core.contracts.Task`; notes whether the file differs from the published one."""
         examples = self._examples(split)
         known = set(self.labels)
         for example in examples if known else []:
@@ -82,6 +84,7 @@ class FileTask:
         return examples
 
     def score(self, examples: Sequence[Any], predictions: Mapping[str, Any]) -> dict[str, float]:
+        """The official metrics of the task's head."""
         return score(self.head, examples, predictions)
 
     def _examples(self, split: str) -> list[Any]:
@@ -93,8 +96,8 @@ class FileTask:
         examples = self._read(Text(path, _decoded(path, content), notes))
         file = self.dataset.splits[split]
         if self.check and file.rows and len(examples) not in file.rows:
-            found = f"{path}: {len(examples):,} examples"
-            raise UserError(f"{found}; expected {self._published(split)}; for a part of it or another version say check: false")
+            message = f"{path}: {len(examples):,} examples; expected {self._published(split)}"
+            raise UserError(f"{message}; for a part of it or another version set check: false")
         sha256 = hashlib.sha256(content).hexdigest()
         if file.sha256 and sha256 not in file.sha256:
             notes.append(f"sha256 {sha256}, not {' or '.join(file.sha256)} as published; {len(examples):,} examples")
@@ -109,15 +112,15 @@ class FileTask:
         if split not in self.dataset.splits:
             return f"{self.dataset.name} has no split {split!r}; expected one of {', '.join(self.dataset.splits)}"
         names = " or ".join(self.dataset.splits[split].names)
-        what = "no such folder" if not self.folder.is_dir() else f"no {names} in it"
-        return f"{self.folder}: {what}; expected {self._published(split)}"
+        problem = "no such folder" if not self.folder.is_dir() else f"no {names} in it"
+        return f"{self.folder}: {problem}; expected {self._published(split)}"
 
     def _published(self, split: str) -> str:
         file = self.dataset.splits[split]
         rows = " or ".join(f"{count:,}" for count in file.rows)
         facts = [f"{rows} examples"] * bool(rows) + [f"sha256 {' or '.join(file.sha256)}"] * bool(file.sha256)
-        what = f"{self.dataset.name} {split}" + (f" ({', '.join(facts)})" if facts else "")
-        return f"{what} from {self.dataset.origin} ({self.dataset.licence})"
+        title = f"{self.dataset.name} {split}" + (f" ({', '.join(facts)})" if facts else "")
+        return f"{title} from {self.dataset.origin} ({self.dataset.licence})"
 
 
 def _decoded(path: Path, content: bytes) -> str:
@@ -128,11 +131,12 @@ def _decoded(path: Path, content: bytes) -> str:
 
 
 def lines(text: Text) -> list[str]:
-    """Lines end in a line feed only; carriage returns before it are dropped."""
+    """The lines of a file: only a line feed ends a line, a carriage return before it is dropped."""
     return [line.removesuffix("\r") for line in text.content.removesuffix("\n").split("\n")] if text.content else []
 
 
 def parse_json(text: Text) -> Any:
+    """The content of a JSON file. Raises: UserError naming it."""
     try:
         return json.loads(text.content)
     except ValueError as error:
@@ -140,5 +144,5 @@ def parse_json(text: Text) -> Any:
 
 
 def own_data(kind: str, names: Mapping[str, tuple[str, ...]], defaults: Mapping[str, Any]) -> Dataset:
-    """A user's own files."""
+    """The dataset of a user's own files."""
     return Dataset("your data", f"you, in the form that task {kind!r} reads", "yours", {s: File(n) for s, n in names.items()}, (), defaults)

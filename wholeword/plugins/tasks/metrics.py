@@ -1,6 +1,6 @@
-"""Figures as the official scripts compute them: accuracy, entity F1 (conlleval), exact match and F1 of spans (cmrc2018_evaluate.py).
+"""Metrics as the official scripts compute them: accuracy, entity F1 (conlleval), exact match and F1 of spans (cmrc2018_evaluate.py).
 
-All are in percent. An example that nobody predicted counts as wrong; one without a label is left out.
+All are in percent. An example without a prediction counts as wrong; one without a label is left out.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,26 +13,27 @@ from wholeword.plugins.tasks.words import word_tokenize
 
 METRICS: dict[Head, tuple[str, ...]] = {"classification": ("accuracy",), "span": ("EM", "F1"), "tagging": ("F1",)}
 
-# what the script does not count; `……` in its list is two characters and so never met, and `‘`, `.`, `,`, `!`, `?` are not in it
+# characters that the script ignores; `……` in its list is two characters and so never matches, and `‘`, `.`, `,`, `!`, `?` are not in it
 PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
 
 
 def score(head: Head, examples: Sequence[Any], predictions: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of a task; empty if no example has a label."""
-    known = [example for example in examples if _is_labelled(example)]
-    if not known:
+    """The metrics of a task; empty if no example has a label."""
+    labelled = [example for example in examples if _is_labelled(example)]
+    if not labelled:
         return {}
-    figures: dict[Head, Callable[..., dict[str, float]]] = {"classification": accuracy, "span": span_figures, "tagging": entity_figures}
-    return figures[head](known, predictions)
+    scorers: dict[Head, Callable[..., dict[str, float]]] = {"classification": accuracy, "span": span_metrics, "tagging": entity_metrics}
+    return scorers[head](labelled, predictions)
 
 
 def accuracy(examples: Sequence[TextExample], predictions: Mapping[str, str]) -> dict[str, float]:
+    """The share of right labels."""
     right = sum(predictions.get(example.id) == example.label for example in examples)
     return {"accuracy": 100 * right / len(examples), "TOTAL": len(examples), "SKIP": len(skipped(examples, predictions))}
 
 
-def span_figures(examples: Sequence[SpanExample], predictions: Mapping[str, str]) -> dict[str, float]:
-    """What cmrc2018_evaluate.py prints: AVERAGE, F1, EM, TOTAL and SKIP, the number of questions without an answer."""
+def span_metrics(examples: Sequence[SpanExample], predictions: Mapping[str, str]) -> dict[str, float]:
+    """What cmrc2018_evaluate.py prints: AVERAGE, F1, EM, TOTAL and SKIP, the number of questions without a prediction."""
     exact = overlap = 0.0
     for example in examples:
         if example.id in predictions:
@@ -44,17 +45,17 @@ def span_figures(examples: Sequence[SpanExample], predictions: Mapping[str, str]
 
 
 def exact_match(answers: Sequence[str], prediction: str) -> float:
-    """1 if the prediction equals an answer apart from case and punctuation (blanks inside count)."""
+    """1 if the prediction equals an answer, ignoring case and punctuation (but not blanks inside)."""
     return float(any(_bare(answer) == _bare(prediction) for answer in answers))
 
 
 def span_f1(answers: Sequence[str], prediction: str) -> float:
-    """The best F1 with an answer, in [0, 1], from the longest stretch of tokens that both have: not a bag of words."""
+    """The best F1 with an answer, in [0, 1], from the longest run of tokens that both share: not a bag of words."""
     predicted = mixed_tokens(prediction)
     best = 0.0
     for answer in answers:
         expected = mixed_tokens(answer)
-        common = longest_common_stretch(expected, predicted)
+        common = longest_common_run(expected, predicted)
         if common:
             precision, recall = common / len(predicted), common / len(expected)
             best = max(best, 2 * precision * recall / (precision + recall))
@@ -62,9 +63,9 @@ def span_f1(answers: Sequence[str], prediction: str) -> float:
 
 
 def mixed_tokens(text: str) -> list[str]:
-    """Chinese characters one by one, what is between them as English words; punctuation is dropped.
+    """Chinese characters one by one, the text between them as English words; punctuation is dropped.
 
-    Only U+4E00 to U+9FA5 count as Chinese, as in the script: characters of the extensions are English to it.
+    As in the script, only U+4E00 to U+9FA5 count as Chinese; characters of the extensions are treated as English.
     """
     tokens: list[str] = []
     rest: list[str] = []
@@ -86,8 +87,8 @@ def mixed_tokens(text: str) -> list[str]:
     return tokens
 
 
-def longest_common_stretch(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many tokens the longest stretch has that stands in both."""
+def longest_common_run(first: Sequence[str], second: Sequence[str]) -> int:
+    """The length of the longest run of tokens that occurs in both."""
     codes: dict[str, str] = {}
     a, b = ("".join(codes.setdefault(token, chr(len(codes))) for token in tokens) for tokens in (first, second))
     longest = 0
@@ -101,45 +102,45 @@ def _bare(text: str) -> str:
     return "".join(character for character in text.lower().strip() if character not in PUNCTUATION)
 
 
-def entity_figures(examples: Sequence[TaggedExample], predictions: Mapping[str, Sequence[str]]) -> dict[str, float]:
+def entity_metrics(examples: Sequence[TaggedExample], predictions: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Precision, recall and F1 of whole entities over all sentences, as conlleval and seqeval count them, and the accuracy of tags.
 
     Raises: UserError if a sentence has more or fewer predicted tags than units.
     """
-    expected = found = right = right_tags = tags = 0
+    num_expected = num_predicted = num_right = right_tags = tags = 0
     for example in examples:
         assert example.tags is not None
         predicted = predictions.get(example.id, ["O"] * len(example.units))
         if len(predicted) != len(example.tags):
             raise UserError(f"example {example.id}: {len(predicted)} tags predicted; expected {len(example.tags)}, one for each unit")
         truth, guess = set(entities(example.tags)), set(entities(predicted))
-        expected, found, right = expected + len(truth), found + len(guess), right + len(truth & guess)
+        num_expected, num_predicted, num_right = num_expected + len(truth), num_predicted + len(guess), num_right + len(truth & guess)
         right_tags += sum(one == other for one, other in zip(example.tags, predicted, strict=True))
         tags += len(predicted)
-    precision, recall = (100 * right / count if count else 0.0 for count in (found, expected))
-    f1 = 2 * precision * recall / (precision + recall) if right else 0.0
-    accuracy = 100 * right_tags / max(tags, 1)
-    figures = {"F1": f1, "precision": precision, "recall": recall, "tag_accuracy": accuracy}
-    return figures | {"TOTAL": len(examples), "ENTITIES": expected, "SKIP": len(skipped(examples, predictions))}
+    precision, recall = (100 * num_right / count if count else 0.0 for count in (num_predicted, num_expected))
+    f1 = 2 * precision * recall / (precision + recall) if num_right else 0.0
+    tag_accuracy = 100 * right_tags / max(tags, 1)
+    metrics = {"F1": f1, "precision": precision, "recall": recall, "tag_accuracy": tag_accuracy}
+    return metrics | {"TOTAL": len(examples), "ENTITIES": num_expected, "SKIP": len(skipped(examples, predictions))}
 
 
 def entities(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Kind, first unit and the one behind the last, of BIO, BIOES or BMES tags; a tag that cannot go on an entity begins one."""
+    """The entities in BIO, BIOES or BMES tags: kind, first unit, last unit + 1. A tag that cannot continue an entity begins one."""
     kind = previous = ""
     start: int | None = None
-    for place, tag in enumerate((*tags, "O")):
+    for position, tag in enumerate((*tags, "O")):
         prefix, _, tagged = tag.partition("-")
-        goes_on = prefix in ("I", "M", "E") and tagged == kind and previous not in ("E", "S")
-        if start is not None and not goes_on:
-            yield kind, start, place
+        continues = prefix in ("I", "M", "E") and tagged == kind and previous not in ("E", "S")
+        if start is not None and not continues:
+            yield kind, start, position
             start = None
         if start is None and prefix != "O":
-            start, kind = place, tagged
+            start, kind = position, tagged
         previous = prefix
 
 
 def skipped(examples: Sequence[Example], predictions: Mapping[str, Any]) -> list[str]:
-    """The ids of examples that nobody predicted."""
+    """The ids of examples without a prediction."""
     return [example.id for example in examples if example.id not in predictions]
 
 

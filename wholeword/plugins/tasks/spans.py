@@ -1,4 +1,4 @@
-"""Questions about a context, answered by a stretch of it: SQuAD's JSON, and the form in which CMRC 2018 was first given out."""
+"""Questions answered by a span of a context: SQuAD's JSON, and the format in which CMRC 2018 was first released."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -77,7 +77,7 @@ def drcd(*, data: Path, check: bool = True) -> FileTask:
 
 
 def cjrc(*, data: Path, check: bool = True) -> FileTask:
-    """Judgments of courts; questions without a span for an answer are left out."""
+    """Court judgments; questions that no span answers are left out."""
     return FileTask(CJRC, data, head="span", read=read_spans, check=check)
 
 
@@ -95,9 +95,9 @@ class _Question(NamedTuple):
 
 
 def read_spans(text: Text) -> list[SpanExample]:
-    """Read questions; an `answer_start` that is wrong is replaced by the nearest place where the text stands.
+    """Read questions; a wrong `answer_start` is replaced by the nearest occurrence of the text.
 
-    What was wrong is counted in the notes. An answer that the context does not hold cannot be learnt, but counts when answers are compared.
+    The notes count wrong ones. An answer that is not in the context cannot be learnt, but counts when predictions are scored.
     """
     content = parse_json(text)
     try:
@@ -107,28 +107,28 @@ def read_spans(text: Text) -> list[SpanExample]:
     examples: list[SpanExample] = []
     known = moved = lost = left_out = 0
     for item in questions:
-        spoken = any(answer.strip().upper() in NO_SPAN and start < 0 for answer, start in item.answers)
-        if item.impossible or spoken or not all(answer for answer, _ in item.answers):
+        is_yes_or_no = any(answer.strip().upper() in NO_SPAN and start < 0 for answer, start in item.answers)
+        if item.impossible or is_yes_or_no or not all(answer for answer, _ in item.answers):
             left_out += 1
             continue
         answers = tuple(Answer(answer, find_answer(item.context, answer, start)) for answer, start in item.answers)
         known += len(answers)
         lost += sum(answer.start is None for answer in answers)
         pairs = zip(answers, item.answers, strict=True)
-        moved += sum(found.start is not None and start not in (found.start, UNKNOWN) for found, (_, start) in pairs)
+        moved += sum(answer.start is not None and start not in (answer.start, UNKNOWN) for answer, (_, start) in pairs)
         examples.append(SpanExample(item.id, item.question, item.context, answers))
     if len({example.id for example in examples}) != len(examples):
-        raise UserError(f"{text.path}: ids of questions stand twice; expected a different one for each")
+        raise UserError(f"{text.path}: an id appears twice; expected a different one for each question")
     if moved or lost:
-        found = f"{moved} found elsewhere in the context, {lost} nowhere"
-        text.notes.append(f"{moved + lost:,} of {known:,} answers are not where answer_start says: {found}")
+        counts = f"{moved} found elsewhere in the context, {lost} nowhere"
+        text.notes.append(f"{moved + lost:,} of {known:,} answers are not where answer_start says: {counts}")
     if left_out:
         text.notes.append(f"{left_out:,} of {len(questions):,} questions are left out: no span answers them")
     return examples
 
 
 def find_answer(context: str, answer: str, start: int) -> int | None:
-    """Where the answer begins: at `start` if it stands there, else at the nearest place; None if it is not in the context."""
+    """The first character of the answer: `start` if it is there, else its nearest occurrence; None if it is not in the context."""
     if start >= 0 and context.startswith(answer, start):
         return start
     after = context.find(answer, max(start, 0))

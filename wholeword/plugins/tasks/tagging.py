@@ -1,4 +1,4 @@
-"""Sentences with a tag for each character or word, a line each, an empty line between sentences."""
+"""Sentences with a tag for each character or word: one on each line, an empty line between sentences."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,7 +56,7 @@ def tagging(*, data: Path, labels: list[str] | None = None) -> FileTask:
 
 
 def read_columns(text: Text) -> list[TaggedExample]:
-    """Read columns: the unit is the first, its tag the last, with tabs or else blanks between. A line without a unit tags a blank."""
+    """Read columns separated by tabs or else blanks: the unit is the first, its tag the last. A line without a unit tags a blank."""
     examples: list[TaggedExample] = []
     units: list[str] = []
     tags: list[str] = []
@@ -66,7 +66,7 @@ def read_columns(text: Text) -> list[TaggedExample]:
                 examples.append(TaggedExample(str(len(examples)), tuple(units), tuple(tags)))
                 units, tags = [], []
         elif not line.startswith("-DOCSTART-"):
-            unit, *_, tag = line.split("\t") if "\t" in line else _parted(line)
+            unit, *_, tag = line.split("\t") if "\t" in line else _columns(line)
             if not tag or tag.isspace():
                 raise UserError(f"{text.path}:{number}: {line!r}; expected a character or word and its tag")
             units.append(unit or " ")
@@ -74,6 +74,6 @@ def read_columns(text: Text) -> list[TaggedExample]:
     return examples
 
 
-def _parted(line: str) -> list[str]:
+def _columns(line: str) -> list[str]:
     cells = line.rstrip(" ").split(" ")
     return cells if len(cells) > 1 else [cells[0], ""]

@@ -1,11 +1,11 @@
-"""English words as `nltk.word_tokenize(text, preserve_line=True)` cuts them, without nltk or its data.
+"""English words as `nltk.word_tokenize(text, preserve_line=True)` splits them, without nltk or its data.
 
-Source: the Penn Treebank's tokenizer.sed as nltk 3.10's NLTKWordTokenizer extends it. Its oddities are kept, since figures of CMRC 2018
+Source: the Penn Treebank's tokenizer.sed as extended by nltk 3.10's NLTKWordTokenizer. Its oddities are kept, since metrics of CMRC 2018
 depend on them: a quotation mark becomes `` or '', only the last period of a text is a word of its own, `gonna` is two words.
 
-nltk.word_tokenize without that argument first cuts sentences with its Punkt model, which can part a period in the middle. On the texts of
-CMRC 2018 (train, dev, trial) and of DRCD's dev that changes 36 of 58,916 stretches without Chinese (`t.f. gilbert`), none of the answers of
-CMRC 2018 dev and trial or DRCD dev, and 3 of 10,142 of train.
+Without that argument, nltk.word_tokenize first splits sentences with its Punkt model, which can split off a period in the middle. On the
+texts of CMRC 2018 (train, dev, trial) and of DRCD's dev, that changes 36 of 58,916 runs of text without Chinese (`t.f. gilbert`): none of
+the answers of CMRC 2018 dev and trial or DRCD dev, and 3 of 10,142 of train.
 """
 
 import re
