@@ -15,7 +15,6 @@ LONG_FILES = {
     "core/data/masking.py",
     "core/data/shards.py",
     "core/data/store.py",
-    "core/formats/tensor_bundle.py",
     "core/training/run.py",
     "finetuning/finetune.py",
     "plugins/pytorch/trainer.py",

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from wholeword.core.errors import IntegrityError, UserError
-from wholeword.core.formats.tensor_bundle import FOOTER_BYTES, MAGIC, TYPES, read_bundle, read_entries, write_bundle
+from wholeword.core.formats.sorted_table import FOOTER_BYTES, MAGIC
+from wholeword.core.formats.tensor_bundle import TYPES, read_bundle, read_entries, write_bundle
 from wholeword.core.formats.tfrecord import masked_crc
 
 ARRAYS = st.sampled_from(list(TYPES.values())).flatmap(lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, min_side=0)))
