@@ -294,7 +294,7 @@ def test_the_bytes_depend_on_nothing_but_the_recipe(recipe):
 
 
 class Interrupting(Silent):
-    def progress(self, title, done, total, figures=""):
+    def progress(self, title, done, total, detail=""):
         if done > total / 2:
             raise KeyboardInterrupt
 

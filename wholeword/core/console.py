@@ -1,4 +1,4 @@
-"""What a command says while it works: a bar on a terminal, plain lines in a pipe."""
+"""What a command prints while it works: a bar on a terminal, plain lines in a pipe."""
 
 import sys
 import time
@@ -7,32 +7,34 @@ from typing import Any, Protocol
 
 
 class Observer(Protocol):
-    """Hears what a run does."""
+    """Follows a run."""
 
-    def say(self, line: str) -> None: ...
+    def say(self, line: str) -> None:
+        """Receive a line for the user."""
+        ...
 
-    def progress(self, title: str, done: float, total: float, figures: str = "") -> None:
-        """`done` of `total` in the stage called `title`; a stage is over when another begins or `done == total`."""
+    def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
+        """Receive that `done` of `total` is done in the stage `title`, which ends with `done == total` or when another stage begins."""
         ...
 
 
 class Silent:
-    """An observer for programs and tests."""
+    """An observer that prints nothing, for programs and tests."""
 
     def say(self, line: str) -> None:
-        pass
+        """Ignore it."""
 
-    def progress(self, title: str, done: float, total: float, figures: str = "") -> None:
-        pass
+    def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
+        """Ignore it."""
 
 
 class Plain:
-    """One line now and then: at the start, every `seconds`, and at the end of a stage."""
+    """An observer that prints lines: progress every `seconds` and at the end of a stage."""
 
     def __init__(self, seconds: float = 10.0):
         self.seconds = seconds
         self._title = ""
-        self._began = self._spoke = self._first = 0.0
+        self._began = self._printed = self._first = 0.0
 
     def __enter__(self) -> "Plain":
         return self
@@ -41,22 +43,24 @@ class Plain:
         pass
 
     def say(self, line: str) -> None:
+        """Print it."""
         print(line, flush=True)
 
-    def progress(self, title: str, done: float, total: float, figures: str = "") -> None:
+    def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
+        """Print it if it is time to."""
         now = time.monotonic()
         if title != self._title:
-            self._title, self._began, self._spoke, self._first = title, now, now, done
-        elif now - self._spoke >= self.seconds or done >= total:
-            self._spoke = now
+            self._title, self._began, self._printed, self._first = title, now, now, done
+        elif now - self._printed >= self.seconds or done >= total:
+            self._printed = now
             left = f", {_duration((now - self._began) * (total - done) / (done - self._first))} left" if self._first < done < total else ""
-            print(f"{title} {100 * done / max(total, 1):.0f} %{', ' + figures if figures else ''}{left}", flush=True)
+            print(f"{title} {100 * done / max(total, 1):.0f} %{', ' + detail if detail else ''}{left}", flush=True)
             if done >= total:
                 self._title = ""
 
 
 class Terminal:
-    """A live bar a stage, drawn by rich on standard error."""
+    """An observer that draws a live bar for each stage on standard error."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -68,7 +72,7 @@ class Terminal:
             BarColumn(bar_width=None, table_column=Column(min_width=8, max_width=24, ratio=1)),
             TextColumn("{task.percentage:3.0f} %"),
             TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
-            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TextColumn("{task.fields[detail]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=Console(stderr=True),
         )
         self._title = ""
@@ -82,16 +86,19 @@ class Terminal:
         self._progress.stop()
 
     def say(self, line: str) -> None:
+        """Print it above the bars."""
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def progress(self, title: str, done: float, total: float, figures: str = "") -> None:
+    def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
+        """Draw it."""
         if title != self._title:
             self._title = title
-            self._task = self._progress.add_task(title, total=total, figures="")
-        self._progress.update(self._task, completed=done, total=total, figures=figures)
+            self._task = self._progress.add_task(title, total=total, detail="")
+        self._progress.update(self._task, completed=done, total=total, detail=detail)
 
 
 def observer() -> Plain | Terminal:
+    """The observer that fits standard output and error, as a context manager."""
     return Terminal() if sys.stderr.isatty() and sys.stdout.isatty() else Plain()
 
 

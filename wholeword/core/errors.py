@@ -1,28 +1,28 @@
-"""The errors a user can meet, each with the exit code of the command line.
+"""The errors that users see, each with the exit code of the command line.
 
-A message is one line a problem: where, what was found, what was expected, what to do.
-Anything that is not one of these is a defect of ours and shows a traceback.
+A message has one line for each problem: where it is, what is there, what was expected, what to do. Any other exception is a bug of
+wholeword and shows a traceback.
 """
 
 
 class WholewordError(Exception):
-    """Base of everything that is reported without a traceback."""
+    """Base of all errors that are reported without a traceback."""
 
     exit_code = 1
 
 
 class UserError(WholewordError, ValueError):
-    """The user's input: a recipe, an argument, a file's content."""
+    """Invalid input: a recipe, an argument, the content of a file."""
 
     exit_code = 2
 
 
 class OtherOriginError(UserError):
-    """A folder holds what was made from something else than is asked for now."""
+    """A folder holds the output of different input."""
 
 
 class RecipeError(UserError):
-    """One or more problems of a recipe; `problems` holds one line each."""
+    """Problems in a recipe; `problems` has one line for each."""
 
     def __init__(self, problems: list[str]):
         super().__init__("\n".join(problems))
@@ -30,23 +30,23 @@ class RecipeError(UserError):
 
 
 class IntegrityError(WholewordError):
-    """A file is not what its manifest says: changed, cut short, swapped or missing."""
+    """A file does not match its manifest: changed, truncated, swapped or missing."""
 
     exit_code = 3
 
 
 class PluginError(WholewordError):
-    """A plugin is broken, missing, ambiguous or breaks its contract."""
+    """A plugin is broken, missing or ambiguous, or breaks its contract."""
 
     exit_code = 4
 
 
 class KernelError(PluginError):
-    """What an optimizer's `build` returned is nothing that the backend can use. Raised by backends; core adds whose optimizer it is."""
+    """An optimizer's `build` returned something the backend cannot use. Raised by backends; core adds the optimizer's origin."""
 
 
 class NetworkError(WholewordError):
-    """Something could not be fetched."""
+    """A download failed."""
 
     exit_code = 5
 
@@ -58,6 +58,6 @@ class DiskError(WholewordError, OSError):
 
 
 class DivergedError(WholewordError):
-    """A loss that is not a number: names the step and the samples of the batch."""
+    """The loss is not a number; the message names the step and the samples of the batch."""
 
     exit_code = 1

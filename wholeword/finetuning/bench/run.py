@@ -48,8 +48,8 @@ class _ProgressOnly:
     def say(self, line: str) -> None:
         pass
 
-    def progress(self, title: str, done: float, total: float, figures: str = "") -> None:
-        self.observer.progress("fine-tuning", done, total, f"{self.cell}: {figures}")
+    def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
+        self.observer.progress("fine-tuning", done, total, f"{self.cell}: {detail}")
 
 
 def finetune_cell(job: TableJob, cell: Cell, output: Path, observer: Observer) -> Scores:
