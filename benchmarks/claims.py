@@ -24,6 +24,7 @@ from typing import Any
 from results import Results, add_option
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.console import observer
 from wholeword.core.training.run import train
 from wholeword.finetuning.finetune import finetune
@@ -51,7 +52,7 @@ def carried_out(recipe: str, folder: Path, *overrides: str) -> Path:
     settings = ["backend.precision=fp32", "backend.threads=1", f"cache={folder.parent / 'cache'}", "log.every=100"]
     with observer() as console:
         console.say(f"--- {folder.name}")
-        return train(load_recipe(recipe, overrides=[f"output={folder}", *settings, *overrides]), observer=console)
+        return train(resolve(load_recipe(recipe, overrides=[f"output={folder}", *settings, *overrides])), observer=console)
 
 
 def other_reviews(data: Path, path: Path) -> str:

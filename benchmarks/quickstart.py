@@ -14,6 +14,7 @@ from pathlib import Path
 from results import Results, add_option
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.console import observer
 from wholeword.core.training.run import train
 
@@ -25,7 +26,7 @@ def main() -> None:
     results = Results("quickstart", claim="what `wholeword train quickstart` reaches on held-out text", peer="piece frequencies alone")
     with tempfile.TemporaryDirectory() as folder, observer() as console:
         begin = time.perf_counter()
-        run = train(load_recipe("quickstart", overrides=[f"output={folder}/run", f"cache={folder}/cache"]), observer=console)
+        run = train(resolve(load_recipe("quickstart", overrides=[f"output={folder}/run", f"cache={folder}/cache"])), observer=console)
         seconds = time.perf_counter() - begin
         result = json.loads(Path(run, "result.json").read_text(encoding="utf-8"))
     entropy, most_frequent = result["unigram"]["entropy"], result["unigram"]["most_frequent_share"]

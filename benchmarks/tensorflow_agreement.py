@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from results import Results, add_option
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.console import observer
 from wholeword.core.training.run import train
 
@@ -29,7 +30,7 @@ def held_out(folder: Path, backend: str, seed: int, steps: int) -> float:
     paths = [f"output={folder / f'{backend}-{seed}'}", f"store={folder / 'store'}", f"cache={folder / 'cache'}", "export=[]"]
     settings = [f"backend={BACKENDS[backend]}", f"seed={seed}", f"phases.0.steps={steps}", "evaluation.fill_mask=[]"]
     with observer() as console:
-        run = train(load_recipe("quickstart", overrides=[*dropout, *paths, *settings]), observer=console)
+        run = train(resolve(load_recipe("quickstart", overrides=[*dropout, *paths, *settings])), observer=console)
     return json.loads((run / "result.json").read_text(encoding="utf-8"))["whole-word"]["mlm_loss"]
 
 

@@ -39,24 +39,25 @@ class Subject(NamedTuple):
     modules: tuple[str, ...] = ()  # to import once, not in every process; none that starts threads
 
 
-def recipe_of(folder: Path, output: Path) -> Any:
+def job_of(folder: Path, output: Path) -> Any:
     """All runs share one store: what is killed here is training."""
     from wholeword.core.config import load_recipe
+    from wholeword.core.config.job import resolve
 
     overrides = [f"output={output}", f"store={folder / 'store'}", "prepare_workers=1", "backend.threads=1"]
-    return load_recipe(str(folder / "recipe.yaml"), overrides)
+    return resolve(load_recipe(str(folder / "recipe.yaml"), overrides))
 
 
 def prepare(folder: Path, output: Path, observer: Any) -> None:
     from wholeword.core.training.prepare import prepare
 
-    prepare(recipe_of(folder, output))
+    prepare(job_of(folder, output).prepare)
 
 
 def train(folder: Path, output: Path, observer: Any) -> None:
     from wholeword.core.training.run import train
 
-    train(recipe_of(folder, output), observer=observer)
+    train(job_of(folder, output), observer=observer)
 
 
 def end_of_training(output: Path) -> dict[str, Any]:

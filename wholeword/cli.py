@@ -44,6 +44,7 @@ def app() -> None:
 )
 def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     """Run a recipe: prepare, train, evaluate and export. The same command resumes an interrupted run."""
+    from wholeword.core.config.job import resolve
     from wholeword.core.console import observer
     from wholeword.core.training.run import train as train_run
     from wholeword.planning.check import early_advice
@@ -52,7 +53,7 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     for item in early_advice(loaded):
         print(f"advice: {item}", file=sys.stderr)
     with observer() as console:
-        folder = train_run(loaded, resume=resume, observer=console)
+        folder = train_run(resolve(loaded), resume=resume, observer=console)
     for line in next_commands(folder):
         click.echo(line)
 
@@ -66,25 +67,25 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
 @click.option("-o", "--output", type=path_type, metavar="DIR", help="With --to: output folder.  [default: tfrecord in the recipe's output]")
 def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int | None, passes: int | None, output: Path | None) -> None:
     """Build the token store of a recipe. The same command resumes an interrupted build."""
-    from wholeword.core.config.preparation import prepare_job
+    from wholeword.core.config.job import resolve
     from wholeword.core.console import observer
     from wholeword.core.data.store import TokenStore
     from wholeword.core.training.prepare import prepare as prepare_store
 
     if to is None and (shards, passes, output) != (None, None, None):
         raise click.UsageError("--shards, --passes and --output require --to tfrecord")
-    loaded = _load(recipe, overrides)
+    job = resolve(_load(recipe, overrides))
     with observer() as console:
         path = prepare_store(
-            prepare_job(loaded), progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens")
+            job.prepare, progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens")
         )
         counts = TokenStore(path, verify=False).manifest["counts"]
         console.say(f"{path}: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
         if to == "tfrecord":
             from wholeword.core.training.records import write_tfrecords
 
-            target = output or Path(loaded.output) / "tfrecord"
-            write_tfrecords(loaded, TokenStore(path), target, shards=shards or 10, passes=passes, observer=console)
+            target = output or job.output / "tfrecord"
+            write_tfrecords(job, TokenStore(path), target, shards=shards or 10, passes=passes, observer=console)
 
 
 @app.command()

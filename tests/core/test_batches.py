@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wholeword.core.contracts import Masked
-from wholeword.core.data.batches import EXAMPLE_BITS, BatchSource, evaluation_batches
+from wholeword.core.data.batches import EXAMPLE_BITS, BatchSource, evaluation_batches, evaluation_examples
 from wholeword.core.data.examples import KINDS, select_documents
 from wholeword.core.data.store import write_store
 from wholeword.core.errors import PluginError, UserError
@@ -305,7 +305,10 @@ def evaluation(store, **changes):
         **{"examples": "nsp-pairs", "strategy": WholeWord(), "seed": 11, "max_seq_length": 64, "max_predictions": 10},
         **{"batch_size": 8, "num_batches": 3, "held_out_rate": 0.3},
     }
-    return evaluation_batches(store, **(arguments | changes))
+    arguments |= changes
+    shared = {name: arguments[name] for name in ("examples", "seed", "max_seq_length", "held_out_rate")}
+    del arguments["examples"], arguments["held_out_rate"]
+    return evaluation_batches(store, evaluation_examples(store, **shared), **arguments)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.data.align import pieces_of_batch
 from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.examples import select_documents
@@ -16,7 +17,7 @@ from wholeword.core.data.google import GoogleSource, Symbols, budget, create_ins
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
-from wholeword.core.training.sources import phase_source
+from wholeword.core.training.sources import JobRows
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.masking.wordpiece import WordPiece
@@ -293,13 +294,13 @@ def test_a_recipe_asks_for_it_by_compat(small, tmp_path, name):
         "phases": [phase],
         "evaluation": {"held_out_rate": 0.2},
     }
-    recipe = load_recipe("quickstart", [f"{key}={json.dumps(value)}" for key, value in settings.items()])
-    made = phase_source(recipe, 0, small, strategy=WholeWord(), cache=tmp_path)
+    job = resolve(load_recipe("quickstart", [f"{key}={json.dumps(value)}" for key, value in settings.items()]))
+    made = JobRows(job, small, cache=tmp_path).training(0)
     changes = {"seed": 5, "max_predictions": 13, "short_seq_rate": 0.3, "rate": 0.2, "dupe_factor": 2, "held_out_rate": 0.2}
     expected = google(small, whole_words=name == "whole-word", **changes)
     assert made.num_examples == expected.num_examples
     assert all(np.array_equal(values, expected.batch(1)[key]) for key, values in made.batch(1).items())
-    assert not isinstance(phase_source(load_recipe("quickstart"), 0, small, strategy=WholeWord(), cache=tmp_path), GoogleSource)
+    assert not isinstance(JobRows(resolve(load_recipe("quickstart")), small, cache=tmp_path).training(0), GoogleSource)
 
 
 def test_no_documents_is_an_error_that_says_why(small):

@@ -12,6 +12,7 @@ from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import initial_weights, renew, take_layers, tensor_shapes
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.config.locations import read_config
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.store import write_store
@@ -76,7 +77,8 @@ def starting(tmp_path: Path, kind: str, layers: object, pooler: str = "keep", he
     (tmp_path / "recipe.yaml").write_text(RECIPE.format(source=lying(kind, tmp_path / "parent"), layers=layers, pooler=pooler, heads=heads))
     (tmp_path / "vocab.txt").write_bytes(PIECES.to_bytes())
     recipe = load_recipe(tmp_path / "recipe.yaml")
-    return *starting_model(recipe, PIECES), recipe
+    model = starting_model(resolve(recipe).model, PIECES, seed=recipe.seed)
+    return model.config, model.weights, model.origin, recipe
 
 
 @pytest.mark.parametrize("kind", SOURCES)

@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from wholeword.core.config import load_recipe
-from wholeword.core.config.preparation import prepare_job
+from wholeword.core.config.job import resolve
 from wholeword.core.console import Silent
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import check_manifest
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame, masked_crc, read_tfrecords, write_tfrecords
-from wholeword.core.registry.registry import registry
 from wholeword.core.training.prepare import prepare
 from wholeword.core.training.records import write_tfrecords as write_phases
-from wholeword.core.training.sources import held_out_batches, phase_source
+from wholeword.core.training.sources import JobRows
 
 SMALL = Path(__file__).parents[1] / "data" / "google_small"
 DOCUMENTS = json.loads((SMALL / "documents.json").read_text(encoding="utf-8"))["documents"]
@@ -211,7 +210,7 @@ def recipe(tmp_path):
 
 
 def load(recipe, *overrides):
-    return load_recipe(str(recipe), overrides=[f"output={recipe.parent / 'run'}", *overrides])
+    return resolve(load_recipe(str(recipe), overrides=[f"output={recipe.parent / 'run'}", *overrides]))
 
 
 def run(recipe, *arguments):
@@ -233,17 +232,18 @@ def test_prepare_writes_the_rows_of_every_pass_and_the_held_out_ones(recipe):
     result = run(recipe, "--to", "tfrecord", "--shards", "4")
     assert result.returncode == 0, result.stderr
     loaded, folder = load(recipe), recipe.parent / "run"
-    store, strategy = TokenStore(folder / "store"), registry.create("masking", "whole-word")
+    store = TokenStore(folder / "store")
+    job_rows = JobRows(loaded, store, cache=folder / "examples")
     for number, (length, predictions) in enumerate([(32, 5), (64, 10)]):
         phase = folder / "tfrecord" / f"phase-{number + 1}"
         manifest = check_manifest(phase)
-        source = phase_source(loaded, number, store, strategy=strategy, cache=folder / "examples")
+        source = job_rows.training(number)
         size = source.batch_size
         expected = joined(source.batch(step) for step in range(-(-manifest["rows"] // size)))
         rows = deal_back([phase / f"part-0000{shard}-of-00004.tfrecord" for shard in range(4)])
         assert_rows(rows, part_of(expected, slice(manifest["rows"])))
         assert expected["input_ids"].shape[1] == length and expected["masked_lm_ids"].shape[1] == predictions
-        held_out = joined(held_out_batches(loaded, number, store, strategy=strategy, cache=folder / "examples"))
+        held_out = joined(job_rows.held_out(number))
         assert_rows(read_tfrecords([phase / "eval.tfrecord"]), held_out)
         inputs = manifest["inputs"]
         assert (inputs["passes"], inputs["shards"], inputs["max_seq_length"], inputs["max_predictions"]) == (3, 4, length, predictions)
@@ -255,8 +255,7 @@ def test_prepare_writes_the_rows_of_every_pass_and_the_held_out_ones(recipe):
 @pytest.mark.parametrize("examples", ["nsp-pairs", "doc-sentences"])
 def test_every_example_of_every_pass_is_there_once(recipe, examples):
     loaded = load(recipe, f"examples={{name: {examples}}}", "evaluation.held_out_rate=0.0")
-    store, strategy = TokenStore(prepare(prepare_job(loaded))), registry.create("masking", "whole-word")
-    source = phase_source(loaded, 0, store, strategy=strategy, cache=recipe.parent / "cache")
+    source = JobRows(loaded, TokenStore(prepare(loaded.prepare)), cache=recipe.parent / "cache").training(0)
     for passes in (1, 2, 3, 5):
         rows = source.num_rows(passes)
         batches = [source.batch(step) for step in range(-(-rows // source.batch_size))]
@@ -275,7 +274,7 @@ def test_a_finished_phase_is_kept_and_another_one_is_refused(recipe):
     before = hashes(recipe.parent / "out")
     assert len(before) == 2 * (10 + 2)
     again = run(recipe, "--to", "tfrecord", "-o", str(recipe.parent / "out"), "--set", "phases.0.peak_lr=0.01")
-    assert again.returncode == 0 and f"{recipe.parent / 'out' / 'phase-1'}: finished before, whole, and kept" in again.stdout
+    assert again.returncode == 0 and f"{recipe.parent / 'out' / 'phase-1'}: finished earlier, intact, and kept" in again.stdout
     other = run(recipe, "--to", "tfrecord", "-o", str(recipe.parent / "out"), "--passes", "4", "--set", "masking.dynamic=true")
     assert other.returncode == 2 and len(other.stderr.splitlines()) == 1 and "inputs.passes: 3 -> 4" in other.stderr
     assert hashes(recipe.parent / "out") == before
@@ -286,7 +285,7 @@ def test_a_finished_phase_is_kept_and_another_one_is_refused(recipe):
 
 
 def test_the_bytes_depend_on_nothing_but_the_recipe(recipe):
-    store = TokenStore(prepare(prepare_job(load(recipe))))
+    store = TokenStore(prepare(load(recipe).prepare))
     folders = [recipe.parent / "one", recipe.parent / "two"]
     for folder, *overrides in ((folders[0],), (folders[1], "loader_workers=2", f"output={recipe.parent / 'other'}")):
         write_phases(load(recipe, *overrides), store, folder, shards=3, observer=Silent())
@@ -300,7 +299,7 @@ class Interrupting(Silent):
 
 
 def test_a_phase_is_whole_or_absent(recipe):
-    store = TokenStore(prepare(prepare_job(load(recipe))))
+    store = TokenStore(prepare(load(recipe).prepare))
     with pytest.raises(KeyboardInterrupt):
         write_phases(load(recipe), store, recipe.parent / "out", shards=2, observer=Interrupting())
     assert not any((recipe.parent / "out").iterdir())

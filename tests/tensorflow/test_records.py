@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wholeword.core.config import load_recipe
-from wholeword.core.config.preparation import prepare_job
+from wholeword.core.config.job import resolve
 from wholeword.core.console import Silent
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import IntegrityError, UserError
@@ -16,7 +16,7 @@ from wholeword.core.formats.tfrecord import write_tfrecords as write_records
 from wholeword.core.training.hosts import Hosts
 from wholeword.core.training.prepare import prepare
 from wholeword.core.training.records import write_tfrecords
-from wholeword.core.training.sources import phase_source, recipe_strategy, record_arguments
+from wholeword.core.training.sources import JobRows
 
 tf = pytest.importorskip("tensorflow")
 from wholeword.plugins.tensorflow.records import Records, find_files, phase_location  # noqa: E402
@@ -43,21 +43,21 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("written")
     (folder / "corpus.txt").write_text("\n\n".join("\n".join(document) for document in DOCUMENTS) + "\n", encoding="utf-8")
     (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    recipe = load_recipe(str(folder / "recipe.yaml"), overrides=[f"output={folder / 'run'}"])
-    store = TokenStore(prepare(prepare_job(recipe)))
-    write_tfrecords(recipe, store, folder / "out", shards=SHARDS, observer=Silent())
-    return folder / "out", recipe, store
+    job = resolve(load_recipe(str(folder / "recipe.yaml"), overrides=[f"output={folder / 'run'}"]))
+    store = TokenStore(prepare(job.prepare))
+    write_tfrecords(job, store, folder / "out", shards=SHARDS, observer=Silent())
+    return folder / "out", job, store
 
 
-def arguments_of(recipe, store, number=0, **changes):
-    arguments = record_arguments(recipe, number, store) | changes
+def arguments_of(job, store, number=0, **changes):
+    arguments = JobRows(job, store, cache=None).record_arguments(number) | changes
     del arguments["number"], arguments["num_phases"]
     return arguments
 
 
 def records(written, location="phase-1", hosts=None, **changes):
-    folder, recipe, store = written
-    return Records(str(folder / location), **arguments_of(recipe, store, **changes), hosts=hosts or Hosts())
+    folder, job, store = written
+    return Records(str(folder / location), **arguments_of(job, store, **changes), hosts=hosts or Hosts())
 
 
 def assert_equal(batch, expected):
@@ -67,10 +67,10 @@ def assert_equal(batch, expected):
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_batches_are_those_of_the_store(written, number):
-    folder, recipe, store = written
+    folder, job, store = written
     found = phase_location(str(folder), number, 2)
-    source = Records(found, **arguments_of(recipe, store, number), hosts=Hosts())
-    expected = phase_source(recipe, number, store, strategy=recipe_strategy(recipe, store), cache=None)
+    source = Records(found, **arguments_of(job, store, number), hosts=Hosts())
+    expected = JobRows(job, store, cache=None).training(number)
     assert source.num_rows == expected.num_rows(PASSES) > 4 * source.batch_size
     steps = source.num_rows // source.batch_size
     for step, batch in enumerate(source.batches(0, steps)):
@@ -149,17 +149,17 @@ def copied(folder, target, names):
 
 
 def test_what_is_wrong_with_the_files_is_said(written, tmp_path):
-    folder, recipe, store = written
+    folder, job, store = written
     names = [path.name for path in (folder / "phase-1").iterdir()]
     with pytest.raises(UserError, match="no files; write them with wholeword prepare RECIPE --to tfrecord"):
         records(written, "phase-9/*")
     with pytest.raises(UserError, match=r"rows of another recipe \(seed: 12345 -> 6\)"):
-        records(written, identity=record_arguments(recipe, 0, store)["identity"] | {"seed": 6})
+        records(written, identity=JobRows(job, store, cache=None).identity | {"seed": 6})
     with pytest.raises(UserError, match=r"rows of another recipe .*max_seq_length: 64 -> 48"):
         records(written, "phase-2")
     with pytest.raises(UserError, match="rows do not make one batch of 5,000"):
         records(written, batch_size=5000)
-    dynamic = record_arguments(recipe, 0, store)["identity"]
+    dynamic = JobRows(job, store, cache=None).identity
     dynamic = dynamic | {"masking": dynamic["masking"] | {"dynamic": True}}
     with pytest.raises(UserError, match=r"rows of another recipe \(masking.dynamic: False -> True\)"):
         records(written, identity=dynamic)
@@ -181,7 +181,7 @@ def test_what_is_wrong_with_the_files_is_said(written, tmp_path):
 
 def test_dynamic_masks_are_not_seen_twice(written, tmp_path):
     folder, _, store = written
-    again = load_recipe(str(folder.parent / "recipe.yaml"), overrides=["masking.dynamic=true", f"output={folder.parent / 'run'}"])
+    again = resolve(load_recipe(str(folder.parent / "recipe.yaml"), overrides=["masking.dynamic=true", f"output={folder.parent / 'run'}"]))
     write_tfrecords(again, store, tmp_path / "out", shards=2, passes=1, observer=Silent())
     location = str(tmp_path / "out" / "phase-1")
     enough = Records(location, **arguments_of(again, store, steps=1), hosts=Hosts())

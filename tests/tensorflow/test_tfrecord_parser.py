@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from wholeword.core.config import load_recipe
-from wholeword.core.config.preparation import prepare_job
+from wholeword.core.config.job import resolve
 from wholeword.core.console import Silent
 from wholeword.core.data.store import TokenStore
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame, read_records, read_tfrecords
-from wholeword.core.registry.registry import registry
 from wholeword.core.training.prepare import prepare
 from wholeword.core.training.records import write_tfrecords
-from wholeword.core.training.sources import phase_source
+from wholeword.core.training.sources import JobRows
 
 tf = pytest.importorskip("tensorflow")
 
@@ -48,10 +47,10 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("written")
     (folder / "corpus.txt").write_text("\n\n".join("\n".join(document) for document in DOCUMENTS) + "\n", encoding="utf-8")
     (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    recipe = load_recipe(str(folder / "recipe.yaml"), overrides=[f"output={folder / 'run'}"])
-    store = TokenStore(prepare(prepare_job(recipe)))
-    write_tfrecords(recipe, store, folder / "out", shards=SHARDS, passes=PASSES, observer=Silent())
-    source = phase_source(recipe, 0, store, strategy=registry.create("masking", "whole-word"), cache=folder / "cache")
+    job = resolve(load_recipe(str(folder / "recipe.yaml"), overrides=[f"output={folder / 'run'}"]))
+    store = TokenStore(prepare(job.prepare))
+    write_tfrecords(job, store, folder / "out", shards=SHARDS, passes=PASSES, observer=Silent())
+    source = JobRows(job, store, cache=folder / "cache").training(0)
     rows = source.num_rows(PASSES)
     batches = [source.batch(step) for step in range(-(-rows // source.batch_size))]
     expected = {name: np.concatenate([batch[name] for batch in batches])[:rows].reshape(rows, -1) for name in FEATURES}

@@ -13,6 +13,7 @@ from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.shapes import take_layers, tensor_shapes
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.console import Silent
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -81,7 +82,7 @@ phases:
 def test_a_recipe_cuts_grows_trains_and_exports(old: Path) -> None:
     (old.parent / "corpus.txt").write_text(f"{TEXT}\n" * 40, encoding="utf-8")
     (old.parent / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    folder = train(load_recipe(old.parent / "recipe.yaml", [f"output={old.parent / 'run'}"]), observer=Silent())
+    folder = train(resolve(load_recipe(old.parent / "recipe.yaml", [f"output={old.parent / 'run'}"])), observer=Silent())
     exported = folder / "export" / "pytorch-bin"
     model = read(str(exported))
     assert model.vocabulary.pieces == (*PIECES, *NEW) and model.config.num_hidden_layers == 2

@@ -14,6 +14,7 @@ from wholeword.cli import main
 from wholeword.core.bert.heads import PARTS, inspect, inspect_model
 from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.console import Silent
 from wholeword.core.training.export import export
 from wholeword.core.training.run import train
@@ -51,7 +52,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     documents = ["\n".join("".join(generator.choices(CLASSIC, k=3)) for _ in range(6)) for _ in range(400)]
     (folder / "corpus.txt").write_text("\n\n".join(documents), encoding="utf-8")
     (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    return train(load_recipe(folder / "recipe.yaml", overrides=[f"output={folder / 'run'}"]), observer=Silent())
+    return train(resolve(load_recipe(folder / "recipe.yaml", overrides=[f"output={folder / 'run'}"])), observer=Silent())
 
 
 def accuracy(run: Path) -> float:
@@ -78,7 +79,7 @@ def test_a_repaired_head_is_nearly_as_good_and_the_encoder_is_the_same(
     none = ["phases.0.steps=1", "phases.0.warmup_steps=0", "phases.0.peak_lr=1e-9", f"model.init={broken}", f"output={tmp_path / 'none'}"]
     vocabulary = f"tokenizer={{vocab: {broken / 'vocab.txt'}}}"
     model = [f"model={{init: {broken}, freeze: encoder}}", vocabulary, "examples=full-sentences"]
-    assert accuracy(train(load_recipe(recipe, overrides=[*model, *none]), observer=Silent())) < 0.2 * before
+    assert accuracy(train(resolve(load_recipe(recipe, overrides=[*model, *none])), observer=Silent())) < 0.2 * before
 
     settings = ["examples=full-sentences", "phases.0.steps=200", "phases.0.peak_lr=1e-2"]
     main(["repair-head", str(broken), recipe, "-o", str(output), *itertools.chain(*(("--set", setting) for setting in settings))])

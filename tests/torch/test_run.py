@@ -13,6 +13,7 @@ import torch
 from killing import kill
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.console import Silent
 from wholeword.core.errors import DivergedError, UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
@@ -52,7 +53,7 @@ def recipe(tmp_path):
 
 def run(recipe, *overrides, **arguments):
     output = recipe.parent / "run"
-    return train(load_recipe(str(recipe), overrides=[f"output={output}", *overrides]), observer=Silent(), **arguments)
+    return train(resolve(load_recipe(str(recipe), overrides=[f"output={output}", *overrides])), observer=Silent(), **arguments)
 
 
 def log_of(folder):
@@ -127,7 +128,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_to_the_same_end(recipe):
             process.send_signal(signal.SIGINT)
             break
     _, errors = process.communicate()
-    assert process.returncode == 130 and "Traceback" not in errors and "the same command goes on" in errors
+    assert process.returncode == 130 and "Traceback" not in errors and "the same command resumes" in errors
     _, _, state = read_checkpoint(latest_checkpoint(recipe.parent / "run" / "checkpoints"))
     assert (state["place"]["phase"], state["place"]["step"]) < (1, 20)
     resumed = run(recipe)

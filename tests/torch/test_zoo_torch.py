@@ -18,6 +18,7 @@ from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.shapes import initial_weights, tensor_shapes
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.console import Silent
 from wholeword.core.contracts import BertConfig, ModelFiles
 from wholeword.core.errors import UserError
@@ -182,7 +183,7 @@ def test_a_run_starts_from_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     Path("text.txt").write_text(f"{SENTENCE}\n" * 9, encoding="utf-8")
     Path("x.yaml").write_text(RECIPE, encoding="utf-8")
-    layer = zoo.load(str(train(load_recipe("x.yaml"), observer=Silent()))).encoder.layer
+    layer = zoo.load(str(train(resolve(load_recipe("x.yaml")), observer=Silent()))).encoder.layer
     assert len(layer) == 1
     kernel = model.weights["bert/encoder/layer_1/attention/self/query/kernel"]
     assert np.array_equal(layer[0].attention.self.query.weight.detach(), kernel.T)

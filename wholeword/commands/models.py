@@ -62,6 +62,7 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
 def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output: Path, overrides: tuple[str, ...]) -> None:
     """Retrain the MLM head of a model. The encoder stays frozen; the text is that of a recipe or of --corpus."""
     from wholeword.core.bert.heads import inspect, inspect_model
+    from wholeword.core.config.job import resolve
     from wholeword.core.console import observer
     from wholeword.core.training.repair import repair_recipe
     from wholeword.core.training.run import train as train_run
@@ -73,7 +74,7 @@ def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output
     click.echo(f"before: MLM head {': '.join(inspect_model(model).mlm)}")
     loaded = repair_recipe(str(find(source)), model, output, recipe=recipe, corpus=corpus, overrides=overrides)
     with observer() as console:
-        folder = train_run(loaded, observer=console)
+        folder = train_run(resolve(loaded), observer=console)
     after = read(str(folder.absolute()))
     click.echo(f"after: MLM head {': '.join(inspect(after.weights, after.config).mlm)}")
     for line in next_commands(folder):

@@ -171,28 +171,18 @@ def prefetch(make: Callable[[int], Batch], steps: range, *, workers: int) -> Gen
                 future.cancel()
 
 
-def evaluation_batches(
+def evaluation_examples(
     store: TokenStore,
     *,
     examples: str,
-    strategy: MaskingStrategy,
     seed: int,
     max_seq_length: int,
-    max_predictions: int,
-    batch_size: int,
-    num_batches: int,
     held_out_rate: float,
     documents: str = "held_out",
     cache: Path | None = None,
-) -> list[Batch]:
-    """At most `num_batches` batches over held-out documents, the same at every call: full-length examples in a fixed random order, with
-    fixed masks.
-
-    All have one shape. Rows that do not fill a batch are left out, so no row has to be told from padding; if there are fewer than
-    `batch_size` rows at all, there is one batch of so many rows.
-    Raises: UserError if there is not a single example.
-    """
-    built = load_examples(
+) -> Examples:
+    """Full-length examples of held-out documents, for `evaluation_batches`. Raises: UserError if there is not a single one."""
+    return load_examples(
         store,
         name=examples,
         documents=documents,
@@ -203,10 +193,30 @@ def evaluation_batches(
         seed=seed,
         pass_number=0,
     )
-    batch_size = min(batch_size, len(built))
-    num_batches = min(num_batches, len(built) // batch_size)
-    numbers = permutation(seed, EVALUATION_PASS, np.arange(num_batches * batch_size), len(built))
-    make = partial(make_batch, store, built, strategy=strategy, seed=seed, max_seq_length=max_seq_length, max_predictions=max_predictions)
+
+
+def evaluation_batches(
+    store: TokenStore,
+    examples: Examples,
+    *,
+    strategy: MaskingStrategy,
+    seed: int,
+    max_seq_length: int,
+    max_predictions: int,
+    batch_size: int,
+    num_batches: int,
+) -> list[Batch]:
+    """At most `num_batches` batches of some examples, the same at every call: in a fixed random order, with fixed masks.
+
+    All have one shape. Rows that do not fill a batch are left out, so no row needs to be distinguished from padding; if there are fewer
+    than `batch_size` rows in all, there is one batch of that many rows.
+    """
+    batch_size = min(batch_size, len(examples))
+    num_batches = min(num_batches, len(examples) // batch_size)
+    numbers = permutation(seed, EVALUATION_PASS, np.arange(num_batches * batch_size), len(examples))
+    make = partial(
+        make_batch, store, examples, strategy=strategy, seed=seed, max_seq_length=max_seq_length, max_predictions=max_predictions
+    )
     return [make(rows, structure=0, pass_number=EVALUATION_PASS) for rows in numbers.reshape(num_batches, batch_size)]
 
 

@@ -1,11 +1,13 @@
-"""The rows of a recipe as TFRecords: `wholeword prepare RECIPE --to tfrecord`."""
+"""The rows of a job as TFRecords: `wholeword prepare RECIPE --to tfrecord`."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from wholeword.core.config.job import Job
 from wholeword.core.console import Observer
+from wholeword.core.contracts import Array
 from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.google import GoogleSource
 from wholeword.core.data.store import TokenStore
@@ -13,61 +15,62 @@ from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_directory, check_manifest, differences, read_manifest, write_manifest
 from wholeword.core.formats.tfrecord import FORMAT
 from wholeword.core.formats.tfrecord import write_tfrecords as write_records
-from wholeword.core.training.sources import held_out_batches, phase_source, recipe_strategy, rows_identity
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from wholeword.core.config import Recipe
+from wholeword.core.training.sources import JobRows
 
 
-def write_tfrecords(
-    recipe: "Recipe", store: TokenStore, folder: Path, *, shards: int, passes: int | None = None, observer: Observer
-) -> None:
+def write_tfrecords(job: Job, store: TokenStore, folder: Path, *, shards: int, passes: int | None = None, observer: Observer) -> None:
     """Write the rows of each phase for TensorFlow: `folder/phase-1/part-00000-of-00010.tfrecord` and so on, and those of held-out
-    documents, if there are any, as `folder/phase-1/eval.tfrecord`. A phase that is there already is checked and kept.
+    documents, if there are any, as `folder/phase-1/eval.tfrecord`. A phase that exists already is checked and kept.
 
     Args:
-        passes: how often over the corpus; by default dupe_factor times.
-    Raises: UserError if something else is in the place of a phase; IntegrityError if a phase is damaged; DiskError.
+        passes: how many epochs to write; by default dupe_factor.
+    Raises: UserError if a phase's folder holds something else; IntegrityError if a phase is damaged; DiskError.
     """
     if passes is None:
-        passes = recipe.masking.dupe_factor
-        if recipe.masking.dynamic:
+        passes = job.rows.dupe_factor
+        if job.rows.dynamic:
             observer.say(f"masking is dynamic, and files hold a fixed number of passes: {passes} (masking.dupe_factor); --passes for more")
-    strategy = recipe_strategy(recipe, store)
-    cache = Path(recipe.output) / "examples"
-    for number, phase in enumerate(recipe.phases):
+    rows = JobRows(job, store, cache=job.output / "examples")
+    for number, phase in enumerate(job.phases):
         final = folder / f"phase-{number + 1}"
-        inputs = rows_identity(recipe, store)
-        inputs |= {"max_seq_length": phase.max_seq_length, "max_predictions": phase.max_predictions, "passes": passes, "shards": shards}
-        if recipe.evaluation.held_out_rate:
-            inputs |= {"evaluation": {"batches": recipe.evaluation.batches, "batch_size": phase.batch_size}}
-        about = {"format": FORMAT, "inputs": inputs}
+        about = {"format": FORMAT, "inputs": _inputs(rows, number, passes, shards)}
         if (final / MANIFEST).exists():
-            found = read_manifest(final)
-            if changed := differences({key: found.get(key) for key in about}, about):
-                raise UserError(f"{final}: holds something else ({'; '.join(changed[:4])}); remove it, or choose another folder with -o")
-            check_manifest(final)
-            observer.say(f"{final}: finished before, whole, and kept")
+            _check_existing(final, about)
+            observer.say(f"{final}: finished earlier, intact, and kept")
             continue
-        source = phase_source(recipe, number, store, strategy=strategy, cache=cache)
+        source = rows.training(number)
         with atomic_directory(final) as partial:
             names = [f"part-{shard:05d}-of-{shards:05d}.tfrecord" for shard in range(shards)]
-            rows = _rows(source, source.num_rows(passes), recipe.loader_workers, f"tfrecord phase {number + 1}", observer)
-            counts = {"rows": write_records([partial / name for name in names], rows)}
-            if recipe.evaluation.held_out_rate:
-                held_out = held_out_batches(recipe, number, store, strategy=strategy, cache=cache)
-                counts["held_out_rows"] = write_records([partial / "eval.tfrecord"], held_out)
+            batches = _first_rows(source, source.num_rows(passes), job.loader_workers, f"tfrecord phase {number + 1}", observer)
+            counts = {"rows": write_records([partial / name for name in names], batches)}
+            if job.rows.held_out_rate:
+                counts["held_out_rows"] = write_records([partial / "eval.tfrecord"], rows.held_out(number))
             write_manifest(partial, about | counts)
-        said = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+        written = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
         shape = f"{phase.max_seq_length} tokens and {phase.max_predictions} predictions each"
-        observer.say(f"{final}: {said}, {shape}; {passes} pass{'es' * (passes != 1)} over the corpus")
+        observer.say(f"{final}: {written}, {shape}; {passes} pass{'es' * (passes != 1)} over the corpus")
 
 
-def _rows(
+def _inputs(rows: JobRows, number: int, passes: int, shards: int) -> dict[str, Any]:
+    """What decides the files of a phase, as JSON."""
+    phase = rows.job.phases[number]
+    lengths = {"max_seq_length": phase.max_seq_length, "max_predictions": phase.max_predictions}
+    inputs: dict[str, Any] = {**rows.identity, **lengths, "passes": passes, "shards": shards}
+    if rows.job.rows.held_out_rate:
+        inputs["evaluation"] = {"batches": rows.job.evaluation.batches, "batch_size": phase.batch_size}
+    return inputs
+
+
+def _check_existing(final: Path, about: Mapping[str, Any]) -> None:
+    manifest = read_manifest(final)
+    if changed := differences({key: manifest.get(key) for key in about}, about):
+        raise UserError(f"{final}: holds something else ({'; '.join(changed[:4])}); remove it, or choose another folder with -o")
+    check_manifest(final)
+
+
+def _first_rows(
     source: BatchSource | GoogleSource, num_rows: int, workers: int, title: str, observer: Observer
-) -> Iterator[Mapping[str, "np.ndarray"]]:
+) -> Iterator[Mapping[str, Array]]:
     """The first rows of a source, in batches of which the last may be short."""
     done = 0
     with closing(source.batches(0, -(-num_rows // source.batch_size), workers=workers)) as batches:

@@ -1,100 +1,128 @@
-"""A recipe and its token store -> masking strategies and batches."""
+"""A job and its token store -> masking strategies and batches, each made once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wholeword.core.config.settings import described, found_settings
-from wholeword.core.contracts import BoundStrategy, MaskingStrategy
-from wholeword.core.data.batches import BatchSource, evaluation_batches
-from wholeword.core.data.examples import PAIRS
+from wholeword.core.config.job import Job
+from wholeword.core.contracts import Array, BoundStrategy, MaskingStrategy
+from wholeword.core.data.batches import BatchSource, evaluation_batches, evaluation_examples
+from wholeword.core.data.examples import PAIRS, Examples
 from wholeword.core.data.google import GoogleSource
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.spec import PluginSpec
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from wholeword.core.config import Recipe
-
-# keys of a recipe that may differ between the start of a run and its continuation: they decide where and how fast, not what
-FREE_KEYS = (
-    *("name", "output", "store", "cache", "checkpoint", "log", "evaluation", "export"),
-    *("prepare_workers", "loader_workers", "backend"),
-)
-STORE_KEYS = ("corpus", "segmenter", "tokenizer", "alignment")  # what the token store's fingerprint stands for
-MODEL_KEYS = ("model", "optimizer", "clip_norm", "phases")  # what rows do not depend on, the lengths of a phase aside
+HeldOut = Sequence[Mapping[str, Array]]
 
 
-def recipe_strategy(recipe: "Recipe", store: TokenStore) -> MaskingStrategy:
-    """The masking strategy of a recipe."""
-    return make_strategy(recipe.masking.name, found_settings("masking", recipe.masking, recipe.base_folder), store)
+class JobRows:
+    """The rows of a job.
 
+    The tokenizer and each masking strategy are made once; held-out batches once a phase and strategy.
 
-def make_strategy(name: str, settings: Mapping[str, Any], store: TokenStore) -> MaskingStrategy:
-    """A masking strategy, ready for the rows of a store."""
-    return bind(registry.create("masking", name, **settings), WordPieceTokenizer(store.vocabulary, store.lowercase))
+    Args:
+        cache: a folder for the examples, see `build_examples`; None keeps them in memory.
+    """
+
+    def __init__(self, job: Job, store: TokenStore, *, cache: Path | None):
+        self.job, self.store, self.cache = job, store, cache
+        self._strategies: dict[str, MaskingStrategy] = {}
+        self._held_out_phase: tuple[int, Examples] | None = None
+        self._held_out: dict[str, HeldOut] = {}  # of that phase, by strategy
+
+    @cached_property
+    def tokenizer(self) -> WordPieceTokenizer:
+        """That of the token store."""
+        return WordPieceTokenizer(self.store.vocabulary, self.store.lowercase)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What decides the rows, as JSON, the lengths of the phases aside."""
+        rows = self.job.rows
+        return {**rows.settings, "store": self.store.manifest["fingerprint"], "held_out_rate": rows.held_out_rate}
+
+    def strategy(self, name: str | None = None) -> MaskingStrategy:
+        """A masking strategy, ready for these rows: the job's own, or another one by name, with its default settings."""
+        spec = self.job.rows.masking if name is None else PluginSpec(name, {})
+        key = _strategy_key(spec)
+        if key not in self._strategies:
+            self._strategies[key] = bind(registry.create("masking", spec.name, **spec.settings), self.tokenizer)
+        return self._strategies[key]
+
+    def training(self, number: int) -> BatchSource | GoogleSource:
+        """The training batches of a phase."""
+        rows = self.job.rows
+        arguments = self._phase_arguments(number)
+        arguments |= {"short_seq_rate": rows.short_seq_rate, "dupe_factor": rows.dupe_factor}
+        if rows.compat == "google":
+            return GoogleSource(self.store, **arguments, rate=rows.masking.settings["rate"], whole_words=rows.masking.name == "whole-word")
+        arguments |= {"examples": rows.examples, "dynamic": rows.dynamic, "fallback": rows.fallback, "word_lengths": False}
+        return BatchSource(self.store, **arguments, strategy=self.strategy(), cache=self.cache)
+
+    def held_out(self, number: int, masking: str | None = None) -> HeldOut:
+        """Batches of held-out documents for a phase, with fixed masks; kept until those of another phase are asked for.
+
+        Args:
+            masking: a strategy by name, as of `strategy`.
+        """
+        key = _strategy_key(self.job.rows.masking if masking is None else PluginSpec(masking, {}))
+        arguments = self._phase_arguments(number)
+        if self._held_out_phase is None or self._held_out_phase[0] != number:
+            shared = {name: arguments[name] for name in ("seed", "max_seq_length", "held_out_rate")}
+            examples = evaluation_examples(self.store, examples=self.job.rows.examples, cache=self.cache, **shared)
+            self._held_out_phase, self._held_out = (number, examples), {}
+        if key not in self._held_out:
+            self._held_out[key] = evaluation_batches(
+                self.store,
+                self._held_out_phase[1],
+                strategy=self.strategy(masking),
+                seed=arguments["seed"],
+                max_seq_length=arguments["max_seq_length"],
+                max_predictions=arguments["max_predictions"],
+                batch_size=arguments["batch_size"],
+                num_batches=self.job.evaluation.batches,
+            )
+        return self._held_out[key]
+
+    def record_arguments(self, number: int) -> dict[str, Any]:
+        """What a backend needs to know that may have the rows of a phase ready in files."""
+        phase = self.job.phases[number]
+        return {
+            "number": number,
+            "num_phases": len(self.job.phases),
+            "steps": phase.steps,
+            "batch_size": phase.batch_size,
+            "max_seq_length": phase.max_seq_length,
+            "max_predictions": phase.max_predictions,
+            "next_sentence": self.job.rows.examples in PAIRS,
+            "identity": self.identity,
+        }
+
+    def _phase_arguments(self, number: int) -> dict[str, Any]:
+        phase = self.job.phases[number]
+        return {
+            "seed": self.job.seed,
+            "max_seq_length": phase.max_seq_length,
+            "max_predictions": phase.max_predictions,
+            "batch_size": phase.batch_size,
+            "held_out_rate": self.job.rows.held_out_rate,
+        }
 
 
 def bind(strategy: MaskingStrategy, tokenizer: WordPieceTokenizer) -> MaskingStrategy:
-    """The strategy itself, after it was shown the tokenizer, if it asks for that."""
+    """The strategy itself, after its `bind` was called with the tokenizer, if it has one."""
     if isinstance(strategy, BoundStrategy):
         strategy.bind(tokenizer)
     return strategy
 
 
-def rows_identity(recipe: "Recipe", store: TokenStore) -> dict[str, Any]:
-    """What decides the rows of a recipe, as JSON, the lengths of its phases aside."""
-    identity = {key: value for key, value in recipe.resolved().items() if key not in FREE_KEYS + STORE_KEYS + MODEL_KEYS}
-    identity["masking"] |= described(found_settings("masking", recipe.masking, recipe.base_folder))
-    return identity | {"store": store.manifest["fingerprint"], "held_out_rate": recipe.evaluation.held_out_rate}
-
-
-def phase_source(
-    recipe: "Recipe", number: int, store: TokenStore, *, strategy: MaskingStrategy, cache: Path | None
-) -> BatchSource | GoogleSource:
-    """The training batches of a phase."""
-    masking = recipe.masking
-    arguments = _phase_arguments(recipe, number)
-    arguments |= {"short_seq_rate": recipe.examples.short_seq_rate, "dupe_factor": masking.dupe_factor}
-    if recipe.compat == "google":
-        del arguments["examples"]  # there is one kind
-        return GoogleSource(store, **arguments, rate=masking.settings["rate"], whole_words=masking.name == "whole-word")
-    arguments |= {"dynamic": masking.dynamic, "fallback": masking.fallback, "word_lengths": False}
-    return BatchSource(store, **arguments, strategy=strategy, cache=cache)
-
-
-def record_arguments(recipe: "Recipe", number: int, store: TokenStore) -> dict[str, Any]:
-    """What a backend is told that may have the rows of a phase ready in files."""
-    phase = recipe.phases[number]
-    return {
-        "number": number,
-        "num_phases": len(recipe.phases),
-        "steps": phase.steps,
-        "batch_size": phase.batch_size,
-        "max_seq_length": phase.max_seq_length,
-        "max_predictions": phase.max_predictions,
-        "next_sentence": recipe.examples.name in PAIRS,
-        "identity": rows_identity(recipe, store),
-    }
-
-
-def held_out_batches(
-    recipe: "Recipe", number: int, store: TokenStore, *, strategy: MaskingStrategy, cache: Path
-) -> list[Mapping[str, "np.ndarray"]]:
-    """Batches of held-out documents for a phase, with fixed masks."""
-    arguments = _phase_arguments(recipe, number)
-    return list(evaluation_batches(store, **arguments, strategy=strategy, cache=cache, num_batches=recipe.evaluation.batches))
-
-
-def _phase_arguments(recipe: "Recipe", number: int) -> dict[str, Any]:
-    phase = recipe.phases[number]
-    return {
-        "examples": recipe.examples.name,
-        "seed": recipe.seed,
-        "max_seq_length": phase.max_seq_length,
-        "max_predictions": phase.max_predictions,
-        "batch_size": phase.batch_size,
-        "held_out_rate": recipe.evaluation.held_out_rate,
-    }
+def _strategy_key(spec: PluginSpec) -> str:
+    """Equal for strategies that mask alike: the name and all settings, defaults filled in."""
+    parameters = registry.parameters("masking", spec.name)
+    settings = {key: spec.settings.get(key, parameter.default) for key, parameter in parameters.items()}
+    name = registry.canonical_name("masking", spec.name)
+    return f"{name} {sorted((key, value) for key, value in settings.items() if value is not Parameter.empty)!r}"

@@ -1,52 +1,71 @@
-"""The first weights of a run: random, or another model's, cut, grown and renewed as the recipe says."""
+"""The first weights of a run: random, or those of another model with layers taken, pieces added and parts renewed as the recipe says."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 from wholeword.core.bert.config import SIZES, model_config
-from wholeword.core.bert.growth import grow_model
+from wholeword.core.bert.growth import Rows, grow_model
 from wholeword.core.bert.shapes import initial_weights, renew, take_layers
+from wholeword.core.config.job import ModelSpec
 from wholeword.core.config.locations import read_model, zoo_name
-from wholeword.core.contracts import BertConfig
+from wholeword.core.contracts import BertConfig, ModelFiles, Tensors
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from wholeword.core.config import Recipe
-    from wholeword.core.contracts import Tensors
-
-CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "hidden_act"}  # of a model that is there already
+CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "hidden_act"}  # of a model that exists already
 
 
-def starting_model(recipe: "Recipe", vocabulary: Vocabulary) -> tuple[BertConfig, "Tensors", dict[str, Any]]:
-    """What `model` says: configuration, weights, and where they come from, for the model card.
+@dataclass(frozen=True)
+class StartingModel:
+    """What a run starts from; `origin` is where it came from, for the model card."""
+
+    config: BertConfig
+    weights: Tensors
+    origin: dict[str, Any]
+
+
+def starting_model(spec: ModelSpec, vocabulary: Vocabulary, *, seed: int) -> StartingModel:
+    """The model of a job.
 
     Args:
         vocabulary: of the token store.
-    Raises: UserError if the recipe asks for what the model it starts from is not.
+        seed: for what is random.
+    Raises: UserError if the recipe contradicts the model it starts from.
     """
-    section = recipe.model
-    location = section.init_folder
-    if location is None:
-        config = model_config(section.sizes(), vocab_size=len(vocabulary))
-        return config, initial_weights(config, recipe.seed), {"init": "random"}
-    model = read_model(location, recipe.base_folder)
-    if section.layers is not None:
-        model = take_layers(model, section.layers)
-    model = renew(model, section.renewed, recipe.seed)
-    if recipe.tokenizer.add is not None:
-        model = grow_model(model, vocabulary, rows=section.init.new_rows, seed=recipe.seed)
+    if spec.init is None:
+        config = model_config(spec.shape, vocab_size=len(vocabulary))
+        return StartingModel(config, initial_weights(config, seed), {"init": "random"})
+    model = _read(spec, spec.init, vocabulary, seed)
+    shape = _expected_shape(spec, len(vocabulary))
+    for key in shape.keys() - CHANGEABLE:
+        if shape[key] != getattr(model.config, key):
+            raise UserError(f"model: {spec.init} has {key} {getattr(model.config, key)}, but the recipe sets {shape[key]}; leave it out")
+    layers = None if spec.layers is None else list(spec.layers)
+    origin = {"init": spec.init, "layers": layers, "renewed": list(spec.renewed), "next_sentence": model.next_sentence}
+    return StartingModel(replace(model.config, **shape), model.weights, origin | model.provenance.to_dict())
+
+
+def _read(spec: ModelSpec, location: str, vocabulary: Vocabulary, seed: int) -> ModelFiles:
+    """The model to start from, changed as the recipe says."""
+    model = read_model(location, spec.base_folder)
+    if spec.layers is not None:
+        model = take_layers(model, spec.layers)
+    model = renew(model, spec.renewed, seed)
+    if spec.adds_pieces:
+        rows: Rows = "random" if spec.new_rows == "random" else "mean"
+        model = grow_model(model, vocabulary, rows=rows, seed=seed)
     if len(model.vocabulary) != len(vocabulary) or model.vocabulary.sha256 != vocabulary.sha256:
         raise UserError(
-            f"model.init: {location} has {len(model.vocabulary)} pieces that are not the {len(vocabulary)} of the token store; "
+            f"model.init: the {len(model.vocabulary)} pieces of {location} are not the {len(vocabulary)} of the token store; "
             f"set tokenizer.vocab to {location if zoo_name(location) else f'{location}/vocab.txt'}"
         )
-    said = section.sizes()
-    asked = {key: value for key, value in model_config(said, vocab_size=len(vocabulary)).to_dict().items() if key in said}
-    if section.size is not None:
-        asked |= dict(zip(("num_hidden_layers", "hidden_size", "num_attention_heads"), SIZES[section.size], strict=True)) | asked
-    for key in asked.keys() - CHANGEABLE:
-        if asked[key] != getattr(model.config, key):
-            raise UserError(f"model: {location} has {key} {getattr(model.config, key)}, the recipe asks for {asked[key]}; leave it out")
-    origin = {"init": location, "layers": section.layers, "renewed": section.renewed, "next_sentence": model.next_sentence}
-    return replace(model.config, **asked), model.weights, origin | model.provenance.to_dict()
+    return model
+
+
+def _expected_shape(spec: ModelSpec, vocab_size: int) -> dict[str, Any]:
+    """What the recipe says about the shape of the model to start from, by the keys of bert_config.json."""
+    shape = {key: value for key, value in model_config(spec.shape, vocab_size=vocab_size).to_dict().items() if key in spec.shape}
+    if "size" in spec.shape:
+        named = zip(("num_hidden_layers", "hidden_size", "num_attention_heads"), SIZES[spec.shape["size"]], strict=True)
+        shape = dict(named) | shape
+    return shape
