@@ -34,7 +34,7 @@ from wholeword.finetuning.buckets import epoch_batches
 from wholeword.finetuning.rows import make_rows
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
-from wholeword.plugins.pytorch.trainer import find_device, has_bf16
+from wholeword.plugins.pytorch.devices import find_device, has_bf16
 from wholeword.plugins.tasks.classification import chnsenticorp
 
 MAX_SEQ_LENGTH, LEARNING_RATE = 256, 2e-5
@@ -113,7 +113,8 @@ def main() -> None:
     add_option(parser)
     arguments = parser.parse_args()
     data = Path(os.environ["WHOLEWORD_DATA"])
-    device = find_device("auto", threads=1).type
+    torch.set_num_threads(1)
+    device = find_device("auto").type
     transformers.logging.set_verbosity_error()
     vocab = data / "vocab" / "vocab.txt"
     vocabulary = Vocabulary.read(vocab)

@@ -27,7 +27,7 @@ from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import flops_per_token, initial_weights
 from wholeword.plugins.optimizers.adamw import AdamW
 from wholeword.plugins.pytorch import PyTorch
-from wholeword.plugins.pytorch.trainer import find_device, has_bf16
+from wholeword.plugins.pytorch.devices import find_device, has_bf16
 
 VOCAB_SIZE = 21128
 Steps = Callable[[int], None]  # runs that many steps
@@ -138,7 +138,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     add_option(parser)
     arguments = parser.parse_args()
-    device = find_device("auto", threads=arguments.threads).type
+    torch.set_num_threads(arguments.threads)
+    device = find_device("auto").type
     on_cpu = device == "cpu"
     matrix_size = 2048 if on_cpu else 8192
     print(f"PyTorch {torch.__version__}, {f'{arguments.threads} CPU thread(s)' if on_cpu else torch.cuda.get_device_name()}")

@@ -17,7 +17,6 @@ LONG_FILES = {
     "core/data/store.py",
     "core/training/run.py",
     "finetuning/finetune.py",
-    "plugins/pytorch/trainer.py",
     "plugins/tensorflow/trainer.py",
 }
 

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from wholeword.core.contracts import BertConfig
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import FineTuner, Head, Optimizer, Tensors, Trainer
+    from wholeword.plugins.pytorch.devices import Computing
 
 
 class PyTorch:
@@ -32,9 +33,9 @@ class PyTorch:
 
     def describe(self) -> str:
         """What `wholeword doctor` shows: the device, and the precision that `auto` is there."""
-        from wholeword.plugins.pytorch.trainer import find_device, has_bf16
+        from wholeword.plugins.pytorch.devices import find_device, has_bf16
 
-        device = find_device(self.device, threads=None)
+        device = find_device(self.device)
         return f"{device}; precision auto is {'bf16' if has_bf16(device) else 'fp32'}"
 
     def start(
@@ -58,7 +59,7 @@ class PyTorch:
             next_sentence=next_sentence,
             clip_norm=clip_norm,
             trainable=trainable,
-            **self._computing(),
+            computing=self._computing(),
         )
 
     def start_finetuning(
@@ -68,15 +69,20 @@ class PyTorch:
         _ask_for_huge_pages()
         from wholeword.plugins.pytorch.finetune import PyTorchFineTuner
 
-        return PyTorchFineTuner(config=config, weights=weights, head=head, optimizer=optimizer, clip_norm=clip_norm, **self._computing())
+        return PyTorchFineTuner(
+            config=config, weights=weights, head=head, optimizer=optimizer, clip_norm=clip_norm, computing=self._computing()
+        )
 
-    def _computing(self) -> dict[str, Any]:
-        """The arguments of both trainers that say where and how."""
-        from wholeword.plugins.pytorch.trainer import find_device, has_bf16
+    def _computing(self) -> "Computing":
+        import torch
 
-        device = find_device(self.device, threads=self.threads)
+        from wholeword.plugins.pytorch.devices import Computing, find_device, has_bf16
+
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        device = find_device(self.device)
         bf16 = has_bf16(device) if self.precision == "auto" else self.precision == "bf16"
-        return {"device": device, "bf16": bf16, "micro_batch_size": self.micro_batch_size}
+        return Computing(device, bf16, self.micro_batch_size)
 
 
 def _ask_for_huge_pages() -> None:

@@ -1,13 +1,13 @@
 """One BERT in fine-tuning on PyTorch: transformers' encoder, Google's head, our optimizers.
 
-What makes a step cheap is what does in `trainer.py`: rows of like length share a micro batch that is cut to its longest row, and the
+As in `trainer.py`, rows of like length share a micro batch that is cut to its longest row, and the
 lookup of words stands outside of autograd. And a classifier looks at [CLS] alone, so that the last layer computes nothing else.
 
 As in run_classifier.py and run_squad.py of google-research/bert there is dropout before the head, but not for spans. Otherwise than there,
 a span can neither begin nor end in padding, so that a row's logits and loss do not depend on its neighbours.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,14 +19,15 @@ from wholeword.core.bert.names import names
 from wholeword.core.bert.shapes import HEADS
 from wholeword.core.contracts import BertConfig
 from wholeword.core.contracts.tasks import NO_TARGET, Rows
+from wholeword.plugins.pytorch.devices import Computing
 from wholeword.plugins.pytorch.kernels import build_kernel
+from wholeword.plugins.pytorch.model import build_model
+from wholeword.plugins.pytorch.steps import Batch, num_hits, take_steps
 from wholeword.plugins.pytorch.tensors import fill, to_canonical, to_device
-from wholeword.plugins.pytorch.trainer import build_model, comfortable_rows, num_hits, take_steps
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Head, Optimizer, Tensors
 
-Batch = Mapping[str, np.ndarray]
 HEAD_DROPOUT = 0.1  # of run_classifier.py, whatever the model's own
 
 
@@ -50,13 +51,11 @@ class PyTorchFineTuner:
         head: "Head",
         optimizer: "Optimizer",
         clip_norm: float,
-        device: torch.device,
-        bf16: bool,
-        micro_batch_size: int | None,
+        computing: Computing,
     ):
         self.config, self.head, self.clip_norm = config, head, clip_norm
-        self.device, self.bf16, self.micro_batch_size = device, bf16, micro_batch_size
-        self.bert = build_model(config, device).bert
+        self.computing, self.device = computing, computing.device
+        self.bert = build_model(config, self.device).bert
         encoder_names = names("transformers", num_hidden_layers=config.num_hidden_layers)
         left_out = () if head == "classification" else ("bert/pooler/",)
         self.parameters = {
@@ -65,7 +64,7 @@ class PyTorchFineTuner:
             if name.startswith("bert/") and not name.startswith(left_out)
         }
         for name in (f"{HEADS[head]}_weights", f"{HEADS[head]}_bias"):
-            self.parameters[name] = nn.Parameter(torch.empty(weights[name].shape, device=device))
+            self.parameters[name] = nn.Parameter(torch.empty(weights[name].shape, device=self.device))
         fill(self.parameters, {name: weights[name] for name in self.parameters}, what="weights")
         self.head_weights, self.head_bias = list(self.parameters.values())[-2:]
         self.words = self.parameters["bert/embeddings/word_embeddings"]
@@ -99,8 +98,9 @@ class PyTorchFineTuner:
         for _, micro in self._micro_batches(batch):
             embedded, logits = self._forward(micro)
             loss, correct = self._loss(logits, micro.targets)
-            (loss / count).backward()
+            torch.autograd.backward(loss / count)
             # subtle: the lookup stands outside of autograd, which would fill and add a whole [vocab_size, hidden_size] for these few rows
+            assert self.words.grad is not None and embedded.grad is not None
             self.words.grad.index_add_(0, micro.ids.flatten(), embedded.grad.flatten(0, 1))
             sums[:2] += torch.stack([loss, correct]).detach()
         return sums
@@ -117,7 +117,7 @@ class PyTorchFineTuner:
     def _forward(self, micro: MicroBatch) -> tuple[Tensor, Tensor]:
         """The looked-up embeddings [B, L, hidden], and the logits in float32: [B, num_labels] or [B, L, num_labels]."""
         embedded = F.embedding(micro.ids, self.words.detach()).requires_grad_(torch.is_grad_enabled())
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.computing.bf16):
             hidden = self.bert(inputs_embeds=embedded, attention_mask=micro.mask, token_type_ids=micro.segments).last_hidden_state
             if self.last_layer is not None:
                 hidden = self.pooler(_first_position(self.last_layer, hidden, micro.mask))
@@ -132,7 +132,7 @@ class PyTorchFineTuner:
         order = np.argsort(-lengths, kind="stable")
         multiple = 1 if self.device.type == "cpu" else 16  # a few shapes that come back suit the memory allocator of a GPU
         by_piece = self.head == "tagging"
-        size = self.micro_batch_size or comfortable_rows(self.config, int(lengths.max()), self.device)
+        size = self.computing.rows_at_once(self.config, int(lengths.max()))
         for rows in np.split(order, range(size, len(order), size)):
             length = min(-(-int(lengths[rows].max()) // multiple) * multiple, batch["input_ids"].shape[1])
             mask = np.arange(length) < lengths[rows, None]
@@ -156,7 +156,7 @@ class PyTorchFineTuner:
         lengths = rows.lengths[order]
         first = 0
         while first < len(order):
-            last = first + (self.micro_batch_size or comfortable_rows(self.config, int(lengths[first]), self.device))
+            last = first + self.computing.rows_at_once(self.config, int(lengths[first]))
             numbers = order[first:last]
             batch = rows.batch(numbers)
             for places, micro in self._micro_batches(batch):
@@ -186,7 +186,7 @@ def _first_position(layer: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:
     attention = layer.attention.self
 
     def by_head(projected: Tensor) -> Tensor:  # [B, heads, positions, head size]
-        return projected.unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
+        return projected.view(*projected.shape[:2], attention.num_attention_heads, -1).transpose(1, 2)
 
     first = hidden[:, :1]
     context = F.scaled_dot_product_attention(
@@ -197,4 +197,5 @@ def _first_position(layer: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:
         dropout_p=attention.dropout.p if attention.training else 0.0,
     )
     attended = layer.attention.output(context.transpose(1, 2).flatten(2), first)
-    return layer.output(layer.intermediate(attended), attended)
+    output: Tensor = layer.output(layer.intermediate(attended), attended)
+    return output

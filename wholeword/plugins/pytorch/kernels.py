@@ -117,7 +117,7 @@ class TorchKernel:
         """Raises: UserError if it is that of another optimizer."""
         indices = {name: index for index, name in enumerate(self.names)}
         states: dict[int, dict[str, Any]] = {}
-        groups = {}
+        groups: dict[str, Any] = {}
         for name, array in state.items():
             value = array.item() if name.endswith(NUMBER) else to_tensor(array, name)
             name = name.removesuffix(NUMBER)

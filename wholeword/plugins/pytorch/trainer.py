@@ -4,66 +4,24 @@ What makes a step cheap: the MLM head sees only the positions that are predicted
 to its longest row, and has no attention mask when nothing is padded; clipping happens inside the optimizer's kernel.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-import transformers
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BertForPreTraining
 
-from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, names
+from wholeword.core.bert.names import names
 from wholeword.core.contracts import BertConfig
-from wholeword.core.errors import UserError
+from wholeword.plugins.pytorch.devices import Computing
 from wholeword.plugins.pytorch.kernels import build_kernel
-from wholeword.plugins.pytorch.optimizers import norms
+from wholeword.plugins.pytorch.model import build_model
+from wholeword.plugins.pytorch.steps import Batch, num_hits, take_steps
 from wholeword.plugins.pytorch.tensors import fill, to_canonical, to_device
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Optimizer, Tensors
-
-Batch = Mapping[str, np.ndarray]
-
-
-def find_device(name: str, *, threads: int | None) -> torch.device:
-    """The device of this name ("auto": the first CUDA device, or the CPU). Raises: UserError if it is not there."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UserError(f"backend.device: {name!r}; expected auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"backend.device: {name!r}, but PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices")
-    return device
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware; elsewhere bf16 is slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def build_model(config: BertConfig, device: torch.device) -> BertForPreTraining:
-    """transformers' model with SDPA attention, its parameters not initialised."""
-    activation = TRANSFORMERS_ACTIVATIONS[config.hidden_act]
-    # subtle: without `pad_token_id` the embedding of [PAD] learns like any other, as in Google's code; random replacements draw it.
-    bert_config = transformers.BertConfig(
-        **{**config.to_dict(), "hidden_act": activation, "pad_token_id": None, "attn_implementation": "sdpa"}
-    )
-    with torch.device("meta"):
-        model = BertForPreTraining(bert_config)
-    model.to_empty(device=device)
-    model.tie_weights()
-    embeddings = model.bert.embeddings
-    embeddings.position_ids.copy_(torch.arange(config.max_position_embeddings))
-    embeddings.token_type_ids.zero_()
-    return model
 
 
 class MicroBatch(NamedTuple):
@@ -91,15 +49,13 @@ class PyTorchTrainer:
         optimizer: "Optimizer",
         next_sentence: bool,
         clip_norm: float,
-        device: torch.device,
-        bf16: bool,
-        micro_batch_size: int | None,
+        computing: Computing,
         trainable: Collection[str] | None = None,
     ):
         """What is not `trainable` keeps its values, has no gradient and no dropout (see `wholeword.core.contracts.Backend`)."""
         self.config, self.next_sentence, self.clip_norm = config, next_sentence, clip_norm
-        self.device, self.bf16, self.micro_batch_size = device, bf16, micro_batch_size
-        self.model = build_model(config, device)
+        self.computing, self.device = computing, computing.device
+        self.model = build_model(config, self.device)
         transformers_names = names("transformers", num_hidden_layers=config.num_hidden_layers)
         self.parameters = {name: self.model.get_parameter(other) for name, other in transformers_names.items()}
         fill(self.parameters, weights, what="weights")
@@ -145,10 +101,11 @@ class PyTorchTrainer:
             if nsp_logits is not None:
                 nsp_sum = F.cross_entropy(nsp_logits, micro.next_sentence_labels, reduction="sum")
                 loss, parts = loss + nsp_sum / num_rows, [*parts, nsp_sum, num_hits(nsp_logits, micro.next_sentence_labels)]
-            loss.backward()
+            torch.autograd.backward(loss)
             # subtle: the lookup stands outside of autograd, which would fill and add a whole [vocab_size, hidden_size] for these few rows
             words = self.parameters["bert/embeddings/word_embeddings"]
             if words.requires_grad:
+                assert words.grad is not None and embedded.grad is not None
                 words.grad.index_add_(0, micro.ids.flatten(), embedded.grad.flatten(0, 1))
             sums[: len(parts)] += torch.stack(parts).detach()
         return sums
@@ -157,7 +114,7 @@ class PyTorchTrainer:
         """The looked-up embeddings [B, L, hidden], the MLM logits [N, vocab_size] and the NSP logits [B, 2], the logits in float32."""
         words = self.parameters["bert/embeddings/word_embeddings"]
         embedded = F.embedding(micro.ids, words.detach()).requires_grad_(torch.is_grad_enabled() and words.requires_grad)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.computing.bf16):
             output = self.model.bert(inputs_embeds=embedded, attention_mask=micro.mask, token_type_ids=micro.segments)
             mlm_logits = self.model.cls.predictions(output.last_hidden_state.flatten(0, 1).index_select(0, micro.positions))
             nsp_logits = self.model.cls.seq_relationship(output.pooler_output) if self.next_sentence else None
@@ -167,7 +124,7 @@ class PyTorchTrainer:
         """Cut a batch into micro batches, the longest rows first. Padding stands at the end of a row."""
         lengths = batch["input_mask"].sum(1)
         order = np.argsort(-lengths, kind="stable")
-        size = self.micro_batch_size or comfortable_rows(self.config, batch["input_ids"].shape[1], self.device)
+        size = self.computing.rows_at_once(self.config, batch["input_ids"].shape[1])
         multiple = 1 if self.device.type == "cpu" else 64  # a few shapes that come back suit the memory allocator of a GPU
         for rows in np.split(order, range(size, len(order), size)):
             length = min(-(-lengths[rows].max() // multiple) * multiple, batch["input_ids"].shape[1])
@@ -231,51 +188,3 @@ class PyTorchTrainer:
 
     def reset_optimizer(self) -> None:
         self.optimizer.reset()
-
-
-def take_steps(
-    backward: Callable[[Batch], Tensor],
-    batches: Iterable[Batch],
-    learning_rates: Sequence[float],
-    seeds: Sequence[int],
-    *,
-    parameters: Mapping[str, Tensor],
-    optimizer: Any,
-    clip_norm: float,
-) -> list[list[float]]:
-    """Optimizer steps, clipped, each with its seed; nothing waits for the device before the last of them.
-
-    Args:
-        backward: sets the gradients for a batch, and returns what is to be measured, float32 [n].
-    Returns: of each step what was measured, and the norm of its gradient. A step in which that is not finite changes nothing, nor does
-        any after it; it is the last one told.
-    """
-    device = next(iter(parameters.values())).device
-    skip = torch.zeros((), device=device)  # 1 from the first step on whose gradient is not finite
-    measured = []
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
-            torch.manual_seed(seed)
-            figures = backward(batch)
-            gradients = {name: parameter.grad for name, parameter in parameters.items() if parameter.grad is not None}
-            norm = norms(list(gradients.values())).norm()
-            skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
-            optimizer.step(gradients, learning_rate, divisor=(norm / clip_norm).clamp(min=1.0), skip=skip)
-            measured.append(torch.cat([figures, torch.stack([norm, skip])]))
-    rows = torch.stack(measured).tolist() if measured else []
-    end = next((number for number, row in enumerate(rows, 1) if row[-1]), len(rows))
-    return [row[:-1] for row in rows[:end]]
-
-
-def num_hits(logits: Tensor, labels: Tensor) -> Tensor:
-    return (logits.argmax(-1) == labels).sum().float()
-
-
-def comfortable_rows(config: BertConfig, max_seq_length: int, device: torch.device) -> int:
-    """Rows of a micro batch when the recipe leaves it to us."""
-    if device.type == "cpu":
-        num_tokens = 2048.0  # more are no faster there (rbt3, 256 to 4,096 tried)
-    else:
-        memory = torch.cuda.get_device_properties(device).total_memory
-        num_tokens = 0.5 * memory / (100 * config.num_hidden_layers * config.hidden_size)  # about 100 bytes of activations each
-    return max(1, int(num_tokens / max_seq_length))
