@@ -41,3 +41,13 @@ def test_the_citation_is_of_this_version():
 def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+CHINESE = [path for suffix in ("md", "py", "html", "template") for path in ROOT.glob(f"wholeword/**/*.{suffix}")]
+
+
+@pytest.mark.parametrize("word, glossary", [("遮盖", "掩码"), ("遮蔽", "掩码"), ("精调", "微调"), ("词片库", "词元库")])
+def test_chinese_has_one_word_a_thing(word, glossary):
+    """The word of the glossary in CONTRIBUTING.md, and no other."""
+    assert glossary in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert not [path.name for path in [*PAGES, *CHINESE] if word in path.read_text(encoding="utf-8")]

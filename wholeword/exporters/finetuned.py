@@ -30,7 +30,7 @@ tags: [bert, whole-word-masking]
 # {name}
 
 A Chinese BERT of {layers} layers, {hidden_size} wide, fine-tuned with wholeword from {origin}.
-中文 BERT 模型：{layers} 层，隐层维度 {hidden_size}，由 {origin} 精调而来。
+中文 BERT 模型：{layers} 层，隐层维度 {hidden_size}，由 {origin} 微调而来。
 
 ```python
 from transformers import {architecture}, BertTokenizer
