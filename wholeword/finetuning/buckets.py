@@ -16,8 +16,8 @@ WINDOW = 50  # batches
 def epoch_batches(lengths: np.ndarray, *, batch_size: int, seed: int, epoch: int, window: int = WINDOW) -> list[np.ndarray]:
     """The numbers of the rows in each step; a pure function.
 
-    If the number of rows is not a multiple of the batch size, one batch is smaller; its rows are drawn at random, so they are not always the
-    longest.
+    If the number of rows is not a multiple of the batch size, one batch is smaller. Its rows are drawn at random, because they should not
+    always be the longest.
 
     Args:
         lengths: the number of pieces in each row.

@@ -88,7 +88,7 @@ class CheckedTask:
         numbers = {}
         for key, value in scores.items():
             number = value.item() if isinstance(value, np.number) else value
-            if not isinstance(key, str) or not isinstance(number, int | float) or not math.isfinite(number):
+            if not isinstance(key, str) or isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
                 self._break(f"score has {key!r}: {value!r}; expected a name and a finite number")
             numbers[key] = number
         missing = [metric for metric in self.metrics if metric not in numbers]
@@ -97,7 +97,7 @@ class CheckedTask:
         return numbers
 
     def _checked_head(self, head: Any) -> Head:
-        if head not in EXAMPLES:
+        if not isinstance(head, str) or head not in EXAMPLES:
             self._break(f"head is {head!r}; expected one of {', '.join(EXAMPLES)}")
         checked: Head = head
         return checked
@@ -154,7 +154,7 @@ def _problem(example: Example, labels: frozenset[str]) -> str | None:
 def _text_problem(example: TextExample, labels: frozenset[str]) -> str | None:
     if not isinstance(example.text, str) or not (example.pair is None or isinstance(example.pair, str)):
         return f"text {example.text!r}, pair {example.pair!r}; expected strings"
-    if example.label is not None and example.label not in labels:
+    if example.label is not None and (not isinstance(example.label, str) or example.label not in labels):
         return f"label {example.label!r}; expected one of {', '.join(sorted(labels))}"
     return None
 
@@ -162,19 +162,25 @@ def _text_problem(example: TextExample, labels: frozenset[str]) -> str | None:
 def _span_problem(example: SpanExample) -> str | None:
     if not isinstance(example.question, str) or not isinstance(example.context, str):
         return f"question {example.question!r}, context {example.context!r}; expected strings"
+    if not isinstance(example.answers, tuple | list):
+        return f"answers {example.answers!r}; expected a tuple"
     for answer in example.answers:
         if not isinstance(answer, Answer) or not isinstance(answer.text, str):
             return f"answer {answer!r}; expected an Answer"
+        if not isinstance(answer.start, int | None):
+            return f"answer {answer.text!r} starts at {answer.start!r}; expected a whole number or None"
         if answer.start is not None and (answer.start < 0 or not example.context.startswith(answer.text, answer.start)):
             return f"answer {answer.text!r} is not at character {answer.start} of the context; expected its place, or None"
     return None
 
 
 def _tag_problem(example: TaggedExample, labels: frozenset[str]) -> str | None:
-    if not all(isinstance(unit, str) for unit in example.units):
+    if not isinstance(example.units, tuple | list) or not all(isinstance(unit, str) for unit in example.units):
         return f"units {example.units!r}; expected strings"
     if example.tags is None:
         return None
+    if not isinstance(example.tags, tuple | list) or not all(isinstance(tag, str) for tag in example.tags):
+        return f"tags {example.tags!r}; expected strings"
     if len(example.tags) != len(example.units):
         return f"{len(example.tags)} tags for {len(example.units)} units"
     unknown = [tag for tag in example.tags if tag not in labels]
