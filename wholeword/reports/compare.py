@@ -13,22 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from wholeword.core.config import Recipe
-from wholeword.core.config.settings import create_from, found_settings
+from wholeword.core.config.settings import create_from
 from wholeword.core.contracts import Segmenter, SplittingSegmenter, Versioned
 from wholeword.core.data.align import align, mark_words, segment
+from wholeword.core.data.corpus import CorpusLayout
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
 from wholeword.core.errors import PluginError, UserError
 from wholeword.core.files import MANIFEST
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.spec import PluginSpec
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.reports.agreement import Pair, Segmented, compare_pair
 from wholeword.reports.lengths import Histogram, WordLength
 from wholeword.reports.masks import MaskCounts, MaskedRows, Masking, count_masks, masked_rows
 from wholeword.reports.preview import MaskedSentence, mask_sentence
 from wholeword.reports.sample import SampleInfo, sample
-from wholeword.reports.source import TEXT, masking_of, read_recipe, tokenizer_of
+from wholeword.reports.source import TEXT, masking_of, read_source, tokenizer_of
 from wholeword.reports.store import choose_readable
 
 NUM_SENTENCES = 8  # shown
@@ -111,37 +112,35 @@ def compare_source(
         raise UserError(f"{location}: a token store has pieces and no text; --compare needs a recipe, a run or a text file")
     if path.suffix in TEXT and not path.is_file():
         raise UserError(f"{location}: no such file; expected text with one sentence per line")
-    recipe = None if path.suffix in TEXT else read_recipe(location)
-    tokenizer = tokenizer_of(recipe, path)
-    segmenters = make_segmenters(names, recipe)
-    sentences, info = sample(recipe, path)
-    if recipe and isinstance(
-        registry.load("segmenter", recipe.segmenter.name), SplittingSegmenter
-    ):  # its separators are not part of the text
+    source = None if path.suffix in TEXT else read_source(location)
+    tokenizer = tokenizer_of(source)
+    segmenters = make_segmenters(names, source.prepare.segmenter if source else None)
+    corpus, cleaning = (source.prepare.corpus, source.prepare.cleaning) if source else (CorpusLayout((str(path),)), ())
+    sentences, info = sample(corpus, cleaning)
+    if source and isinstance(registry.load("segmenter", source.prepare.segmenter.name), SplittingSegmenter):
         if not any(isinstance(segmenter, SplittingSegmenter) for segmenter in segmenters.values()):
-            sentences = list(segment(make_segmenter(recipe.segmenter.name, recipe), sentences)[0])
-    masking = masking_of(recipe, tokenizer, strategy=strategy, rate=rate, lengths=lengths)
-    keep_latin = recipe is not None and recipe.alignment.latin_phrases == "keep"
+            own = make_segmenter(source.prepare.segmenter.name, source.prepare.segmenter)
+            sentences = list(segment(own, sentences)[0])  # without the separators of words, which are not part of the text
+    masking = masking_of(source, tokenizer, strategy=strategy, rate=rate, lengths=lengths)
+    keep_latin = source is not None and source.prepare.latin_phrases == "keep"
     return CompareReport(info, compare(sentences, segmenters, tokenizer, masking, keep_latin=keep_latin))
 
 
-def make_segmenters(names: Sequence[str], recipe: Recipe | None) -> dict[str, Segmenter]:
+def make_segmenters(names: Sequence[str], own: PluginSpec | None) -> dict[str, Segmenter]:
     """Segmenters by name, see `make_segmenter`.
 
     Raises: UserError unless there are two or more; what `registry.create` raises.
     """
     if len(set(names)) != len(names) or len(names) < 2:
         raise UserError(f"--compare {','.join(names)}: expected two or more different segmenters, such as jieba,characters")
-    return {name: make_segmenter(name, recipe) for name in names}
+    return {name: make_segmenter(name, own) for name in names}
 
 
-def make_segmenter(spec: str, recipe: Recipe | None) -> Segmenter:
-    """The segmenter `jieba`, with the recipe's settings if the recipe uses it, or `ltp=FOLDER`, which sets the first of its settings."""
-    if recipe and recipe.segmenter.name == spec:
-        own: Segmenter = registry.create("segmenter", spec, **found_settings("segmenter", recipe.segmenter, recipe.base_folder))
-        return own
-    named: Segmenter = create_from("segmenter", spec)
-    return named
+def make_segmenter(name: str, own: PluginSpec | None) -> Segmenter:
+    """The segmenter `jieba`, with the settings of `own` if that is its name, or `ltp=FOLDER`, which sets the first of its settings."""
+    segmenter: Segmenter
+    segmenter = registry.create("segmenter", name, **own.settings) if own and own.name == name else create_from("segmenter", name)
+    return segmenter
 
 
 def compare(

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wholeword.core.config import Recipe
-from wholeword.core.config.layout import cleaning_of, corpus_layout
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, PACKED, Chunk, CorpusFile, CorpusLayout, Span, expand_files, read_blocks
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.tokenizer import valid
 from wholeword.core.errors import UserError
+from wholeword.core.registry.spec import PluginSpec
 
 SAMPLE_BYTES = 1 << 20
 NUM_PLACES = 16  # of a larger corpus
@@ -29,21 +28,18 @@ class SampleInfo:
     num_characters: int
 
 
-def sample(recipe: Recipe | None, text: Path) -> tuple[list[str], SampleInfo]:
+def sample(corpus: CorpusLayout, cleaning: Sequence[PluginSpec]) -> tuple[list[str], SampleInfo]:
     """Sentences of a corpus, and where they come from.
 
-    Args:
-        text: a file with one sentence per line, read if there is no recipe.
     Raises: UserError if there is no text; what reading a corpus raises, except that bytes that are not UTF-8 are skipped.
     """
-    corpus = corpus_layout(recipe.corpus, recipe.base_folder) if recipe else CorpusLayout((str(text),))
     files = expand_files(corpus)
     spans, sampled = sample_lines(files, parts_of_lines=corpus.format != "jsonl")
-    cleaners = make_cleaners(cleaning_of(recipe.corpus, recipe.base_folder)) if recipe else []
+    cleaners = make_cleaners(cleaning)
     documents = read_documents(Chunk(0, spans), replace(corpus, bad_bytes="replace"), Counter(), cleaners)
     sentences = [valid(sentence) for _, document in documents for sentence in document]
     if not sentences:
-        raise UserError(f"{text}: no text in {', '.join(file.name for file in files[:3])}{' ...' if len(files) > 3 else ''}")
+        raise UserError(f"no text in {', '.join(file.name for file in files[:3])}{' ...' if len(files) > 3 else ''}")
     info = SampleInfo(
         files=[file.name for file in files],
         sampled=sampled,

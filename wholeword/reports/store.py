@@ -132,9 +132,9 @@ class StoreReport:
 
 def report_source(location: str, *, strategy: str | None = None, rate: float | None = None, lengths: Sequence[int] = ()) -> StoreReport:
     """Report on the store of what the user points at. Args, raises: as `open_source` and `masking_of`."""
-    store, recipe = open_source(location)
+    store, source = open_source(location)
     tokenizer = WordPieceTokenizer(store.vocabulary, store.lowercase)
-    return store_report(store, masking_of(recipe, tokenizer, strategy=strategy, rate=rate, lengths=lengths))
+    return store_report(store, masking_of(source, tokenizer, strategy=strategy, rate=rate, lengths=lengths))
 
 
 def store_report(store: TokenStore, masking: Masking) -> StoreReport:
