@@ -49,11 +49,11 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     from wholeword.core.training.run import train as train_run
     from wholeword.planning.check import early_advice
 
-    loaded = _load(recipe, overrides)
-    for item in early_advice(loaded):
+    job = resolve(_load(recipe, overrides))
+    for item in early_advice(job):
         print(f"advice: {item}", file=sys.stderr)
     with observer() as console:
-        folder = train_run(resolve(loaded), resume=resume, observer=console)
+        folder = train_run(job, resume=resume, observer=console)
     for line in next_commands(folder):
         click.echo(line)
 
@@ -94,10 +94,12 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
 @json_option
 def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show what a recipe will do and need, without running it."""
+    from wholeword.core.config.job import resolve
     from wholeword.core.config.recipes import shipped_recipes
-    from wholeword.planning.check import check as check_recipe
+    from wholeword.planning.check import check as check_job
 
-    result = check_recipe(_load(recipe, overrides), is_template=recipe in shipped_recipes())
+    loaded = _load(recipe, overrides)
+    result = check_job(resolve(loaded), warnings=loaded.warnings, is_template=recipe in shipped_recipes())
     print_result(result.plain(), result.lines(), as_json)
 
 

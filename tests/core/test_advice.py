@@ -9,6 +9,7 @@ import pytest
 from wholeword.cli import main
 from wholeword.core.bert.config import model_config
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.data.store import write_store
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.planning.advice import advise
@@ -46,10 +47,10 @@ def advice(tmp_path: Path):
         (tmp_path / "vocab.txt").write_bytes(vocabulary.to_bytes())
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
         write_store(tmp_path / "run" / "store", vocabulary, [[([7] * 50, [True] * 50)] * sentences] * (20 // sentences))
-        recipe = load_recipe(tmp_path / "recipe.yaml", [f"output={tmp_path}/run", *overrides])
-        result = plan(recipe)
-        config, vocabulary = planned_config(recipe, result.vocab_size), local_vocabulary(recipe)
-        advice = advise(recipe, config, plan=result, vocabulary=vocabulary)
+        job = resolve(load_recipe(tmp_path / "recipe.yaml", [f"output={tmp_path}/run", *overrides]))
+        result = plan(job)
+        config, vocabulary = planned_config(job, result.vocab_size), local_vocabulary(job)
+        advice = advise(job, config, plan=result, vocabulary=vocabulary)
         return {item.setting: str(item) for item in advice if item.setting != "phases"}  # repeats: see below
 
     return given
@@ -144,8 +145,8 @@ def test_the_model_has_the_vocabulary(advice) -> None:
 def test_text_is_not_repeated_for_ever(tmp_path: Path, steps: int, warned: bool) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     write_store(tmp_path / "store", Vocabulary([*SPECIAL_PIECES, *UNCASED]), [[([7] * 50, [True] * 50)] * 2] * 10)
-    recipe = load_recipe(tmp_path / "recipe.yaml", [THREE, f"phases.0.steps={steps}"])
-    advice = advise(recipe, planned_config(recipe, 207), plan=plan(recipe, tmp_path / "store"))
+    job = resolve(load_recipe(tmp_path / "recipe.yaml", [THREE, f"phases.0.steps={steps}"]))
+    advice = advise(job, planned_config(job, 207), plan=plan(job, tmp_path / "store"))
     assert any(item.setting == "phases" and "70 epochs" in item.message for item in advice) == warned
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.data.store import write_store
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
@@ -19,7 +20,7 @@ DOCUMENT = ["使用语言模型来预测下一个词的概率。", "今天天气
 
 @pytest.fixture
 def recipe(tmp_path):
-    """A recipe over `corpus/*.txt` beside it, with overrides."""
+    """The job of a recipe over `corpus/*.txt` beside it, with overrides."""
     (tmp_path / "corpus").mkdir()
     text = """
 version: 1
@@ -36,7 +37,7 @@ phases:
     def loaded(*overrides: str):
         path = tmp_path / "recipe.yaml"
         path.write_text(text, encoding="utf-8")
-        return load_recipe(path, [f"output={tmp_path}/run", *overrides])
+        return resolve(load_recipe(path, [f"output={tmp_path}/run", *overrides]))
 
     loaded.corpus = tmp_path / "corpus"
     return loaded

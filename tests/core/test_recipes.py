@@ -9,6 +9,7 @@ import yaml
 
 from wholeword.cli import main
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.config.locations import read_model
 from wholeword.core.config.origins import declared_sources, origins
 from wholeword.core.config.preparation import prepare_job
@@ -210,7 +211,7 @@ def test_small_models_are_the_first_layers(name, num_layers):
 )
 def test_a_template_is_planned_without_its_text(name, billions, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert plan(load_recipe(name), is_template=True).token_positions / 1e9 == pytest.approx(billions, rel=0.005)
+    assert plan(resolve(load_recipe(name)), is_template=True).token_positions / 1e9 == pytest.approx(billions, rel=0.005)
     main(["check", name])
     printed = capsys.readouterr().out
     assert "corpus: not there yet" in printed and "hours at an assumed utilisation of 0.40: " in printed and "advice" not in printed
@@ -228,7 +229,7 @@ def test_bert_wwm_sees_what_its_readme_says():
 )
 def test_hours_are_those_of_the_arithmetic(name, hours, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = plan(load_recipe(name), is_template=True).hours
+    found = plan(resolve(load_recipe(name)), is_template=True).hours
     assert found["H200"] * 0.40 == pytest.approx(hours, rel=0.02)
     assert found["A100"] / found["H200"] == pytest.approx(790 / 312)
 

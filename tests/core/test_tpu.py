@@ -1,13 +1,17 @@
 """What `wholeword check` says about a TPU, against numbers worked out by hand and what is known about BERT-wwm."""
 
+from dataclasses import replace
+
 import pytest
 
 from wholeword.core.bert.activations import comfortable_rows, row_bytes
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import flops_per_token
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.devices import GIB, tpu_slice
 from wholeword.core.errors import UserError
+from wholeword.core.registry.spec import PluginSpec
 from wholeword.planning.tpu import padding, plan_tpu, up, utilisation
 
 BASE = model_config({"size": "base"}, 21128)
@@ -31,10 +35,9 @@ def planned(tmp_path):
 
     def planned(*overrides, config=BASE, **settings):
         (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-        recipe = load_recipe(tmp_path / "recipe.yaml", [f"output={tmp_path}/run", *overrides])
-        backend = recipe.backend.model_copy(update={"name": "tensorflow", "__pydantic_extra__": {"strategy": "tpu", **settings}})
-        backend.__pydantic_extra__.update({"strategy": "tpu", **settings})
-        return plan_tpu(recipe.model_copy(update={"backend": backend}), config, utilisation=0.4)
+        job = resolve(load_recipe(tmp_path / "recipe.yaml", [f"output={tmp_path}/run", *overrides]))
+        backend = PluginSpec("tensorflow", {"strategy": "tpu", **settings})
+        return plan_tpu(replace(job, backend=backend), config, utilisation=0.4)
 
     return planned
 
@@ -154,4 +157,4 @@ def test_what_will_not_compile_or_be_quick_is_a_warning(planned):
 def test_other_backends_have_no_tpu(planned, tmp_path):
     assert planned(strategy="one-device") is None
     (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    assert plan_tpu(load_recipe(tmp_path / "recipe.yaml"), BASE, utilisation=0.4) is None
+    assert plan_tpu(resolve(load_recipe(tmp_path / "recipe.yaml")), BASE, utilisation=0.4) is None

@@ -20,6 +20,7 @@ from wholeword.core.bert.config import model_config
 from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import count_parameters, initial_weights, tensor_shapes
 from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.config.recipes import shipped_recipes
 from wholeword.core.contracts import BertConfig
@@ -346,7 +347,7 @@ def test_recipes_start_from_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Path("text.txt").write_text("使用语言模型来预测下一个词的概率。\n" * 3, encoding="utf-8")
     Path("x.yaml").write_text(RECIPE)
     recipe = load_recipe("x.yaml")
-    assert plan(recipe).num_parameters == count_parameters(BertConfig(**zoo.info("rbt3")["config"]))
+    assert plan(resolve(recipe)).num_parameters == count_parameters(BertConfig(**zoo.info("rbt3")["config"]))
     vocabulary = model_folder(tmp_path / "mirror" / "rbt3") / "vocab.txt"
     monkeypatch.setenv("WHOLEWORD_ZOO", str(tmp_path / "mirror"))
     assert TokenStore(prepare(prepare_job(recipe))).vocabulary.to_bytes() == vocabulary.read_bytes()

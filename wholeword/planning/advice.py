@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from wholeword.core.config.checks import HIGH_LR
+from wholeword.core.config.job import Job
 from wholeword.core.config.locations import read_config
-from wholeword.core.config.recipe import Recipe
 from wholeword.core.contracts import BertConfig
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import WholewordError
@@ -46,11 +46,11 @@ class Advice(NamedTuple):
 # --- rules on the recipe alone
 
 
-def low_rate_for_trained_weights(recipe: Recipe, config: BertConfig) -> Iterator[Advice]:
+def low_rate_for_trained_weights(job: Job, config: BertConfig) -> Iterator[Advice]:
     """A learning rate far above those that released models continued with; from `HIGH_LR` on, the recipe itself warns."""
-    if recipe.model.init_folder is None or recipe.model.freeze or recipe.optimizer.name != "adamw":
+    if job.model.init is None or job.model.freeze or job.optimizer.name != "adamw":
         return
-    for number, phase in enumerate(recipe.phases):
+    for number, phase in enumerate(job.phases):
         limit = PUBLISHED_LR * _rate_factor(config)
         if limit < phase.peak_lr < HIGH_LR:
             message = (
@@ -59,11 +59,11 @@ def low_rate_for_trained_weights(recipe: Recipe, config: BertConfig) -> Iterator
             yield Advice(f"phases.{number}.peak_lr", message, f"{WWM}#72, #227, #232")
 
 
-def rate_for_the_batch(recipe: Recipe, config: BertConfig) -> Iterator[Advice]:
+def rate_for_the_batch(job: Job, config: BertConfig) -> Iterator[Advice]:
     """The learning rate of large batches with small ones."""
-    if recipe.optimizer.name != "adamw" or config.hidden_size < PUBLISHED_WIDTH or recipe.model.freeze:
+    if job.optimizer.name != "adamw" or config.hidden_size < PUBLISHED_WIDTH or job.model.freeze:
         return
-    for number, phase in enumerate(recipe.phases):
+    for number, phase in enumerate(job.phases):
         tokens = phase.batch_size * phase.max_seq_length
         fitting = PUBLISHED_LR * (tokens / PUBLISHED_TOKENS) ** 0.5
         if tokens < PUBLISHED_TOKENS and phase.peak_lr > FAR * fitting:
@@ -74,28 +74,28 @@ def rate_for_the_batch(recipe: Recipe, config: BertConfig) -> Iterator[Advice]:
             yield Advice(f"phases.{number}.peak_lr", message, f"Malladi et al. 2022, arXiv:2205.10287; {WWM}#34, #41")
 
 
-def warm_up(recipe: Recipe, config: BertConfig) -> Iterator[Advice]:
+def warm_up(job: Job, config: BertConfig) -> Iterator[Advice]:
     """No warm-up."""
-    for number, phase in enumerate(recipe.phases):
-        if phase.warmup_steps == 0 and phase.steps >= MANY_STEPS and not recipe.model.freeze:
+    for number, phase in enumerate(job.phases):
+        if phase.warmup_steps == 0 and phase.steps >= MANY_STEPS and not job.model.freeze:
             message = f"no warm-up, without which BERT's post-norm layers often diverge; a tenth is usual: {phase.steps // 10:,}"
             yield Advice(f"phases.{number}.warmup_steps", message, f"Xiong et al. 2020, arXiv:2002.04745; {WWM}#28")
 
 
-def words_are_words(recipe: Recipe, config: BertConfig) -> Iterator[Advice]:
+def words_are_words(job: Job, config: BertConfig) -> Iterator[Advice]:
     """Whole words of single characters."""
-    if recipe.segmenter.name == "characters" and recipe.masking.name != "wordpiece":
-        name = recipe.segmenter.name
+    if job.prepare.segmenter.name == "characters" and job.rows.masking.name != "wordpiece":
+        name = job.prepare.segmenter.name
         message = (
-            f"{name} makes every Chinese character a word, so that {recipe.masking.name} masks single pieces; jieba and ltp find words"
+            f"{name} makes every Chinese character a word, so that {job.rows.masking.name} masks single pieces; jieba and ltp find words"
         )
         yield Advice("segmenter", message, "README of ymcui/Chinese-BERT-wwm")
 
 
-def first_values_for_the_width(recipe: Recipe, config: BertConfig) -> Iterator[Advice]:
+def first_values_for_the_width(job: Job, config: BertConfig) -> Iterator[Advice]:
     """A narrow model whose first weights are small."""
     width, deviation = config.hidden_size, config.initializer_range
-    if recipe.model.init_folder is None and width <= 256 and deviation * width**0.5 < 0.5:
+    if job.model.init is None and width <= 256 and deviation * width**0.5 < 0.5:
         message = (
             f"{deviation:g} is small for a width of {width}: such a model predicts piece frequencies for long; use about "
             f"1/sqrt(hidden_size) = {width**-0.5:.2g}"
@@ -106,21 +106,21 @@ def first_values_for_the_width(recipe: Recipe, config: BertConfig) -> Iterator[A
 # --- rules on recipe and corpus
 
 
-def documents_have_pairs(recipe: Recipe, plan: Plan) -> Iterator[Advice]:
+def documents_have_pairs(job: Job, plan: Plan) -> Iterator[Advice]:
     """Pairs of sentences from documents with a single one."""
     sentences = plan.num_sentences / max(plan.num_documents, 1)
-    if recipe.examples.name in PAIRS and sentences < 2:
+    if job.rows.examples in PAIRS and sentences < 2:
         message = (
-            f"{recipe.examples.name} of documents with {sentences:.2g} sentences on average; a document with a single "
+            f"{job.rows.examples} of documents with {sentences:.2g} sentences on average; a document with a single "
             "sentence gives no true pair"
         )
         yield Advice("examples", message, "google-research/bert, create_pretraining_data.py: then B is always random")
 
 
-def masks_are_new(recipe: Recipe, plan: Plan) -> Iterator[Advice]:
+def masks_are_new(job: Job, plan: Plan) -> Iterator[Advice]:
     """The same masks in every epoch."""
     epochs = sum(phase.epochs for phase in plan.phases)
-    if not recipe.masking.dynamic and recipe.masking.dupe_factor == 1 and epochs >= 2:
+    if not job.rows.dynamic and job.rows.dupe_factor == 1 and epochs >= 2:
         message = (
             f"1 without dynamic masking: {epochs:,.0f} epochs with the same masks; set dupe_factor: 5 (HFL) or "
             "10 (Google), or dynamic: true"
@@ -128,7 +128,7 @@ def masks_are_new(recipe: Recipe, plan: Plan) -> Iterator[Advice]:
         yield Advice("masking.dupe_factor", message, f"{WWM}#28; Liu et al. 2019, arXiv:1907.11692, section 4.1")
 
 
-def text_is_repeated(recipe: Recipe, plan: Plan) -> Iterator[Advice]:
+def text_is_repeated(job: Job, plan: Plan) -> Iterator[Advice]:
     """Very many epochs."""
     epochs = sum(phase.epochs for phase in plan.phases)
     if epochs > MOST_REPEATS:
@@ -139,23 +139,23 @@ def text_is_repeated(recipe: Recipe, plan: Plan) -> Iterator[Advice]:
 # --- rules on recipe and vocabulary
 
 
-def case_fits_the_vocabulary(recipe: Recipe, vocabulary: Vocabulary) -> Iterator[Advice]:
+def case_fits_the_vocabulary(job: Job, vocabulary: Vocabulary) -> Iterator[Advice]:
     """Cased text with an uncased vocabulary, or the reverse."""
     ordinary = set(vocabulary.pool("no-special").tolist())
     pieces = [piece for number, piece in enumerate(vocabulary.pieces) if number in ordinary and "<" not in piece]
     capitals, small = (sum(bool(kind.search(piece)) for piece in pieces) for kind in (CAPITAL, SMALL))
-    if not recipe.tokenizer.lowercase and not capitals and small:
+    if not job.prepare.tokenizer.lowercase and not capitals and small:
         message = "false, but no piece of the vocabulary has a capital letter: every capitalised word becomes [UNK]"
         yield Advice("tokenizer.lowercase", message, f"{WWM}#163")
-    if recipe.tokenizer.lowercase and capitals > small / 10:
+    if job.prepare.tokenizer.lowercase and capitals > small / 10:
         message = f"true, but {capitals:,} pieces of the vocabulary have capital letters and would never be used"
         yield Advice("tokenizer.lowercase", message, "google-research/bert, README: do_lower_case is False for cased models")
 
 
-def random_pieces_are_live(recipe: Recipe, vocabulary: Vocabulary) -> Iterator[Advice]:
+def random_pieces_are_live(job: Job, vocabulary: Vocabulary) -> Iterator[Advice]:
     """Random replacements that occur in no text."""
-    parameters = registry.parameters("masking", recipe.masking.name)
-    pool = recipe.masking.settings.get("random_pool", parameters["random_pool"].default if "random_pool" in parameters else None)
+    parameters = registry.parameters("masking", job.rows.masking.name)
+    pool = job.rows.masking.settings.get("random_pool", parameters["random_pool"].default if "random_pool" in parameters else None)
     num_dead = len(vocabulary) - len(vocabulary.pool("live"))
     if pool == "all" and num_dead > len(vocabulary) / 10:
         message = (
@@ -165,43 +165,41 @@ def random_pieces_are_live(recipe: Recipe, vocabulary: Vocabulary) -> Iterator[A
         yield Advice("masking.random_pool", message, "measured: 7,322 of 21,128 of BERT-base Chinese")
 
 
-def one_vocabulary_for_all(recipe: Recipe, vocabulary: Vocabulary) -> Iterator[Advice]:
+def one_vocabulary_for_all(job: Job, vocabulary: Vocabulary) -> Iterator[Advice]:
     """A model and a vocabulary of different sizes."""
-    config = _init_config(recipe)
-    if recipe.tokenizer.add is None and config is not None and config.vocab_size != len(vocabulary):
-        message = (
-            f"{recipe.model.init_folder} has {config.vocab_size:,} pieces, tokenizer.vocab {len(vocabulary):,}: the run will refuse this"
-        )
+    config = _init_config(job)
+    if job.prepare.tokenizer.add is None and config is not None and config.vocab_size != len(vocabulary):
+        message = f"{job.model.init} has {config.vocab_size:,} pieces, tokenizer.vocab {len(vocabulary):,}: the run will refuse this"
         yield Advice("model.init", message, "wholeword")
 
 
-RECIPE_RULES: tuple[Callable[[Recipe, BertConfig], Iterator[Advice]], ...] = (
+RECIPE_RULES: tuple[Callable[[Job, BertConfig], Iterator[Advice]], ...] = (
     low_rate_for_trained_weights,
     rate_for_the_batch,
     warm_up,
     words_are_words,
     first_values_for_the_width,
 )
-CORPUS_RULES: tuple[Callable[[Recipe, Plan], Iterator[Advice]], ...] = (documents_have_pairs, masks_are_new, text_is_repeated)
-VOCABULARY_RULES: tuple[Callable[[Recipe, Vocabulary], Iterator[Advice]], ...] = (
+CORPUS_RULES: tuple[Callable[[Job, Plan], Iterator[Advice]], ...] = (documents_have_pairs, masks_are_new, text_is_repeated)
+VOCABULARY_RULES: tuple[Callable[[Job, Vocabulary], Iterator[Advice]], ...] = (
     case_fits_the_vocabulary,
     random_pieces_are_live,
     one_vocabulary_for_all,
 )
 
 
-def advise(recipe: Recipe, config: BertConfig, *, plan: Plan | None = None, vocabulary: Vocabulary | None = None) -> list[Advice]:
+def advise(job: Job, config: BertConfig, *, plan: Plan | None = None, vocabulary: Vocabulary | None = None) -> list[Advice]:
     """All advice on a recipe.
 
     Args:
         config: see `planned_config`.
         plan, vocabulary: where they are known; rules that need them are skipped otherwise.
     """
-    advice = [item for rule in RECIPE_RULES for item in rule(recipe, config)]
+    advice = [item for rule in RECIPE_RULES for item in rule(job, config)]
     if plan is not None:
-        advice += [item for rule in CORPUS_RULES for item in rule(recipe, plan)]
+        advice += [item for rule in CORPUS_RULES for item in rule(job, plan)]
     if vocabulary is not None:
-        advice += [item for rule in VOCABULARY_RULES for item in rule(recipe, vocabulary)]
+        advice += [item for rule in VOCABULARY_RULES for item in rule(job, vocabulary)]
     return advice
 
 
@@ -213,11 +211,11 @@ def _rate_factor(config: BertConfig) -> float:
     return max(1.0, PUBLISHED_WIDTH / config.hidden_size)
 
 
-def _init_config(recipe: Recipe) -> BertConfig | None:
+def _init_config(job: Job) -> BertConfig | None:
     """The configuration of the model that a recipe starts from; None if there is none or it cannot be read."""
-    if recipe.model.init_folder is None:
+    if job.model.init is None:
         return None
     try:
-        return read_config(recipe.model.init_folder, recipe.base_folder)
+        return read_config(job.model.init, job.model.base_folder)
     except WholewordError:
         return None

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wholeword.core.config.recipe import Recipe
+from wholeword.core.config.job import Job
 from wholeword.planning.advice import Advice, advise
 from wholeword.planning.plan import UTILISATION, Plan, local_vocabulary, plan, planned_config
 from wholeword.planning.tpu import TpuPlan, plan_tpu
@@ -28,15 +28,20 @@ class Check:
         return [*self.plan.lines(), *(self.tpu.lines() if self.tpu else []), *(f"advice: {item}" for item in self.advice)]
 
 
-def check(recipe: Recipe, *, is_template: bool) -> Check:
-    """Check a recipe. Args, raises: as `wholeword.planning.plan.plan`."""
-    numbers = plan(recipe, is_template=is_template)
-    config = planned_config(recipe, numbers.vocab_size)
+def check(job: Job, *, warnings: list[str], is_template: bool) -> Check:
+    """Check a recipe.
+
+    Args:
+        warnings: those of the recipe itself.
+        is_template: see `wholeword.planning.plan.plan`, which raises the errors too.
+    """
+    numbers = plan(job, is_template=is_template)
+    config = planned_config(job, numbers.vocab_size)
     counted = numbers if numbers.num_tokens else None
-    advice = advise(recipe, config, plan=counted, vocabulary=local_vocabulary(recipe))
-    return Check(numbers, advice, recipe.warnings, plan_tpu(recipe, config, utilisation=UTILISATION))
+    advice = advise(job, config, plan=counted, vocabulary=local_vocabulary(job))
+    return Check(numbers, advice, warnings, plan_tpu(job, config, utilisation=UTILISATION))
 
 
-def early_advice(recipe: Recipe) -> list[Advice]:
+def early_advice(job: Job) -> list[Advice]:
     """Advice that needs neither corpus nor vocabulary, before a run."""
-    return advise(recipe, planned_config(recipe, vocab_size=1))
+    return advise(job, planned_config(job, vocab_size=1))

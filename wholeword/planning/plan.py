@@ -22,9 +22,8 @@ from typing import NamedTuple
 
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import count_parameters, flops_per_token, tensor_shapes
+from wholeword.core.config.job import Job
 from wholeword.core.config.locations import read_config, zoo_name
-from wholeword.core.config.preparation import prepare_job, tokenizer_spec
-from wholeword.core.config.recipe import Recipe
 from wholeword.core.contracts import BertConfig
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
@@ -109,7 +108,7 @@ class Plan:
         return lines
 
 
-def plan(recipe: Recipe, store: Path | str | None = None, *, is_template: bool = False) -> Plan:
+def plan(job: Job, store: Path | str | None = None, *, is_template: bool = False) -> Plan:
     """Work out the numbers of a recipe.
 
     Args:
@@ -117,17 +116,17 @@ def plan(recipe: Recipe, store: Path | str | None = None, *, is_template: bool =
         is_template: whether the corpus may be missing; nothing is then counted, and there are no epochs.
     Raises: UserError if the vocabulary or the corpus is missing; IntegrityError if the store is damaged.
     """
-    folder = Path(store or recipe.store)
-    corpus = _count(folder) if (folder / MANIFEST).exists() else _estimate_if_any(recipe) if is_template else _estimate(recipe)
-    config = planned_config(recipe, corpus.vocab_size)
+    folder = Path(store or job.prepare.store)
+    corpus = _count(folder) if (folder / MANIFEST).exists() else _estimate_if_any(job) if is_template else _estimate(job)
+    config = planned_config(job, corpus.vocab_size)
     num_parameters = count_parameters(config)
-    num_special = 3 if recipe.examples.name in PAIRS else 2
-    num_trained = corpus.num_tokens * (1 - recipe.evaluation.held_out_rate)
-    unit_bytes = 34 if recipe.backend.settings.get("precision") == "bf16" else 68
-    frozen = recipe.model.freeze is not None
+    num_special = 3 if job.rows.examples in PAIRS else 2
+    num_trained = corpus.num_tokens * (1 - job.rows.held_out_rate)
+    unit_bytes = 34 if job.backend.settings.get("precision") == "bf16" else 68
+    frozen = job.model.freeze is not None
     num_layers = 1 if frozen else config.num_hidden_layers
     phases, row_bytes = [], []
-    for phase in recipe.phases:
+    for phase in job.phases:
         length, predictions, rows = phase.max_seq_length, phase.max_predictions, phase.batch_size * phase.steps
         phases.append(
             PhasePlan(
@@ -145,7 +144,7 @@ def plan(recipe: Recipe, store: Path | str | None = None, *, is_template: bool =
     trained = 4 * sum(prod(shape) for name, shape in tensor_shapes(config).items() if not (frozen and name.startswith("bert/")))
     flops = sum(phase.flops for phase in phases)
     return Plan(
-        name=recipe.name,
+        name=job.name,
         **corpus._asdict(),
         num_parameters=num_parameters,
         phases=phases,
@@ -154,8 +153,8 @@ def plan(recipe: Recipe, store: Path | str | None = None, *, is_template: bool =
         hours={device: flops / (UTILISATION * peak) / 3600 for device, peak in DEVICES.items()},
         state_bytes=weights + 3 * trained,
         row_bytes=max(row_bytes),
-        checkpoint_bytes=(recipe.checkpoint.keep + 1) * (weights + 2 * trained),
-        export_bytes=2 * weights * len(recipe.export),
+        checkpoint_bytes=(job.checkpoints_kept + 1) * (weights + 2 * trained),
+        export_bytes=2 * weights * len(job.export),
     )
 
 
@@ -179,20 +178,19 @@ def _count(store: Path) -> CorpusSize:
     return CorpusSize("exact", counts["num_documents"], counts["num_sentences"], counts["num_tokens"], vocab_size, size, [])
 
 
-def _estimate_if_any(recipe: Recipe) -> CorpusSize:
+def _estimate_if_any(job: Job) -> CorpusSize:
     """An estimate, or zeros if the corpus is missing."""
     try:
-        return _estimate(recipe)
+        return _estimate(job)
     except UserError as error:
-        return CorpusSize(f"not there yet: {error}", 0, 0, 0, tokenizer_spec(recipe.tokenizer, recipe.base_folder).vocab_size(), 0, [])
+        return CorpusSize(f"not there yet: {error}", 0, 0, 0, job.prepare.tokenizer.vocab_size(), 0, [])
 
 
-def _estimate(recipe: Recipe) -> CorpusSize:
+def _estimate(job: Job) -> CorpusSize:
     """Counts of three samples, scaled to the size of all files."""
-    job = prepare_job(recipe)
-    corpus, vocab_size = job.corpus, job.tokenizer.vocab_size()
+    corpus, vocab_size = job.prepare.corpus, job.prepare.tokenizer.vocab_size()
     files = expand_files(corpus)
-    cleaners = make_cleaners(job.cleaning)
+    cleaners = make_cleaners(job.prepare.cleaning)
     documents: list[tuple[str, ...]] = []
     num_read = 0
     for number in sorted({0, len(files) // 2, len(files) - 1}):
@@ -237,24 +235,23 @@ def _tokens(sentence: str) -> float:
     return len("".join(sentence.split())) - letters + letters / LETTERS_PER_PIECE
 
 
-def planned_config(recipe: Recipe, vocab_size: int) -> BertConfig:
+def planned_config(job: Job, vocab_size: int) -> BertConfig:
     """The configuration of the model: the settings of the recipe, and for the rest those of the model it starts from."""
-    section = recipe.model
-    settings = section.sizes()
-    if section.init_folder is not None:
-        if config := read_config(section.init_folder, recipe.base_folder):
+    model, settings = job.model, dict(job.model.shape)
+    if model.init is not None:
+        if config := read_config(model.init, model.base_folder):
             settings = config.to_dict() | {key: value for key, value in settings.items() if key != "size"}
-    if section.layers is not None:
-        settings["num_hidden_layers"] = len(section.layers)
+    if model.layers is not None:
+        settings["num_hidden_layers"] = len(model.layers)
     return model_config(settings | {"vocab_size": vocab_size}, vocab_size)
 
 
-def local_vocabulary(recipe: Recipe) -> Vocabulary | None:
+def local_vocabulary(job: Job) -> Vocabulary | None:
     """The vocabulary of the prepared store, or of a file; None if it must be trained or fetched first."""
-    path = Path(recipe.store) / "vocab.txt"
+    path = job.prepare.store / "vocab.txt"
     if path.exists():
         return Vocabulary.read(path)
-    tokenizer = tokenizer_spec(recipe.tokenizer, recipe.base_folder)
+    tokenizer = job.prepare.tokenizer
     return tokenizer.vocabulary if tokenizer.vocab and not zoo_name(tokenizer.vocab) else None
 
 

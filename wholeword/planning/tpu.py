@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from wholeword.core.bert.activations import comfortable_rows, row_bytes, rows_at_once
 from wholeword.core.bert.shapes import count_parameters, flops_per_token
-from wholeword.core.config.recipe import Phase, Recipe
+from wholeword.core.config.job import Job, PhaseSpec
 from wholeword.core.contracts import BertConfig
 from wholeword.core.devices import DEFAULT_TPU, GIB, Slice, tpu_slice
 from wholeword.core.errors import WholewordError
@@ -70,21 +70,21 @@ def utilisation(flops: float, hours: float, tpu: Slice) -> float:
     return flops / (3600 * hours * tpu.peak_flops)
 
 
-def plan_tpu(recipe: Recipe, config: BertConfig, *, utilisation: float) -> TpuPlan | None:
+def plan_tpu(job: Job, config: BertConfig, *, utilisation: float) -> TpuPlan | None:
     """Plan a recipe on the TPU of its backend section; None if it has none.
 
     Args:
         utilisation: the assumed share of the peak, in (0, 1].
     Raises: UserError if the accelerator type does not exist.
     """
-    settings = recipe.backend.settings
-    if recipe.backend.name.rpartition(":")[2] != "tensorflow" or settings.get("strategy") != "tpu":
+    settings = job.backend.settings
+    if job.backend.name.rpartition(":")[2] != "tensorflow" or settings.get("strategy") != "tpu":
         return None
     tpu = tpu_slice(settings.get("accelerator_type", DEFAULT_TPU))
     micro_batch_size, bf16 = settings.get("micro_batch_size"), settings.get("precision") != "fp32"
     errors: list[str] = []
-    warnings, phases = _warnings(recipe, tpu), []
-    for number, phase in enumerate(recipe.phases):
+    warnings, phases = _warnings(job, tpu), []
+    for number, phase in enumerate(job.phases):
         rows = max(phase.batch_size // tpu.num_replicas, 1)
         comfortable = comfortable_rows(config, tpu.replica_bytes, phase.max_seq_length, phase.max_predictions, bf16=bf16)
         at_once = min(micro_batch_size, rows) if micro_batch_size else rows_at_once(rows, comfortable)
@@ -102,7 +102,7 @@ def plan_tpu(recipe: Recipe, config: BertConfig, *, utilisation: float) -> TpuPl
                 f"phases.{number}: needs up to {memory / GIB:.1f} GiB per replica, which has {tpu.replica_bytes / GIB:g}; XLA may "
                 f"recompute enough of it; otherwise, {remedy}"
             )
-        speed = utilisation * tpu.peak_flops / _step_flops(phase, config, frozen=recipe.model.freeze is not None)
+        speed = utilisation * tpu.peak_flops / _step_flops(phase, config, frozen=job.model.freeze is not None)
         phases.append(
             TpuPhase(
                 rows=rows,
@@ -113,7 +113,7 @@ def plan_tpu(recipe: Recipe, config: BertConfig, *, utilisation: float) -> TpuPl
                 hours=phase.steps / speed / 3600,
             )
         )
-    return TpuPlan(tpu, utilisation, phases, _padded_shapes(recipe, config), errors, warnings)
+    return TpuPlan(tpu, utilisation, phases, _padded_shapes(job, config), errors, warnings)
 
 
 def _phase_errors(key: str, batch_size: int, rows: int, at_once: int, tpu: Slice) -> Iterator[str]:
@@ -126,7 +126,7 @@ def _phase_errors(key: str, batch_size: int, rows: int, at_once: int, tpu: Slice
         yield f"{key}: {rows:,} rows per replica are not a multiple of backend.micro_batch_size {at_once:,}"
 
 
-def _step_flops(phase: Phase, config: BertConfig, *, frozen: bool) -> float:
+def _step_flops(phase: PhaseSpec, config: BertConfig, *, frozen: bool) -> float:
     per_token = flops_per_token(config, phase.max_seq_length, phase.max_predictions, frozen_encoder=frozen)
     return phase.batch_size * phase.max_seq_length * per_token
 
@@ -158,20 +158,20 @@ def up(size: int, multiple: int) -> int:
     return -(-size // multiple) * multiple
 
 
-def _padded_shapes(recipe: Recipe, config: BertConfig) -> list[str]:
+def _padded_shapes(job: Job, config: BertConfig) -> list[str]:
     sizes = {
         "vocabulary": config.vocab_size,
         "hidden_size": config.hidden_size,
         "intermediate_size": config.intermediate_size,
         "size of a head": config.hidden_size // config.num_attention_heads,
     }
-    sizes |= {f"phases.{number}.max_seq_length": phase.max_seq_length for number, phase in enumerate(recipe.phases)}
+    sizes |= {f"phases.{number}.max_seq_length": phase.max_seq_length for number, phase in enumerate(job.phases)}
     return [f"{name}: {size:,} -> {up(size, LANES):,}" for name, size in sizes.items() if size % LANES]
 
 
-def _warnings(recipe: Recipe, tpu: Slice) -> list[str]:
+def _warnings(job: Job, tpu: Slice) -> list[str]:
     """What will not compile, or will be slow."""
-    settings, warnings = recipe.backend.settings, []
+    settings, warnings = job.backend.settings, []
     if settings.get("precision") == "fp32":
         warnings.append("backend.precision: fp32: a TPU multiplies in bfloat16 and takes several passes for float32, far from that peak")
     if tpu.num_hosts > 1:
@@ -179,9 +179,9 @@ def _warnings(recipe: Recipe, tpu: Slice) -> list[str]:
             f"{tpu.name} has {tpu.num_hosts} hosts: one command on host 0 drives all of them (docs/tpu.md), and sends them the rows of "
             "each step over the network"
         )
-    if _is_foreign("optimizer", recipe.optimizer.name):
+    if _is_foreign("optimizer", job.optimizer.name):
         warnings.append(
-            f"optimizer {recipe.optimizer.name!r} is not wholeword's own: its step must be TensorFlow operations of static shapes, without "
+            f"optimizer {job.optimizer.name!r} is not wholeword's own: its step must be TensorFlow operations of static shapes, without "
             "tf.py_function, numpy_function or print, or XLA cannot compile it"
         )
     if settings.get("steps_per_call") == 1:
