@@ -12,7 +12,8 @@ import pytest
 from wholeword import zoo
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
-from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, to_framework
+from wholeword.core.bert.gelu import ACTIVATIONS
+from wholeword.core.bert.names import to_framework
 from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
@@ -37,7 +38,7 @@ def model_folder(folder: Path, seed: int = 1, *, lowercase: bool = True, **secti
     folder.mkdir()
     write_tensors(folder / "model.safetensors", to_framework(weights, "transformers"))
     (folder / "config.json").write_text(
-        json.dumps(config.to_dict() | {"model_type": "bert", "hidden_act": TRANSFORMERS_ACTIVATIONS[config.hidden_act]})
+        json.dumps(config.to_dict() | {"model_type": "bert", "hidden_act": ACTIVATIONS[config.hidden_act].transformers})
     )
     (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lowercase}))
     (folder / "vocab.txt").write_bytes(Vocabulary([*PIECES, *(f"[unused{n}]" for n in range(vocab_size - len(PIECES)))]).to_bytes())

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from wholeword.core.bert.gelu import ACTIVATIONS
 from wholeword.core.bert.names import to_framework
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.errors import UserError
@@ -22,7 +23,7 @@ class PaddleNLP:
 
 def write_model(model: ModelFiles, folder: Path) -> None:
     """All but the card. Raises: as `PaddleNLP.export`."""
-    if (activation := model.config.hidden_act) != "gelu":
+    if ACTIVATIONS[activation := model.config.hidden_act].is_tanh:
         raise UserError(f"hidden_act is {activation!r}, and paddlenlp's BERT knows 'gelu' alone; export to pytorch-bin or tf-checkpoint")
     left_out = () if model.next_sentence else ("cls/seq_relationship/",)
     weights = {name: array for name, array in model.weights.items() if not name.startswith(left_out)}

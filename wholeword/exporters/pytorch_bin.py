@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, to_framework
+from wholeword.core.bert.gelu import ACTIVATIONS
+from wholeword.core.bert.names import to_framework
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.files import disk_errors, to_json, write_file
 from wholeword.core.formats.tensors import write_tensors
@@ -45,7 +46,7 @@ def _config(model: ModelFiles) -> dict[str, Any]:
         "layer_norm_eps": model.config.epsilon,
         **model.config.to_dict(),
         "architectures": ["BertForPreTraining" if model.next_sentence else "BertForMaskedLM"],
-        "hidden_act": TRANSFORMERS_ACTIVATIONS[model.config.hidden_act],
+        "hidden_act": ACTIVATIONS[model.config.hidden_act].transformers,
         "model_type": "bert",  # without these two, transformers guesses classes from the folder's name
         "tokenizer_class": "BertTokenizer",
         "pad_token_id": model.vocabulary.pad_id,

@@ -9,11 +9,13 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from wholeword.core.bert.gelu import ACTIVATIONS
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.files import disk_errors, to_json, write_file
 from wholeword.core.formats.tensor_bundle import write_bundle
@@ -21,7 +23,6 @@ from wholeword.exporters.model_card import head_lines
 
 log = logging.getLogger(__name__)
 CHECKPOINT = "bert_model.ckpt"
-ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "gelu_new": "gelu_new"}  # "gelu" is the erf form to all but Google, since 2019
 NOTICE = """\
 # {name}
 
@@ -53,7 +54,7 @@ class TFCheckpoint:
             checkpoint=CHECKPOINT,
             lowercase=model.lowercase,
             heads="".join(head_lines(model)),
-            activation="" if model.config.hidden_act == "gelu" else ACTIVATION,
+            activation=ACTIVATION if ACTIVATIONS[model.config.hidden_act].is_tanh else "",
         )
         write_file(folder / "README.md", notice.encode())
 
@@ -90,7 +91,8 @@ def _write_checkpoint(model: ModelFiles, folder: Path) -> None:
         write_file(folder / f"{CHECKPOINT}.meta", _meta(weights))
     else:
         log.warning("%s.meta (the graph) is left out, since TensorFlow is not installed; no reader of the weights needs it", CHECKPOINT)
-    write_file(folder / "bert_config.json", to_json(model.config.to_dict() | {"hidden_act": ACTIVATIONS[model.config.hidden_act]}))
+    config = replace(model.config, hidden_act=ACTIVATIONS[model.config.hidden_act].checkpoint)
+    write_file(folder / "bert_config.json", to_json(config.to_dict()))
     write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
     if not model.lowercase:  # Google's files have no place for it, and everybody's default is the other
         write_file(folder / "tokenizer_config.json", to_json({"do_lower_case": False}))

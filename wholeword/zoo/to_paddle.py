@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wholeword.core.bert.gelu import ACTIVATIONS
 from wholeword.core.bert.names import TIED, to_framework
 from wholeword.core.errors import UserError
 
@@ -38,11 +39,12 @@ def to_paddle(model: "ModelFiles", head: str | None = None) -> Any:
     state |= {copy: state[original] for copy, original in TIED["paddlenlp"].items() if head and copy in bert.state_dict()}
     missing, unexpected = bert.set_state_dict(state)
     assert not unexpected and not missing, (unexpected, missing)
+    is_tanh = ACTIVATIONS[model.config.hidden_act].is_tanh
     for layer in bert.sublayers():
         if isinstance(layer, paddle.nn.LayerNorm):
             layer._epsilon = model.config.epsilon  # paddlenlp sets it where it draws first values
-        if hasattr(layer, "activation") and model.config.hidden_act != "gelu" and layer.activation is paddle.nn.functional.gelu:
-            layer.activation = partial(paddle.nn.functional.gelu, approximate=True)  # paddlenlp has no word for it
+        if is_tanh and hasattr(layer, "activation") and layer.activation is paddle.nn.functional.gelu:
+            layer.activation = partial(paddle.nn.functional.gelu, approximate=True)  # paddlenlp has no name for it
     return bert.eval()
 
 

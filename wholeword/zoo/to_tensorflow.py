@@ -3,6 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.bert.gelu import ACTIVATIONS
 from wholeword.core.bert.names import to_framework
 from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
@@ -57,10 +58,8 @@ def _classes(hidden_act: str) -> tuple[Any, Any]:
     import keras
     import keras_hub
 
-    exact = hidden_act == "gelu"
-
     def activation(x: Any) -> Any:
-        return keras.activations.gelu(x, approximate=not exact)
+        return keras.activations.gelu(x, approximate=ACTIVATIONS[hidden_act].is_tanh)
 
     @keras.saving.register_keras_serializable(f"wholeword_{hidden_act}")
     class BertBackbone(keras_hub.models.BertBackbone):

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wholeword.core.bert.names import TRANSFORMERS_ACTIVATIONS, to_framework
+from wholeword.core.bert.gelu import ACTIVATIONS
+from wholeword.core.bert.names import to_framework
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import ModelFiles
@@ -26,7 +27,7 @@ def to_torch(model: "ModelFiles", head: str | None = None) -> Any:
 
     config = transformers.BertConfig(
         **model.config.to_dict()
-        | {"layer_norm_eps": model.config.epsilon, "hidden_act": TRANSFORMERS_ACTIVATIONS[model.config.hidden_act]},
+        | {"layer_norm_eps": model.config.epsilon, "hidden_act": ACTIVATIONS[model.config.hidden_act].transformers},
         architectures=[CLASSES[head]],
         pad_token_id=model.vocabulary.pad_id,
     )

@@ -1,12 +1,16 @@
-"""The two forms of gelu, and what every tool calls them. `hidden_act` means Google's code since 2019, not the tool that reads a file."""
+"""The two forms of gelu, and their names in the files of every tool: the one table of activations.
+
+What google-research/bert calls "gelu" has been the tanh form since 2019; here, as in all other tools, it is the erf form.
+"""
 
 from collections.abc import Callable
 from math import erf, pi, sqrt
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 Array = np.ndarray
+HiddenAct = Literal["gelu", "gelu_tanh", "gelu_new"]
 
 
 def gelu(x: Array) -> Array:
@@ -23,15 +27,19 @@ class Activation(NamedTuple):
     """One value of `hidden_act`."""
 
     function: Callable[[Array], Array]
-    is_tanh: bool  # frameworks call the tanh form approximate
-    transformers: str  # in its config.json
-    checkpoint: str  # in the bert_config.json of a TF checkpoint, where all readers but Google's take "gelu" for the erf form
+    is_tanh: bool  # which frameworks call `approximate`
+    transformers: str  # in the config.json of transformers
+    checkpoint: str  # in the bert_config.json of a TF checkpoint
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Activation] = {
     "gelu": Activation(gelu, False, "gelu", "gelu"),
     "gelu_tanh": Activation(gelu_tanh, True, "gelu_pytorch_tanh", "gelu_new"),
     "gelu_new": Activation(gelu_tanh, True, "gelu_pytorch_tanh", "gelu_new"),  # another name of gelu_tanh
 }
-# what the configuration of a saved model calls an activation -> `hidden_act`
-SAVED_ACTIVATIONS = {"gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}
+# name in the configuration of another tool -> `hidden_act`: gelu_tanh, where that has two names
+SAVED_ACTIVATIONS = {
+    saved: hidden_act
+    for hidden_act, activation in reversed(ACTIVATIONS.items())
+    for saved in (activation.transformers, activation.checkpoint)
+}

@@ -95,9 +95,6 @@ TIED: dict[str, dict[str, str]] = {  # what a saved model may hold beside the te
 SLOTS = {"adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_1"}
 COUNTERS = {"global_step", "beta1_power", "beta2_power"}
 
-# `hidden_act` of bert_config.json -> transformers' word for it; gelu_tanh and gelu_new are one function
-TRANSFORMERS_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "gelu_new": "gelu_pytorch_tanh"}
-
 
 def _table(text: str) -> list[dict[str, str]]:
     header, *rows = (line.split() for line in text.strip().splitlines())

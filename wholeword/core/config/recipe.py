@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from wholeword.core.bert.gelu import HiddenAct
 from wholeword.core.data.examples import PAIRS
 
 Count = Annotated[int, Field(ge=1)]
@@ -194,7 +195,7 @@ class ModelSection(Section):
     initializer_range: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None, description="standard deviation of random weights; 0.02 by default, narrow models want about 1/sqrt(hidden_size)"
     )
-    hidden_act: Literal["gelu", "gelu_tanh", "gelu_new"] | None = Field(default=None, description="gelu (erf) by default")
+    hidden_act: HiddenAct | None = Field(default=None, description="gelu (erf) by default")
 
     @property
     def init_folder(self) -> str | None:

@@ -12,16 +12,12 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from wholeword.core.bert.gelu import ACTIVATIONS
 from wholeword.core.contracts import BertConfig
 
 Weights = Mapping[str, tf.Tensor]
 
 MASKED = -1e9  # added to the score of padding; finite, so that a row of padding alone is no NaN
-ACTIVATIONS = {
-    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
-    "gelu_tanh": lambda x: tf.nn.gelu(x, approximate=True),
-    "gelu_new": lambda x: tf.nn.gelu(x, approximate=True),
-}
 
 
 class Dropout:
@@ -68,7 +64,7 @@ def encode(
     B, L = features["input_mask"].shape
     hidden_rate, attention_rate = config.hidden_dropout_prob, config.attention_probs_dropout_prob
     drop = Dropout(seed, 1 + 3 * config.num_hidden_layers)
-    activation = ACTIVATIONS[config.hidden_act]
+    is_tanh = ACTIVATIONS[config.hidden_act].is_tanh
     penalty_B11L = (1 - tf.cast(features["input_mask"], tf.float32)[:, None, None, :]) * MASKED
 
     def norm(x: tf.Tensor, name: str) -> tf.Tensor:
@@ -92,7 +88,7 @@ def encode(
         context_TD = tf.reshape(tf.transpose(shares_BNLL @ value_BNLH, [0, 2, 1, 3]), x_TD.shape)
         attended_TD = drop(dense(context_TD, weights, f"{layer}/attention/output/dense"), hidden_rate)
         x_TD = norm(x_TD + attended_TD, f"{layer}/attention/output/LayerNorm")
-        wide = activation(dense(x_TD, weights, f"{layer}/intermediate/dense"))
+        wide = tf.nn.gelu(dense(x_TD, weights, f"{layer}/intermediate/dense"), approximate=is_tanh)
         x_TD = norm(x_TD + drop(dense(wide, weights, f"{layer}/output/dense"), hidden_rate), f"{layer}/output/LayerNorm")
     return x_TD
 
@@ -101,7 +97,8 @@ def mlm_logits(weights: Weights, config: BertConfig, x_TD: tf.Tensor, positions_
     """float32 [B * P, V], at the positions that are predicted alone."""
     first_tokens_B1 = tf.range(positions_BP.shape[0], dtype=positions_BP.dtype)[:, None] * length
     predicted = tf.gather(x_TD, tf.reshape(first_tokens_B1 + positions_BP, [-1]))
-    transformed = ACTIVATIONS[config.hidden_act](dense(predicted, weights, "cls/predictions/transform/dense"))
+    transformed = dense(predicted, weights, "cls/predictions/transform/dense")
+    transformed = tf.nn.gelu(transformed, approximate=ACTIVATIONS[config.hidden_act].is_tanh)
     transformed = layer_norm(transformed, weights, "cls/predictions/transform/LayerNorm", config)
     words_VD = tf.cast(weights["bert/embeddings/word_embeddings"], x_TD.dtype)
     logits = tf.matmul(transformed, words_VD, transpose_b=True)
