@@ -395,8 +395,6 @@ def test_a_file_that_a_setting_names_and_the_version_decide(recipe, tmp_path, mo
 def test_the_estimate_counts_cleaned_text(recipe):
     plain, cleaned = (plan(resolve(recipe(*more))).num_tokens for more in ((), ("corpus.cleaning=[html]",)))
     assert plain - cleaned == pytest.approx(3 * 7, abs=3)  # <p></p>
-        3 * 7, abs=3
-    )  # <p></p>
 
 
 # --- with the vocabulary of the released models
