@@ -56,7 +56,7 @@ def table(folder, text=TABLE, output="out"):
 
 
 class Planted:
-    """Figures that are a function of the cell: best at the planted learning rate, with noise of the seed."""
+    """Metrics that are a function of the cell: best at the planted learning rate, with noise of the seed."""
 
     def __init__(self, *, stop_after=None, failing=()):
         self.done, self.stop_after, self.failing = [], stop_after, failing
@@ -104,9 +104,9 @@ def test_a_table_that_was_stopped_ends_the_same(folder, stop_after):
         run_table(loaded, observer=Silent(), run=Planted(stop_after=stop_after))
     if stop_after:
         assert len(read_results(loaded.output)[1]["runs"]) == stop_after
-    going_on = Planted()
-    assert (run_table(loaded, observer=Silent(), run=going_on) / "results.json").read_bytes() == whole
-    assert len(going_on.done) == 30 - stop_after
+    resumed = Planted()
+    assert (run_table(loaded, observer=Silent(), run=resumed) / "results.json").read_bytes() == whole
+    assert len(resumed.done) == 30 - stop_after
 
 
 def test_a_failed_run_is_a_result_until_it_is_tried_again(folder):
@@ -162,7 +162,7 @@ def test_the_search_finds_a_planted_optimum(folder, start):
     assert {model: rates[model, "pairs"] for model in OPTIMA} == OPTIMA
 
 
-def test_plan_says_the_runs(folder):
+def test_plan_lists_the_runs(folder):
     text = TABLE.replace("learning_rates: [2e-5, 3e-5, 4e-5, 5e-5]", "search: true")
     assert list(planned(table(folder, text))) == [
         "rbt3, Reviews 评论: learning rate 2e-5; 3 seeds each",
@@ -200,14 +200,14 @@ def test_the_ladder_is_that_of_the_published_rates():
     assert (lower(2.5e-5), higher(2.5e-5), lower(1e-3), higher(0.8)) == (2e-5, 3e-5, 8e-4, 1.0)
 
 
-def test_a_climb_asks_for_each_rate_once_and_stays_on_a_plateau():
-    asked = []
+def test_a_climb_scores_each_rate_once_and_stays_on_a_plateau():
+    scored = []
 
     def score_of(rate):
-        asked.append(rate)
+        scored.append(rate)
         return Score(True, 90.0)
 
-    assert climb(3e-5, score_of) == 3e-5 and sorted(asked) == [2e-5, 3e-5, 4e-5]
+    assert climb(3e-5, score_of) == 3e-5 and sorted(scored) == [2e-5, 3e-5, 4e-5]
 
 
 def test_a_rate_with_a_failed_run_loses_to_any_without():
@@ -240,22 +240,22 @@ def test_a_rate_with_a_failed_run_loses_to_any_without():
         ("version: 1\n", "", "version: missing; expected 1"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(folder, before, after, message):
+def test_problems_are_reported_with_line_and_column(folder, before, after, message):
     assert before in TABLE
-    with pytest.raises(RecipeError) as found:
+    with pytest.raises(RecipeError) as caught:
         table(folder, TABLE.replace(before, after, 1))
-    assert message in str(found.value) and "table.yaml:" in str(found.value)
+    assert message in str(caught.value) and "table.yaml:" in str(caught.value)
 
 
-def test_all_problems_are_said_at_once(folder):
+def test_all_problems_are_reported_at_once(folder):
     text = TABLE.replace("epochs: 1", "epoch: 1").replace("seeds:", "seed:").replace("data: reviews", "data: 3")
-    with pytest.raises(RecipeError) as found:
+    with pytest.raises(RecipeError) as caught:
         table(folder, text)
-    assert len(found.value.problems) == 3
-    assert [int(problem.split("table.yaml:")[1].split(":")[0]) for problem in found.value.problems] == [3, 8, 11]
+    assert len(caught.value.problems) == 3
+    assert [int(problem.split("table.yaml:")[1].split(":")[0]) for problem in caught.value.problems] == [3, 8, 11]
 
 
-def test_missing_files_are_said_before_anything_runs(folder):
+def test_missing_files_are_reported_before_anything_runs(folder):
     (folder / "pairs" / "dev.tsv").unlink()
     with pytest.raises(UserError, match="dev"):
         run_table(table(folder), observer=Silent(), run=Planted())
@@ -263,7 +263,7 @@ def test_missing_files_are_said_before_anything_runs(folder):
         load_table(folder / "tabel.yaml")
 
 
-def test_the_shipped_table_loads_and_says_its_sources():
+def test_the_shipped_table_loads_and_its_values_have_sources():
     loaded = load_table("table-chnsenticorp", ["models.0.model=zoo:rbt3", "tasks.0.epochs=1", "models.0.name=x"])
     assert (loaded.models[0].name, loaded.tasks[0].name, loaded.tasks[0].epochs) == ("x", "ChnSentiCorp", 1)
     assert {origin.path for origin in origins(read_recipe("table-chnsenticorp"), "x")} >= {"seeds", "output", "tasks.0.learning_rates"}
@@ -271,9 +271,9 @@ def test_the_shipped_table_loads_and_says_its_sources():
         load_recipe("table-chnsenticorp")
 
 
-def test_a_table_says_whatever_of_fine_tuning_changes_figures(folder):
+def test_a_table_can_set_whatever_of_fine_tuning_changes_metrics(folder):
     assert {*Training._fields, "max_query_length", "max_answer_length"} == {"learning_rate", *FINETUNING}
     assert set(FINETUNING) <= BenchTask.model_fields.keys() & FinetuneRecipe.model_fields.keys()
     given = table(folder, TABLE.replace("epochs: 1", "epochs: 1\n    max_query_length: 24"))
-    found = finetuning_settings(given, given.tasks[1])
-    assert {key: found[key] for key in FINETUNING if key in found} == {"epochs": 1, "max_query_length": 24}
+    settings = finetuning_settings(given, given.tasks[1])
+    assert {key: settings[key] for key in FINETUNING if key in settings} == {"epochs": 1, "max_query_length": 24}

@@ -120,21 +120,21 @@ def test_no_published_percentage_tells_half_up_from_half_even(small):
     """So the rule is ours: nearest to a tie is RBT3's 98.5 % of LCQMC, still a hundredth of a point away."""
     away = []
     for model in small.models:
-        for name, found in small.best(model, "test").items():
-            of = small.best(BASE, "test")[name]
-            away += [abs((1000 * x / y) % 1 - Fraction(1, 2)) / 10 for x, y in zip(found, of, strict=True) if x != y]
+        for name, values in small.best(model, "test").items():
+            base = small.best(BASE, "test")[name]
+            away += [abs((1000 * x / y) % 1 - Fraction(1, 2)) / 10 for x, y in zip(values, base, strict=True) if x != y]
     assert min(away) > Fraction(1, 1000)
     assert [decimal_text(exact(number)) for number in ("0.25", "0.35", "-0.25", "-0.04")] == ["0.3", "0.4", "-0.3", "0.0"]
 
 
-def test_max_and_average_stand_as_published(baselines):
+def test_max_and_average_are_as_published(baselines):
     assert lines(markdown([task_table(baselines, baselines.task("CMRC 2018"))])) == lines(CMRC)
     written = markdown([task_table(baselines, task) for task in baselines.tasks])
     assert "Evaluation Metrics: EM / F1" in written and "Evaluation Metrics: Accuracy" in written
     assert "| ERNIE | 95.4 (94.8) | 95.4 (95.3) |" in written and "| RoBERTa-wwm-ext-large | 98.3 (97.7) | 97.8 (97.6) |" in written
 
 
-def test_best_learning_rates_stand_as_published(baselines):
+def test_best_learning_rates_are_as_published(baselines):
     rows = [row[:4] for row in [rates_table(baselines).head, *rates_table(baselines).rows]]
     assert [f"| {' | '.join(row)} |" for row in rows] == lines(RATES)
     assert [rate_text(rate) for rate in (2e-5, 1e-4, 2.5e-5, 1e-3, 0.05)] == ["2e-5", "1e-4", "2.5e-5", "1e-3", "5e-2"]
@@ -143,8 +143,8 @@ def test_best_learning_rates_stand_as_published(baselines):
 def test_the_small_table_holds_the_best_of_the_large_ones(small, baselines):
     names = {"CSC": "ChnSentiCorp", "BQ": "BQ Corpus"}
     for model in (BASE, "RoBERTa-wwm-ext-large"):
-        for task, found in small.best(model, "test").items():
-            assert found == baselines.best(model, "test")[names.get(task, task)]
+        for task, values in small.best(model, "test").items():
+            assert values == baselines.best(model, "test")[names.get(task, task)]
 
 
 def test_parameters_are_rounded_down():
@@ -204,8 +204,8 @@ class SomeF1:
 
     def score(self, examples, predictions):
         pairs = [(example.tags[0], predictions[example.id]) for example in examples]
-        right = sum(gold == said == "B" for gold, said in pairs)
-        return {"F1": 100 * 2 * right / max(1, sum(gold == "B" for gold, _ in pairs) + sum(said == "B" for _, said in pairs))}
+        right = sum(gold == predicted == "B" for gold, predicted in pairs)
+        return {"F1": 100 * 2 * right / max(1, sum(gold == "B" for gold, _ in pairs) + sum(predicted == "B" for _, predicted in pairs))}
 
 
 def planted(seed, skill, num_examples=400):
@@ -214,13 +214,13 @@ def planted(seed, skill, num_examples=400):
     return examples, {example.id: "1" if generator.random() < skill else "0" for example in examples}
 
 
-def test_the_bootstrap_finds_a_difference_and_none():
+def test_the_bootstrap_tells_a_difference_from_none():
     examples, good = planted(1, 0.9)
     _, bad = planted(2, 0.7)
     _, as_good = planted(3, 0.9)
-    found = compare(Accuracy(), examples, [good], [bad], "accuracy", num_samples=2000, seed=0)
+    comparison = compare(Accuracy(), examples, [good], [bad], "accuracy", num_samples=2000, seed=0)
     expected = Accuracy().score(examples, good)["accuracy"] - Accuracy().score(examples, bad)["accuracy"]
-    assert found.difference == pytest.approx(expected) and found.p_value < 0.001 and found.low > 0
+    assert comparison.difference == pytest.approx(expected) and comparison.p_value < 0.001 and comparison.low > 0
     same = compare(Accuracy(), examples, [good], [as_good], "accuracy", num_samples=2000, seed=0)
     assert same.low < 0 < same.high and same.p_value > 0.05
     equal = compare(Accuracy(), examples, [good], [good], "accuracy", num_samples=2000, seed=0)
@@ -231,27 +231,27 @@ def test_the_bootstrap_is_that_of_resampling_examples():
     """The multinomial over equal gains against drawing examples one by one; and its interval against the normal one of the same data."""
     generator = np.random.default_rng(5)
     first, second = (generator.random((2, 500)) < [[0.85], [0.8]]).astype(float) * 100
-    found = paired_bootstrap(first, second, num_samples=20_000, seed=1)
+    comparison = paired_bootstrap(first, second, num_samples=20_000, seed=1)
     gains = first - second
     drawn = np.array([gains[generator.integers(0, 500, 500)].mean() for _ in range(20_000)])
     error = gains.std() / 500**0.5
-    assert found.low == pytest.approx(np.percentile(drawn, 2.5), abs=error / 5)
-    assert found.high == pytest.approx(gains.mean() + 1.96 * error, abs=error / 4)
-    assert found.p_value == pytest.approx((drawn <= 0).mean(), abs=0.01)
+    assert comparison.low == pytest.approx(np.percentile(drawn, 2.5), abs=error / 5)
+    assert comparison.high == pytest.approx(gains.mean() + 1.96 * error, abs=error / 4)
+    assert comparison.p_value == pytest.approx((drawn <= 0).mean(), abs=0.01)
     assert paired_bootstrap(first, second, seed=1) == paired_bootstrap(first, second, seed=1) != paired_bootstrap(first, second, seed=2)
 
 
-def test_a_metric_that_is_no_mean_is_computed_anew():
+def test_a_metric_that_is_not_a_mean_is_recomputed():
     generator = random.Random(4)
     examples = [TaggedExample(str(number), ("好",), (generator.choice("BO"),)) for number in range(60)]
     right = {example.id: example.tags[0] for example in examples}
     half = {example.id: generator.choice("BO") for example in examples}
     assert example_scores(SomeF1(), examples, half, "F1") is None
-    found = compare(SomeF1(), examples, [right], [half, half], "F1", num_samples=200, seed=0)
-    assert found.difference == pytest.approx(100 - SomeF1().score(examples, half)["F1"])
-    assert found.low > 0 and found.p_value == 0 and found.num_samples == 200
+    comparison = compare(SomeF1(), examples, [right], [half, half], "F1", num_samples=200, seed=0)
+    assert comparison.difference == pytest.approx(100 - SomeF1().score(examples, half)["F1"])
+    assert comparison.low > 0 and comparison.p_value == 0 and comparison.num_samples == 200
     again = resampled_bootstrap(SomeF1(), examples, [right], [half], "F1", num_samples=200, seed=0)
-    assert (again.low, again.high) == pytest.approx((found.low, found.high))
+    assert (again.low, again.high) == pytest.approx((comparison.low, comparison.high))
     assert compare(SomeF1(), examples, [], [half], "F1", num_samples=200, seed=0) is None
 
 
@@ -307,8 +307,8 @@ def test_the_picture_is_one_wellformed_file(small, baselines):
 def test_runs_that_failed_are_shown():
     from wholeword.finetuning.bench.results import from_runs
 
-    def run(model, seed, **found):
-        return {"model": model, "task": "T", "learning_rate": 2e-5, "seed": seed, **found}
+    def run(model, seed, **outcome):
+        return {"model": model, "task": "T", "learning_rate": 2e-5, "seed": seed, **outcome}
 
     content = {
         "models": [{"name": "a", "parameters": 1}, {"name": "b", "parameters": 1}, {"name": "c", "parameters": 1}],
@@ -338,7 +338,7 @@ def test_runs_that_failed_are_shown():
         ("# origin\nmodel,task,metric,split,best,average\nx,y,accuracy,test,1,\nx,y,accuracy,test,2,\n", ":4: .*appears twice"),
     ],
 )
-def test_a_wrong_csv_is_said_with_its_line(content, message):
+def test_a_wrong_csv_is_reported_with_its_line(content, message):
     with pytest.raises(UserError, match=message):
         from_csv(content.encode(), "x.csv")
 

@@ -64,7 +64,7 @@ def test_tokens_are_chinese_characters_and_words_between():
     assert mixed_tokens("㐀㐁 x") == ["㐀㐁", "x"]  # characters of the extensions are English to it
 
 
-def test_the_common_stretch_is_one_piece():
+def test_the_common_run_is_contiguous():
     assert longest_common_run(list("abxcd"), list("abycd")) == 2
     assert span_f1(["北京大学"], "北京的大学") == pytest.approx(2 * (2 / 5) * (2 / 4) / (2 / 5 + 2 / 4))
     assert span_f1(["天津", "北京市"], "北京") == pytest.approx(0.8)
@@ -153,7 +153,7 @@ PINNED = {
 
 @needs_data
 @pytest.mark.parametrize(("split", "number"), [("dev", 1500), ("trial", 500)])
-def test_mutated_predictions_have_the_official_figures(split, number):
+def test_mutated_predictions_have_the_official_metrics(split, number):
     examples = registry.create("task", "cmrc2018", data=Path(DATA, "cmrc2018")).read(split)[:number]
     predictions = mutated(examples, 20190620)
     metrics = span_metrics(examples, predictions)
@@ -189,19 +189,19 @@ SENTENCES = st.lists(st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=12), m
 
 def conlleval(tags):
     """Entities by conlleval's two tables, one of what ends and one of what begins an entity, as seqeval has them."""
-    found, begin = set(), None
+    spans, begin = set(), None
     before, kind_before = "O", ""
     for place, tag in enumerate([*tags, "O"]):
         prefix, kind = (tag[0], tag[2:]) if tag != "O" else ("O", "")
         ends = (before + prefix) in ("BB", "BS", "BO", "IB", "IS", "IO") or before in "ES" or (before != "O" and kind_before != kind)
         begins = prefix in "BS" or (before + prefix) in ("EE", "EI", "SE", "SI", "OE", "OI") or (prefix != "O" and kind_before != kind)
         if ends and begin is not None:
-            found.add((kind_before, begin, place))
+            spans.add((kind_before, begin, place))
             begin = None
         if begins:
             begin = place
         before, kind_before = prefix, kind
-    return found
+    return spans
 
 
 @settings(max_examples=300, deadline=None)

@@ -53,7 +53,7 @@ def truncated(a, b, length):
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(TEXT, st.none() | TEXT), min_size=1, max_size=5), st.integers(4, 40))
-def test_texts_and_pairs_are_cut_as_google_cuts_them(texts, length):
+def test_texts_and_pairs_are_truncated_as_google_does(texts, length):
     examples = [TextExample(str(number), text, pair, "1") for number, (text, pair) in enumerate(texts)]
     rows = make_rows(examples, TOKENIZER, head="classification", labels=["0", "1"], max_seq_length=length)
     expected = []
@@ -130,8 +130,8 @@ def test_answers_of_real_questions_come_back(name, splits):
         examples = [example for example in task.read(part) if len(example.answers[0].text) <= 60][::4]
         rows = make_rows(examples, tokenizer, head="span", max_seq_length=384, doc_stride=128)
         assert rows.counts["answers_not_in_a_window"] == 0
-        found = decode(examples, rows, one_hot(rows), head="span", n_best=1, max_answer_length=60).answers
-        wrong = [example.answers[0].text for example in examples if found[example.id] != example.answers[0].text.strip()]
+        predictions = decode(examples, rows, one_hot(rows), head="span", n_best=1, max_answer_length=60).answers
+        wrong = [example.answers[0].text for example in examples if predictions[example.id] != example.answers[0].text.strip()]
         assert len(wrong) <= 1, wrong
 
 
@@ -149,9 +149,9 @@ def test_a_context_in_three_windows_is_small_enough_to_check_by_eye():
     assert rows.targets.tolist() == [[0, 0], [9, 10], [5, 6]]  # at the end of one window, and at the beginning of the next
     logits = np.zeros((len(rows.ids), 2))
     logits[rows.row_pieces[2] + 5, 0] = logits[rows.row_pieces[2] + 6, 1] = 3
-    found = decode([example], rows, logits, head="span", n_best=3)
-    assert found.answers == {"1": "四个"}
-    assert found.nbest["1"][0]["start"] == 8 and found.nbest["1"][0]["end"] == 10
+    predictions = decode([example], rows, logits, head="span", n_best=3)
+    assert predictions.answers == {"1": "四个"}
+    assert predictions.nbest["1"][0]["start"] == 8 and predictions.nbest["1"][0]["end"] == 10
 
 
 @settings(max_examples=100, deadline=None)
@@ -169,13 +169,13 @@ def test_the_best_spans_are_those_of_a_search_over_all(context, seed, n_best, lo
                 best[text] = max(score, best.get(text, -np.inf))
                 spans.add((rows.places[start, 0], rows.places[end, 1]))
     expected = sorted(best.items(), key=lambda item: -item[1])[:n_best]
-    found = decode([example], rows, logits, head="span", n_best=n_best, max_answer_length=longest)
-    assert found.answers["1"] == (expected[0][0] if expected else "")
+    predictions = decode([example], rows, logits, head="span", n_best=n_best, max_answer_length=longest)
+    assert predictions.answers["1"] == (expected[0][0] if expected else "")
     if len(spans) == len(best):
-        assert [entry["text"] for entry in found.nbest["1"]] == [text for text, _ in expected]
-    probabilities = [entry["probability"] for entry in found.nbest["1"]]
+        assert [entry["text"] for entry in predictions.nbest["1"]] == [text for text, _ in expected]
+    probabilities = [entry["probability"] for entry in predictions.nbest["1"]]
     assert probabilities == sorted(probabilities, reverse=True) and (not best or sum(probabilities) == pytest.approx(1))
-    assert all(context[entry["start"] : entry["end"]] == entry["text"] for entry in found.nbest["1"])
+    assert all(context[entry["start"] : entry["end"]] == entry["text"] for entry in predictions.nbest["1"])
 
 
 UNIT = st.text(st.sampled_from("新车0129abAé \t\u3000\u200b\n\x00😀𠮷\ue000"), min_size=1, max_size=4)
@@ -194,12 +194,12 @@ def test_every_unit_gets_its_tag_back(sentences, length, stride, data):
     logits = np.zeros((len(rows.ids), len(labels)))
     known = np.flatnonzero(rows.targets >= 0)
     logits[known, rows.targets[known]] = 5
-    found = decode(examples, rows, logits, head="tagging", labels=labels)
-    assert found.answers == {example.id: list(example.tags) for example in examples}
-    assert all(len(found.nbest[example.id]) == len(example.units) for example in examples)
+    predictions = decode(examples, rows, logits, head="tagging", labels=labels)
+    assert predictions.answers == {example.id: list(example.tags) for example in examples}
+    assert all(len(predictions.nbest[example.id]) == len(example.units) for example in examples)
 
 
-def test_tags_stand_at_the_first_pieces_and_blanks_are_unknown():
+def test_tags_are_at_the_first_pieces_and_blanks_are_unknown():
     example = TaggedExample("1", ("abab", " ", "新"), ("B-LOC", "O", "O"))
     rows = make_rows([example], TOKENIZER, head="tagging", labels=["O", "B-LOC"], max_seq_length=16)
     vocabulary = TOKENIZER.vocabulary
@@ -215,8 +215,15 @@ def test_a_tag_is_taken_from_the_window_with_most_context():
     logits = np.zeros((len(rows.ids), 2))
     logits[1:5, 1] = 1  # the first window says B-LOC, the second O
     logits[7:11, 0] = 1
-    found = decode([example], rows, logits, head="tagging", labels=["O", "B-LOC"]).answers["1"]
-    assert found == ["B-LOC", "B-LOC", "B-LOC", "O", "O", "O"]  # 站 has a right neighbour left in the first, 在 a left one in the second
+    predictions = decode([example], rows, logits, head="tagging", labels=["O", "B-LOC"]).answers["1"]
+    assert predictions == [
+        "B-LOC",
+        "B-LOC",
+        "B-LOC",
+        "O",
+        "O",
+        "O",
+    ]  # 站 has a right neighbour in the first, 在 a left one in the second
 
 
 @settings(max_examples=50, deadline=None)
@@ -232,10 +239,10 @@ def test_the_probabilities_of_a_long_text_are_the_mean_over_its_windows():
     rows = make_rows(examples, TOKENIZER, head="classification", labels=["差", "好"], max_seq_length=8, doc_stride=5)
     assert rows.examples.tolist() == [0, 0, 1] and rows.targets.tolist() == [1, 1, 0]
     logits = np.log([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
-    found = decode(examples, rows, logits, head="classification", labels=["差", "好"])
-    assert found.answers == {"长": "差", "短": "好"}
-    assert [entry["label"] for entry in found.nbest["短"]] == ["好", "差"]
-    assert [entry["probability"] for entry in found.nbest["长"]] == pytest.approx([0.55, 0.45])
+    predictions = decode(examples, rows, logits, head="classification", labels=["差", "好"])
+    assert predictions.answers == {"长": "差", "短": "好"}
+    assert [entry["label"] for entry in predictions.nbest["短"]] == ["好", "差"]
+    assert [entry["probability"] for entry in predictions.nbest["长"]] == pytest.approx([0.55, 0.45])
 
 
 @pytest.mark.parametrize("head", ["classification", "span", "tagging"])
@@ -283,7 +290,7 @@ def test_rows_do_not_depend_on_how_many_examples_are_made_at_once(head, monkeypa
     assert whole.counts == parts.counts
 
 
-def test_what_cannot_be_rows_is_refused():
+def test_examples_that_cannot_be_rows_are_refused():
     with pytest.raises(UserError, match="max_seq_length 66, doc_stride None: expected at least 68 and 1 for span"):
         make_rows([], TOKENIZER, head="span", max_seq_length=66)
     with pytest.raises(UserError, match="example 7: 'x'; expected one of the labels a, b"):

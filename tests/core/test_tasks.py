@@ -114,15 +114,15 @@ def test_questions_without_a_span_are_left_out_and_counted():
     assert task.notes == [f"{SMALL}/cjrc/dev.json: 2 of 3 questions are left out: no span answers them"]
 
 
-def test_a_missing_file_is_answered_with_where_it_comes_from_and_what_is_expected(tmp_path):
+def test_the_message_for_a_missing_file_names_its_source_and_what_is_expected(tmp_path):
     (tmp_path / "empty").mkdir()
-    for folder, found in ((tmp_path / "none", "no such folder"), (tmp_path / "empty", "no train.tsv in it")):
+    for folder, problem in ((tmp_path / "none", "no such folder"), (tmp_path / "empty", "no train.tsv in it")):
         task = registry.create("task", "chnsenticorp", data=folder)
         assert task.splits == []
         with pytest.raises(UserError) as error:
             task.read("train")
         message = str(error.value)
-        assert message.startswith(f"{folder}: {found}; expected ChnSentiCorp train (9,600 examples, sha256 0b2653c2")
+        assert message.startswith(f"{folder}: {problem}; expected ChnSentiCorp train (9,600 examples, sha256 0b2653c2")
         assert "from https://github.com/ymcui/Chinese-BERT-wwm/" in message and "for research" in message and "\n" not in message
     with pytest.raises(UserError, match="ChnSentiCorp has no split 'trial'; expected one of train, dev, test"):
         task.read("trial")
@@ -158,7 +158,7 @@ def test_a_file_with_other_rows_is_refused_and_one_with_other_bytes_is_noted(tmp
         ("msra-ner", "msra_test_bio.txt", b"\xff\tO\n", r"msra_test_bio\.txt: not UTF-8 at byte 0"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_said_in_one_line(tmp_path, name, file, content, message):
+def test_what_is_wrong_in_a_file_is_reported_in_one_line(tmp_path, name, file, content, message):
     (tmp_path / file).write_bytes(content if isinstance(content, bytes) else content.encode())
     task = registry.create("task", name, data=tmp_path, **({"labels": ["1"]} if name in OWN else {"check": False}))
     with pytest.raises(UserError, match=message) as error:

@@ -56,7 +56,7 @@ def table(tmp_path):
 
 
 def test_a_table_is_filled_by_fine_tuning(table):
-    """The rate that learns is chosen; the figures are those of the predictions that the runs left, and no weights stay."""
+    """The rate that learns is chosen; metrics are those of the predictions that the runs saved, and no weights are kept."""
     results, content = read_results(run_table(load_table(table), observer=Silent()))
     assert results.learning_rates == {("model", "Reviews 评论"): 2e-3}
     test = next(stats for key, stats in results.statistics.items() if key.split == "test")
@@ -64,8 +64,8 @@ def test_a_table_is_filled_by_fine_tuning(table):
     rows = [line.split("\t") for line in (table.parent / "reviews" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]]
     for run in content["runs"]:
         folder = table.parent / "out" / run["folder"]
-        said = json.loads((folder / "predictions.json").read_bytes())["test"]
-        right = sum(said[str(number)] == label for number, (label, _) in enumerate(rows, 2))
+        predictions = json.loads((folder / "predictions.json").read_bytes())["test"]
+        right = sum(predictions[str(number)] == label for number, (label, _) in enumerate(rows, 2))
         assert run["scores"]["test"]["accuracy"] == pytest.approx(100 * right / len(rows))
         assert not list(folder.rglob("*.safetensors")) and not list(folder.rglob("*.bin"))
 

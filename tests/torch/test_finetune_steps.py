@@ -115,12 +115,12 @@ def test_a_step_is_googles_optimizer_on_transformers_gradients(head: str, tmp_pa
     assert metrics["grad_norm"] == pytest.approx(float(norm), rel=1e-5) and norm > 0.05
     prefix = {"span": "qa_outputs"}.get(head, "classifier")
     head_gradients = {name: gradients.pop(f"{prefix}.{name}").numpy() for name in ("weight", "bias")}
-    found = from_framework({name: g.numpy() for name, g in gradients.items()}, "transformers", num_hidden_layers=2)
+    expected = from_framework({name: g.numpy() for name, g in gradients.items()}, "transformers", num_hidden_layers=2)
     ours = "cls/squad/output" if head == "span" else "output"
-    found |= {f"{ours}_weights": head_gradients["weight"], f"{ours}_bias": head_gradients["bias"]}
+    expected |= {f"{ours}_weights": head_gradients["weight"], f"{ours}_bias": head_gradients["bias"]}
     after = tuner.weights()
-    assert found.keys() == after.keys()
-    for name, gradient in found.items():
+    assert expected.keys() == after.keys()
+    for name, gradient in expected.items():
         clipped = gradient.astype(np.float64) * (0.05 / float(norm))
         update = 0.1 * clipped / (np.sqrt(0.001 * clipped**2) + 1e-6)
         update += 0.0 if "LayerNorm" in name or "bias" in name else 0.01 * before[name]
@@ -185,7 +185,7 @@ def test_an_epoch_has_every_row_once(num_rows: int, batch_size: int, seed: int, 
     assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
 
 
-def test_rows_of_like_length_come_together_in_an_order_of_their_own_each_epoch() -> None:
+def test_rows_of_similar_length_come_together_in_an_order_of_their_own_each_epoch() -> None:
     lengths = np.minimum(256, np.random.default_rng(0).lognormal(4.4, 0.7, 9600).astype(int) + 3)
     epochs = [epoch_batches(lengths, batch_size=64, seed=1, epoch=epoch) for epoch in range(2)]
     for batches in epochs:
