@@ -180,7 +180,7 @@ def parse_manifest(data: bytes, path: Path | str) -> dict[str, Any]:
         raise IntegrityError(f"{path}: damaged; it is no manifest any more") from None
     if hashlib.sha256(to_json(content)).hexdigest() != written or any(".." in Path(name).parts for name in files):
         raise IntegrityError(f"{path}: changed since it was written")
-    return content
+    return dict(content)
 
 
 def check_manifest(folder: Path | str, *, sha256: Callable[[Path], str] = sha256_of) -> dict[str, Any]:

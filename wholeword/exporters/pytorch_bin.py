@@ -54,9 +54,10 @@ def _config(model: ModelFiles) -> dict[str, Any]:
 
 
 def _tokenizer(vocabulary: Vocabulary, lowercase: bool) -> str:
-    from tokenizers.implementations import BertWordPieceTokenizer
+    from tokenizers import BertWordPieceTokenizer
 
-    return BertWordPieceTokenizer(vocabulary.ids, lowercase=lowercase).to_str(pretty=True)
+    text: str = BertWordPieceTokenizer(vocabulary.ids, lowercase=lowercase).to_str(pretty=True)
+    return text
 
 
 def _tokenizer_config(model: ModelFiles) -> dict[str, Any]:

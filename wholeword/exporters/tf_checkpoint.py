@@ -112,4 +112,5 @@ def _meta(weights: Mapping[str, np.ndarray]) -> bytes:
             tf.get_variable(name, array.shape, tf.float32, use_resource=False)
         saver = tf.train.Saver()
         meta = tf.train.export_meta_graph(graph=graph, saver_def=saver.as_saver_def())
-    return meta.SerializeToString(deterministic=True)
+    content: bytes = meta.SerializeToString(deterministic=True)
+    return content

@@ -34,7 +34,7 @@ class Checksums:
         name, stat = str(path.resolve()), [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         entry = self.known.get(name)
         if isinstance(entry, dict) and entry.get("stat") == stat and isinstance(entry.get("sha256"), str):
-            return entry["sha256"]
+            return str(entry["sha256"])
         started, sha256 = time.time(), sha256_of(path)
         if max(status.st_mtime, status.st_ctime) < started - SETTLED_SECONDS:
             self.new[name] = {"stat": stat, "sha256": sha256}

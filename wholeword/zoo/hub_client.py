@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from huggingface_hub import HfApi, constants, get_session, hf_hub_download
 from huggingface_hub.errors import (
@@ -24,6 +24,7 @@ from wholeword.core.errors import IntegrityError, NetworkError, UserError
 from wholeword.core.files import disk_errors
 from wholeword.zoo.hub_cache import COMMIT, Known, remove, snapshot, storage
 
+Result = TypeVar("Result")
 HTTPError: Any = HfHubHTTPError.__bases__[0]  # of httpx, or of httpx2: the client's versions differ in it
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before trying again, as long as patience lasts
@@ -40,7 +41,7 @@ def find_repository(repo_id: str, revision: str, patience_seconds: float) -> Rep
     """The commit of a revision, and what the hub says of its files."""
     where = f"{repo_id}@{revision}"
 
-    def ask() -> Repository:
+    def request() -> Repository:
         info = HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=patience_seconds)
         if not COMMIT.fullmatch(info.sha or ""):
             raise ValueError("no commit")
@@ -50,7 +51,7 @@ def find_repository(repo_id: str, revision: str, patience_seconds: float) -> Rep
         }
         return Repository(str(info.sha), files)
 
-    return _persist(where, ask, _Patience(patience_seconds, where))
+    return _persist(where, request, _Patience(patience_seconds, where))
 
 
 def download(repo_id: str, commit: str, name: str, known: Known, patience_seconds: float) -> None:
@@ -139,7 +140,7 @@ class _Patience:
             client.event_hooks = {kind: [other for other in client.event_hooks[kind] if other != hook] for kind, hook in own.items()}
 
 
-def _persist(where: str, action: Callable[[], Any], patience: _Patience) -> Any:
+def _persist(where: str, action: Callable[[], Result], patience: _Patience) -> Result:
     """What `action` returns, tried again while the reason may pass and patience lasts."""
     for pause in (*PAUSES_SECONDS, *[PAUSES_SECONDS[-1]] * 1000):
         try:

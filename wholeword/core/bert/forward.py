@@ -33,12 +33,14 @@ def forward(weights: Mapping[str, Array], config: BertConfig, features: Mapping[
         return weights[name].astype(np.float64)
 
     def dense(x: Array, name: str) -> Array:
-        return x @ tensor(f"{name}/kernel") + tensor(f"{name}/bias")
+        values: Array = x @ tensor(f"{name}/kernel") + tensor(f"{name}/bias")
+        return values
 
     def layer_norm(x: Array, name: str) -> Array:
         centred = x - x.mean(-1, keepdims=True)
         normal = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + epsilon)
-        return normal * tensor(f"{name}/gamma") + tensor(f"{name}/beta")
+        values: Array = normal * tensor(f"{name}/gamma") + tensor(f"{name}/beta")
+        return values
 
     def heads(x_BLD: Array) -> Array:
         return x_BLD.reshape(B, L, config.num_attention_heads, -1).transpose(0, 2, 1, 3)

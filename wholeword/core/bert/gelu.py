@@ -15,12 +15,14 @@ HiddenAct = Literal["gelu", "gelu_tanh", "gelu_new"]
 
 def gelu(x: Array) -> Array:
     """The erf form, element by element. Source: Hendrycks and Gimpel 2016 (arXiv:1606.08415)."""
-    return 0.5 * x * (1 + np.vectorize(erf, otypes=[np.float64])(x / sqrt(2)))
+    values: Array = 0.5 * x * (1 + np.vectorize(erf, otypes=[np.float64])(x / sqrt(2)))
+    return values
 
 
 def gelu_tanh(x: Array) -> Array:
     """The tanh form, element by element. Source: `gelu` of google-research/bert `modeling.py`."""
-    return 0.5 * x * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
+    values: Array = 0.5 * x * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
+    return values
 
 
 class Activation(NamedTuple):

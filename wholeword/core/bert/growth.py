@@ -121,7 +121,8 @@ def grow_model(model: ModelFiles, vocabulary: Vocabulary, *, rows: Rows, seed: i
 def _pieces_before(piece: str, tokenizer: WordPieceTokenizer) -> list[int]:
     """The ids that the text of a new piece had."""
     if not piece.startswith("##") or len(piece) == 2:
-        return tokenizer.encode(piece)[0].tolist()
+        ids: list[int] = tokenizer.encode(piece)[0].tolist()
+        return ids
     return list(_longest_first(piece, tokenizer.vocabulary.ids)) or [tokenizer.vocabulary.unk_id]
 
 

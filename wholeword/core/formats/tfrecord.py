@@ -96,7 +96,8 @@ def read_tfrecords(paths: Iterable[Path | str]) -> Iterator[dict[str, np.ndarray
 def masked_crc(data: bytes | np.ndarray) -> bytes:
     """The crc32c of bytes or a contiguous array as TensorFlow has it, rotated and a constant added (core/lib/hash/crc32c.h), 4 bytes."""
     crc = google_crc32c.value(data)
-    return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(CRC_BYTES, "little")
+    masked: int = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked.to_bytes(CRC_BYTES, "little")
 
 
 def frame(data: bytes) -> bytes:
