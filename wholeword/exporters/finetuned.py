@@ -64,6 +64,7 @@ def write_finetuned(model: ModelFiles, folder: Path, config: Mapping[str, Any]) 
 
 
 def card(model: ModelFiles) -> str:
+    """The README.md of a fine-tuned model, in English and Chinese."""
     assert model.head is not None
     architecture, _, pipeline = CLASSES[model.head]
     provenance = model.provenance

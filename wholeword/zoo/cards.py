@@ -23,20 +23,28 @@ State = Literal["trained", "untrained", "missing", "unknown"]
 
 
 class Part(BaseModel):
+    """A mapping of a card; unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Summary(Part):
+    """One sentence in each language."""
+
     en: Text
     zh: Text
 
 
 class Heads(Part):
+    """Whether the published heads are trained."""
+
     mlm: State
     nsp: State
 
 
 class Source(Part):
+    """Where a fact comes from."""
+
     where: Annotated[Text, Field(alias="from")]
     assumed: bool = False  # nobody has said so, or it was not read
 
@@ -60,6 +68,7 @@ class Card(Part):
 
     @property
     def bert_config(self) -> BertConfig:
+        """The configuration, checked."""
         return bert_config(self.config, f"{self.name}.yaml")
 
     @property

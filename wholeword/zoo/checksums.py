@@ -41,6 +41,7 @@ class Checksums:
         return sha256
 
     def save(self) -> None:
+        """Merge new checksums into the file; a full disk is not an error."""
         if not self.new:
             return
         try:

@@ -74,6 +74,7 @@ class Zoo:
     """The zoo as a source of models for recipes: `zoo:NAME`."""
 
     def read(self, location: str) -> "ModelFiles":
+        """The model at a name or location."""
         return read(location)
 
     def vocabulary(self, location: str) -> Vocabulary:

@@ -30,10 +30,12 @@ class Known(NamedTuple):
 
 
 def snapshot(repo_id: str, commit: str) -> Path:
+    """The cached folder of a commit."""
     return storage(repo_id) / "snapshots" / commit
 
 
 def storage(repo_id: str) -> Path:
+    """The cached folder of a repository."""
     return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo_id, repo_type="model"))
 
 

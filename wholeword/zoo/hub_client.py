@@ -33,6 +33,8 @@ WARM_PATIENCE_SECONDS = 5.0  # when the cache has what a branch stood for the la
 
 
 class Repository(NamedTuple):
+    """A commit of a repository on the hub, and its files."""
+
     commit: str
     files: dict[str, Known]
 

@@ -11,6 +11,8 @@ MOST_VOCABULARY_BYTES = 1 << 28
 
 
 class TokenizerFiles(NamedTuple):
+    """What the files of a tokenizer say."""
+
     vocabulary: Vocabulary
     lowercase: bool | None  # None where no file says so
     path: Path  # that the vocabulary was read from

@@ -44,6 +44,8 @@ OUTPUTS = {"hidden_states": "hidden states", "pooler_output": "pooler", "mlm_log
 
 
 class Tool(NamedTuple):
+    """A tool that reads exports, and how it computes with them."""
+
     distribution: str  # and package
     extra: str | None  # of wholeword, that installs it
     compute: Callable[[Path, Arrays], Arrays]
@@ -218,6 +220,7 @@ PACKAGES = {"torch", "tensorflow", "paddle", *(tool.distribution for tool in TOO
 
 
 def main(arguments: list[str]) -> Any:
+    """The process that loads an export: name, folder, features, outputs. Returns: its exit code."""
     name, folder, given, results = arguments
     tool = TOOLS[name]
     features = read_tensors(given)

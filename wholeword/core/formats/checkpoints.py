@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class Checkpoint(NamedTuple):
+    """What a checkpoint folder holds."""
+
     weights: "Tensors"
     optimizer_state: "Tensors"
     state: dict[str, Any]
@@ -47,6 +49,7 @@ def checkpoints(folder: Path | str) -> list[Path]:
 
 
 def latest_checkpoint(folder: Path | str) -> Path | None:
+    """The newest complete checkpoint of a run; None if there is none."""
     return next(reversed(checkpoints(folder)), None)
 
 

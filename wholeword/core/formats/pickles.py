@@ -84,12 +84,15 @@ class Machine:
     # what pickletools reads from; a length that the file does not have allocates nothing
 
     def read(self, size: int) -> bytes:
+        """At most `size` bytes, and no more than the file has."""
         return self.file.read(min(size, self.size))
 
     def readline(self) -> bytes:
+        """One line, cut off at 1,000 bytes."""
         return self.file.readline(1000)
 
     def tell(self) -> int:
+        """The position in the file."""
         return self.file.tell()
 
     def run(self) -> Any:
@@ -104,6 +107,7 @@ class Machine:
         return result
 
     def step(self, instruction: str, argument: Any) -> None:
+        """Carry out one instruction. Raises: Refused, for any that weights do not need."""
         stack = self.stack
         match instruction:
             case "PROTO" | "FRAME" | "STOP":
@@ -165,6 +169,7 @@ class Machine:
         return items[::-1]
 
     def found(self, name: str) -> Name:
+        """A name that the pickle mentions. Raises: Refused, unless it is one of `names`."""
         if name not in self.names:
             raise Refused(f"the name {short(name.replace(' ', '.'))}")
         return Name(name.split(" ")[1])

@@ -59,6 +59,7 @@ def integer(data: bytes, number: int) -> int:
 
 
 def decode_varints(data: bytes) -> np.ndarray:
+    """The numbers in consecutive varints: int64 [n]."""
     octets = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(octets < MORE) + 1
     if len(ends) == len(octets):
@@ -77,6 +78,7 @@ def decode_varints(data: bytes) -> np.ndarray:
 
 
 def varint(number: int) -> bytes:
+    """A non-negative number, 7 bits per byte."""
     octets = []
     while number > 127:
         octets.append(number & 127 | 128)
@@ -85,10 +87,12 @@ def varint(number: int) -> bytes:
 
 
 def varint_field(number: int, value: int) -> bytes:
+    """A number with its tag; nothing for 0, the default."""
     return bytes([number << 3 | VARINT]) + varint(value) if value else b""
 
 
 def delimited_field(number: int, value: bytes) -> bytes:
+    """Bytes with their tag and length."""
     return bytes([number << 3 | DELIMITED]) + varint(len(value)) + value
 
 

@@ -103,6 +103,7 @@ class _Block:
 
 
 def table_bytes(table: list[tuple[bytes, bytes]]) -> bytes:
+    """The file of a table whose keys are sorted."""
     content, index, block = bytearray(), _Block(1), _Block(RESTART_INTERVAL)
 
     def append(block: _Block) -> bytes:

@@ -36,6 +36,8 @@ MOST_DIMENSIONS = 8
 
 
 class Storage(NamedTuple):
+    """A run of numbers in the archive."""
+
     key: str
     kind: str  # a value of TYPES
     length: int
@@ -47,6 +49,8 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
+    """A view of a storage."""
+
     storage: Storage
     start: int  # in numbers, as strides are
     shape: tuple[int, ...]
@@ -54,6 +58,7 @@ class Tensor(NamedTuple):
 
     @property
     def nbytes(self) -> int:
+        """Bytes of its numbers."""
         return prod(self.shape) * self.storage.dtype.itemsize
 
 

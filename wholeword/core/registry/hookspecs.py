@@ -21,7 +21,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Register(Protocol):
-    def __call__(self, name: str, target: str, *, extra: str | None = None) -> None: ...
+    """The argument of every hook."""
+
+    def __call__(self, name: str, target: str, *, extra: str | None = None) -> None:
+        """Offer `target` under `name`."""
+        ...
 
 
 @hookspec

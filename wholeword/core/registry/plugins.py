@@ -31,6 +31,7 @@ class Entry(NamedTuple):
 
     @property
     def qualified_name(self) -> str:
+        """The unambiguous name, `distribution:name`."""
         return f"{self.distribution}:{self.name}"
 
 
