@@ -11,10 +11,15 @@ import pytest
 
 import wholeword
 from wholeword.core.config import load_recipe
-from wholeword.core.errors import PluginError
+from wholeword.core.config.locations import read_model
+from wholeword.core.config.sources import source_location
+from wholeword.core.errors import PluginError, UserError
 from wholeword.core.files import to_json
 from wholeword.core.registry.plugins import Broken, Entry, discover
 from wholeword.core.registry.registry import Registry
+from wholeword.core.testing import tiny_model
+from wholeword.core.training.export import export
+from wholeword.zoo.find import read
 
 GOOD = """
 from wholeword import hookimpl
@@ -335,3 +340,161 @@ def test_an_unknown_name_mentions_plugins_that_could_not_be_loaded():
     registry = Registry(([], [Broken("main = x", "wholeword-ner", "0.3", "ImportError: no torch")]))
     with pytest.raises(PluginError, match="broken plugin wholeword-ner: ImportError: no torch"):
         registry.find("masking", "entities")
+
+
+SOURCE = """
+from wholeword import hookimpl
+
+@hookimpl
+def register_zoo_sources(register):
+    for name in ("npz", "broken", "empty", "raises", "bare"):
+        register(name, f"shelf_plugin:{name.title()}")
+
+class Bare:
+    def read(self, location):
+        from wholeword.core.errors import UserError
+        from wholeword.core.testing import tiny_model
+        if location != "exp1":
+            raise UserError(f"{location}: this shelf has no such model; expected exp1")
+        return tiny_model()
+
+class Npz(Bare):
+    def vocabulary(self, location): return self.read(location).vocabulary
+    def config(self, location): return self.read(location).config
+
+class Broken:
+    def read(self, location): return {"weights": {}}
+    def vocabulary(self, location): return ["[PAD]"]
+
+class Empty:
+    def read(self, location):
+        from wholeword.core.testing import tiny_model
+        return tiny_model()._replace(weights={})
+
+class Raises:
+    def read(self, location): return {}[location]
+"""
+
+STARTED = """
+version: 1
+name: started
+corpus: {files: [text.txt]}
+tokenizer: {vocab: "%s"}
+model: {init: "%s"}
+phases: [{max_seq_length: 64, batch_size: 4, steps: 3, peak_lr: 1.0e-4}]
+"""
+
+
+def test_a_prefix_reaches_the_zoo_source_of_that_name(site):
+    install(site, "shelf", SOURCE)
+    described = run(site, "zoo", "info", "npz:exp1").stdout
+    assert "num_hidden_layers 2" in described and described.startswith("name              tiny")
+    for location in ("npz:exp1", "shelf:npz:exp1", "bare:exp1"):
+        output = site / location.replace(":", "-")
+        run(site, "export", location, "--to", "tf-checkpoint,wholeword:paddlenlp", "-o", output)
+        assert (output / "tf-checkpoint" / "bert_model.ckpt.index").exists() and (output / "paddlenlp" / "model_state.pdparams").exists()
+    result = run(site, "zoo", "get", "npz:exp1", code=2)
+    assert result.stderr == "npz:exp1: the zoo source 'npz' has no files to show; `wholeword export` writes its models\n"
+    recipe = site / "started.yaml"
+    (site / "text.txt").write_text("使用语言模型来预测下一个词。\n图书馆的新系统。\n", encoding="utf-8")
+    for location in ("npz:exp1", "bare:exp1"):
+        recipe.write_text(STARTED % (location, location), encoding="utf-8")
+        assert "model: 3,816 parameters" in run(site, "check", recipe).stdout
+        run(site, "prepare", recipe, "--set", f"output=run-{location[:3]}")
+    assert (site / "run-npz" / "store" / "vocab.txt").read_bytes() == (site / "run-bar" / "store" / "vocab.txt").read_bytes()
+
+
+def test_what_a_zoo_source_returns_is_checked_where_it_comes_in(site):
+    install(site, "shelf", SOURCE)
+    for location, code, answer in (
+        ("npz:exp2", 2, "exp2: this shelf has no such model; expected exp1"),
+        ("broken:exp1", 4, "zoo_source 'broken' of shelf 1.2: read('exp1'): returned dict; expected wholeword.core.contracts.ModelFiles"),
+        ("empty:exp1", 4, "zoo_source 'empty' of shelf 1.2: read('exp1'): weights lack bert/embeddings/word_embeddings and"),
+        ("raises:exp1", 4, "zoo_source 'raises' of shelf 1.2 failed: KeyError: 'exp1'"),
+        (
+            "npy:exp1",
+            2,
+            "npy:exp1: no such path, and no zoo source is called 'npy'; expected one of: bare, broken, empty, npz, raises, zoo",
+        ),
+        ("C:\\models", 2, "C:\\models: neither a model's name nor a folder"),
+        ("hub:no-such-owner", 2, "hub:no-such-owner: no model of the hub; expected hub:owner/name"),
+    ):
+        result = run(site, "export", location, "--to", "tf-checkpoint", "-o", "out", code=code)
+        assert result.stderr.startswith(answer) and result.stderr.count("\n") == 1, result.stderr
+    recipe = site / "started.yaml"
+    for location, problem in (
+        ("npz:exp2", "model.init: exp2: this shelf has no such model"),
+        ("hub:hfl/rbt3", "model.init: hub:hfl/rbt3: no such path, and no zoo source is called 'hub'"),
+        ("wholeword:zoo:rbt33", "model.init: rbt33: no model of that name; did you mean 'rbt3'?"),
+    ):
+        recipe.write_text(STARTED % ("wholeword:zoo:rbt3", location), encoding="utf-8")
+        assert problem in run(site, "check", recipe, code=2).stderr
+    (site / "text.txt").write_text("使用语言模型来预测下一个词。\n", encoding="utf-8")
+    recipe.write_text(STARTED.replace("init", "size") % ("broken:exp1", "tiny"), encoding="utf-8")
+    assert "vocabulary('exp1') returned list; expected Vocabulary" in run(site, "prepare", recipe, code=4).stderr
+
+
+def test_a_path_with_a_colon_is_a_path(site, monkeypatch):
+    monkeypatch.chdir(site)
+    export(tiny_model(), "tf-checkpoint", site / "runs:1")
+    assert read("runs:1").vocabulary.pieces == tiny_model().vocabulary.pieces
+    assert read_model("runs:1", site).config == tiny_model().config
+    assert read_model("folder:runs:1", site).config == tiny_model().config
+    assert source_location("runs:1") is None and source_location("package://snownlp/x") is None and source_location(r"C:\models") is None
+    assert source_location("wholeword:zoo:rbt3") == source_location("zoo:rbt3") == ("zoo", "rbt3")
+    with pytest.raises(UserError, match="no such path, and no zoo source is called 'runs'; expected one of: zoo"):
+        read_model("runs:2", site)
+
+
+VERIFIED = """
+from wholeword import hookimpl
+
+@hookimpl
+def register_exporters(register):
+    for name in ("plain", "careful", "strict", "helpless", "mute", "nothing", "raises", "pytorch-bin"):
+        register(name, f"tools_plugin:{name.title().replace('-', '')}")
+
+class Plain:
+    def export(self, model, folder): (folder / "size.txt").write_text(str(len(model.weights)))
+
+class PytorchBin(Plain): pass
+
+class Careful(Plain):
+    def verify(self, model, folder): yield f"{(folder / 'size.txt').read_text()} tensors counted"
+
+class Strict(Plain):
+    def verify(self, model, folder):
+        from wholeword.core.errors import IntegrityError
+        raise IntegrityError(f"{folder}: not the model")
+
+class Helpless(Plain):
+    def verify(self, model, folder): import a_library_nobody_has
+
+class Mute(Plain):
+    def verify(self, model, folder): return None
+
+class Nothing:
+    def export(self, model, folder): pass
+
+class Raises:
+    def export(self, model, folder): folder / 1
+"""
+
+
+def test_exporters_of_others_verify_their_files_or_say_that_they_cannot(site):
+    install(site, "tools", VERIFIED)
+    export(tiny_model(), "tf-checkpoint", site / "model")
+    for name, code, answer in (
+        ("careful", 0, "careful: 46 tensors counted"),
+        ("plain", 4, "plain: written, but not verified: tools 1.2 offers no verification for it"),
+        ("tools:pytorch-bin", 4, "tools:pytorch-bin: written, but not verified: tools 1.2 offers no verification for it"),
+        ("strict", 3, "not the model"),
+        ("helpless", 4, "exporter 'helpless' needs 'a_library_nobody_has': pip install a_library_nobody_has"),
+        ("mute", 4, "exporter 'mute' of tools 1.2 failed: TypeError: 'NoneType' object is not iterable"),
+    ):
+        result = run(site, "export", "model", "--to", name, "-o", name, "--verify", code=code)
+        assert answer in (result.stderr or result.stdout) and (site / name / "size.txt").exists() and "Traceback" not in result.stderr
+        assert run(site, "export", "model", "--to", name, "-o", f"{name}-again").stdout == f"{name}: {name}-again\n"
+    for name, answer in (("nothing", "wrote no file"), ("raises", "failed: TypeError: unsupported operand")):
+        result = run(site, "export", "model", "--to", name, "-o", name, code=4)
+        assert f"exporter '{name}' of tools 1.2" in result.stderr and answer in result.stderr and not (site / name).exists()

@@ -37,7 +37,7 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
     allowed = read_words(words) if words else None
     if model == DEFAULT_MODEL and not Path(model).exists():
         raise UserError(f"{model}: no such folder; give --model, or train one with: wholeword train quickstart")
-    files = read(model.removeprefix("zoo:"))
+    files = read(model)
     if warning := check_head(files, model):
         print(f"warning: {warning}", file=sys.stderr)
     trainer, tokenizer = start_model(files, backend=backend), WordPieceTokenizer(files.vocabulary, files.lowercase)

@@ -24,9 +24,10 @@ seed_option = click.option("--seed", default=12345, show_default=True, help="See
 @click.option("--verify", is_flag=True, help="Read each export back, and check the outputs that the tool it is meant for computes.")
 def export(source: str, to: str, output: Path, verify: bool) -> None:
     """Write a model in the formats of other tools. MODEL is the name of a zoo model, or the folder of a run, checkpoint or model."""
+    from wholeword.core.registry.hookspecs import PROJECT
     from wholeword.core.registry.registry import registry
     from wholeword.core.training.export import export as export_model
-    from wholeword.core.training.export import export_folder, read_back
+    from wholeword.core.training.export import export_folder, read_back, verify_by_exporter
     from wholeword.zoo.find import read
     from wholeword.zoo.verify import place_of
     from wholeword.zoo.verify import verify as verify_export
@@ -41,12 +42,14 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
         target = output / export_folder(name) if len(names) > 1 else output
         export_model(model, name, target)
         click.echo(f"{name}: {target}")
-        if verify or model.provenance.slots is not None:
+        is_own = registry.find("exporter", name).distribution == PROJECT  # whose files the zoo reads
+        if is_own and (verify or model.provenance.slots is not None):
             for line in read_back(model, read(str(place_of(target)))):
                 click.echo(f"{name}: {line}")
         if verify:
             try:
-                click.echo(verify_export(model, name, target))
+                for line in [verify_export(model, name, target)] if is_own else verify_by_exporter(model, name, target):
+                    click.echo(line if is_own else f"{name}: {line}")
             except PluginError as error:
                 unverified.append(str(error))
     if unverified:
@@ -66,13 +69,14 @@ def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output
     from wholeword.core.console import observer
     from wholeword.core.training.repair import repair_recipe
     from wholeword.core.training.run import train as train_run
-    from wholeword.zoo.find import find, read
+    from wholeword.zoo.find import find, foreign_source, read
 
     if recipe is None and not corpus:
         raise click.UsageError("expected a RECIPE or --corpus to train on")
     model = read(source)
     click.echo(f"before: MLM head {': '.join(inspect_model(model).mlm)}")
-    loaded = repair_recipe(str(find(source)), model, output, recipe=recipe, corpus=corpus, overrides=overrides)
+    location = source if foreign_source(source) else str(find(source))
+    loaded = repair_recipe(location, model, output, recipe=recipe, corpus=corpus, overrides=overrides)
     with observer() as console:
         folder = train_run(resolve(loaded), observer=console)
     after = read(str(folder.absolute()))

@@ -23,7 +23,8 @@ from typing import NamedTuple
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import count_parameters, flops_per_token, tensor_shapes
 from wholeword.core.config.job import Job
-from wholeword.core.config.locations import read_config, zoo_name
+from wholeword.core.config.locations import read_config
+from wholeword.core.config.sources import source_location
 from wholeword.core.contracts import BertConfig
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
@@ -252,7 +253,7 @@ def local_vocabulary(job: Job) -> Vocabulary | None:
     if path.exists():
         return Vocabulary.read(path)
     tokenizer = job.prepare.tokenizer
-    return tokenizer.vocabulary if tokenizer.vocab and not zoo_name(tokenizer.vocab) else None
+    return tokenizer.vocabulary if tokenizer.vocab and not source_location(tokenizer.vocab) else None
 
 
 def _short(number: float) -> str:

@@ -8,7 +8,7 @@ from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_directory, check_manifest, write_manifest
 from wholeword.zoo.cards import FACTS, find_card
-from wholeword.zoo.find import HUB, find, read
+from wholeword.zoo.find import HUB, find, read, without_own_source
 
 
 def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
     """
     from wholeword.core.bert.heads import inspect_model
 
+    name_or_location = without_own_source(name_or_location)
     card = find_card(name_or_location)
     model = read(name_or_location) if weights or card is None else None
     facts: dict[str, Any] = {}
@@ -69,6 +70,7 @@ def verify(name_or_location: str) -> dict[str, str]:
 
     Raises: IntegrityError for a file that is not what it was; UserError for a folder without checksums, or what was never fetched.
     """
+    name_or_location = without_own_source(name_or_location)
     card = find_card(name_or_location)
     if card is not None or name_or_location.startswith(HUB):
         from wholeword.zoo import hub

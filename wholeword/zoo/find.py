@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wholeword.core.config.sources import SourceLocation, expect_known_source, read_from_source, source_location
 from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import Vocabulary
@@ -24,7 +25,7 @@ def find(name_or_location: str, *, revision: str | None = None, local_files_only
 
     Args:
         name_or_location: a name or an alias of `wholeword zoo ls`; `hub:owner/name`; or a folder, a .zip or a TF checkpoint's prefix. What
-            is a name is never a folder: write ./rbt3 for a folder called like a model.
+            is a name is never a folder: write ./rbt3 for a folder called like a model. `zoo:` may stand before a name.
         revision: of the hub; branch, tag or commit.
         local_files_only: ask no network.
         weights: False for configuration and vocabulary alone.
@@ -32,6 +33,9 @@ def find(name_or_location: str, *, revision: str | None = None, local_files_only
     """
     from wholeword.zoo.cards import find_card
 
+    if source := foreign_source(name_or_location):
+        raise UserError(f"{name_or_location}: the zoo source {source.source!r} has no files to show; `wholeword export` writes its models")
+    name_or_location = without_own_source(name_or_location)
     card = find_card(name_or_location)
     if card is None and not name_or_location.startswith(HUB):
         if revision is not None:
@@ -66,8 +70,21 @@ def _local(location: str) -> Path:
         return path
     from wholeword.zoo.cards import did_you_mean
 
+    expect_known_source(location, path)
     hint = did_you_mean(location) or " `wholeword zoo ls` has the names"
     raise UserError(f"{location}: neither a model's name nor a folder, .zip or TF checkpoint;{hint}")
+
+
+def foreign_source(name_or_location: str) -> SourceLocation | None:
+    """The zoo source of another distribution, of `source:place`; None for everything else."""
+    source = None if name_or_location.startswith(HUB) else source_location(name_or_location)
+    return None if source is None or source.is_own else source
+
+
+def without_own_source(name_or_location: str) -> str:
+    """`rbt3` for `zoo:rbt3`, `runs/x` for `folder:runs/x`."""
+    source = None if name_or_location.startswith(HUB) else source_location(name_or_location)
+    return source.place if source and source.is_own else name_or_location
 
 
 class Zoo:
@@ -93,6 +110,11 @@ def read(name_or_location: str, *, revision: str | None = None, local_files_only
     from wholeword.zoo.cards import find_card
     from wholeword.zoo.folder import Folder
 
+    if source := foreign_source(name_or_location):
+        if revision is not None:
+            raise UserError(f"{name_or_location}: revision {revision!r}; only models of the hub have revisions")
+        return read_from_source(source)
+    name_or_location = without_own_source(name_or_location)
     path = find(name_or_location, revision=revision, local_files_only=local_files_only)
     card = find_card(name_or_location)
     model = Folder().read(str(path))
@@ -109,6 +131,10 @@ def read_tokenizer(name_or_location: str, *, revision: str | None = None, local_
     from wholeword.zoo.formats import read_json
     from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files
 
+    if foreign_source(name_or_location):
+        model = read(name_or_location, revision=revision)
+        return model.vocabulary, model.lowercase
+    name_or_location = without_own_source(name_or_location)
     path = find(name_or_location, revision=revision, local_files_only=local_files_only, weights=False)
     folder = path if path.is_dir() else path.parent
     folder = latest_checkpoint(folder / "checkpoints") or folder

@@ -25,6 +25,7 @@ from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import IntegrityError, PluginError
 from wholeword.core.formats.tensors import read_tensors, write_tensors
+from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary
 
 Arrays = Mapping[str, np.ndarray]
@@ -54,11 +55,9 @@ class Tool(NamedTuple):
 def verify(model: ModelFiles, exporter: str, folder: Path) -> str:
     """What the tool of an exporter computes with the model in `folder`, against `model`: one line with the largest differences.
 
-    Raises: PluginError if the tool is not installed here, or none is known; IntegrityError if it refuses the folder or computes otherwise.
+    Raises: PluginError if the tool is not installed here; IntegrityError if it refuses the folder or computes otherwise.
     """
-    name = exporter.rpartition(":")[2]
-    if name not in TOOLS:
-        raise PluginError(f"{exporter}: not verified: no tool is known that reads it; expected one of {', '.join(TOOLS)}")
+    name = registry.find("exporter", exporter).name
     tool = TOOLS[name]
     with tempfile.TemporaryDirectory() as scratch:
         given, results = Path(scratch, "features"), Path(scratch, "outputs")

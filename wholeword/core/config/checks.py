@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wholeword.core.bert.config import model_config
 from wholeword.core.config import recipe as models
-from wholeword.core.config.locations import zoo_config, zoo_name
+from wholeword.core.config.sources import FOLDER, expect_known_source, expect_model, source_location
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import UserError, WholewordError
@@ -148,11 +148,14 @@ def pieces_are_added_to_a_vocabulary(tokenizer: models.TokenizerSection) -> Find
         yield ("tokenizer", "reuse_unused"), "true, but there are no pieces to put there; expected add: pieces beside it"
 
 
-def the_zoo_has_it(tokenizer: models.TokenizerSection, model: models.ModelSection) -> Findings:
+def the_zoo_has_it(tokenizer: models.TokenizerSection, model: models.ModelSection, base_folder: Path) -> Findings:
     for path, location in ((("tokenizer", "vocab"), tokenizer.vocab), (("model", "init"), model.init_folder)):
-        if location is not None and (name := zoo_name(location)) is not None:
+        if location is not None:
             try:
-                zoo_config(name)
+                if (source := source_location(location)) is None:
+                    expect_known_source(location, base_folder / location)
+                elif source.source != FOLDER:
+                    expect_model(source)
             except WholewordError as error:
                 yield path, str(error)
 

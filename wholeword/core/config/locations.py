@@ -1,43 +1,57 @@
-"""What a recipe starts from: a path from its folder, or `zoo:NAME`, a model of the zoo. The zoo is a plugin like any other."""
+"""What a recipe starts from: a path from its folder, or `source:place`, such as `zoo:NAME`. The zoo is a plugin like any other."""
 
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wholeword.core.bert.config import saved_config
-from wholeword.core.contracts import BertConfig
+from wholeword.core.config.sources import (
+    FOLDER,
+    SourceLocation,
+    config_from_source,
+    expect_known_source,
+    read_from_source,
+    source_location,
+    vocabulary_from_source,
+)
+from wholeword.core.contracts import BertConfig, ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from wholeword.core.contracts import ModelFiles
-
-ZOO = "zoo:"
 IN_RUN = re.compile(r"runs/([^/]+)(?:/|$)")  # where a shipped recipe's run is
 
 
-def zoo_name(location: str) -> str | None:
-    """NAME of zoo:NAME; None for a path."""
-    return location.removeprefix(ZOO) if location.startswith(ZOO) else None
-
-
-def read_model(location: str, base_folder: Path) -> "ModelFiles":
-    name = zoo_name(location)
-    if name is None:
+def read_model(location: str, base_folder: Path) -> ModelFiles:
+    """The model at a path from the recipe's folder, or of a zoo source."""
+    source = _source(location)
+    if source is None:
         expect_run(location, base_folder)
-    source, place = ("folder", str(base_folder / location)) if name is None else ("zoo", name)
-    return registry.create("zoo_source", source).read(place)
+        source = SourceLocation(FOLDER, str(base_folder / _path(location, base_folder)))
+    return read_from_source(source)
 
 
 def read_vocabulary(location: str, base_folder: Path) -> Vocabulary:
-    """Of a vocab.txt, or of a model of the zoo without its weights."""
-    if name := zoo_name(location):
-        return registry.create("zoo_source", "zoo").vocabulary(name)
+    """Of a vocab.txt, or of a model of a zoo source, without its weights if the source can."""
+    if source := _source(location):
+        return vocabulary_from_source(source)
     expect_run(location, base_folder)
-    return Vocabulary.read(base_folder / location)
+    return Vocabulary.read(base_folder / _path(location, base_folder))
+
+
+def _source(location: str) -> SourceLocation | None:
+    """The zoo source that has a model; None for a path, also one that is written `folder:runs/x`."""
+    source = source_location(location)
+    return None if source and source.source == FOLDER else source
+
+
+def _path(location: str, base_folder: Path) -> str:
+    """The path of a location that has no zoo source. Raises: UserError for an unknown source."""
+    if source := source_location(location):
+        return source.place
+    expect_known_source(location, base_folder / location)
+    return location
 
 
 def expect_run(location: str, base_folder: Path) -> None:
@@ -55,18 +69,18 @@ def zoo_config(name: str) -> BertConfig:
 
 
 def vocabulary_size(location: str, base_folder: Path) -> int:
-    """Without network."""
-    if name := zoo_name(location):
-        return zoo_config(name).vocab_size
+    """Without network, if it is a path, or of the zoo."""
+    if source := _source(location):
+        return config_from_source(source).vocab_size
     return len(read_vocabulary(location, base_folder))
 
 
 def read_config(location: str, base_folder: Path) -> BertConfig | None:
-    """A model's configuration, without network; None for a place without one, and for an archive."""
-    if name := zoo_name(location):
-        return zoo_config(name)
+    """A model's configuration, without network; None for a folder without one, and for an archive."""
+    if source := _source(location):
+        return config_from_source(source)
     expect_run(location, base_folder)
-    folder = base_folder / location
+    folder = base_folder / _path(location, base_folder)
     if not folder.is_dir():  # the prefix of a TF checkpoint
         folder = folder.parent
     state = (latest_checkpoint(folder / "checkpoints") or folder) / "state.json"  # of a run, or of a checkpoint

@@ -143,7 +143,7 @@ class VocabularySource(Protocol):
 
 @runtime_checkable
 class ConfigSource(Protocol):
-    """A source that knows a model's configuration without network and without its weights, so that `wholeword check` can plan with it."""
+    """A source that knows a model's configuration without network and without its weights, so that `wholeword check` need not read them."""
 
     def config(self, location: str) -> BertConfig:
         """The configuration. Raises: UserError if there is no such model."""

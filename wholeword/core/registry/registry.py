@@ -84,6 +84,10 @@ class Registry:
         message = f"unknown {kind} {name!r}{suggestion or ';'} expected one of: {', '.join(names) or 'none installed'}"
         raise PluginError(message + "".join(notes))
 
+    def has(self, kind: str, name: str) -> bool:
+        """Whether there is anything called `name` or `distribution:name`."""
+        return bool(self._matches(kind, name))
+
     def canonical_name(self, kind: str, name: str) -> str:
         """The one spelling of a name: bare for wholeword's own, as given for others. Raises: PluginError as `find`."""
         entry = self.find(kind, name)

@@ -1,13 +1,17 @@
 """Plugins' contracts, enforced where results come in: an error names the plugin and its distribution, in one line."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from wholeword.core.contracts import Versioned
 from wholeword.core.errors import PluginError, WholewordError
+from wholeword.core.registry.hookspecs import PROJECT
 from wholeword.core.registry.plugins import Entry
 from wholeword.core.registry.registry import registry
+
+FULL_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 def contract_error(kind: str, name: str, message: str) -> PluginError:
@@ -20,13 +24,17 @@ def contract_error(kind: str, name: str, message: str) -> PluginError:
 def calling(kind: str, name: str) -> Iterator[None]:
     """Around a call of a plugin's method.
 
-    Raises: PluginError for any exception that is not a WholewordError itself; with the pip line where a library is missing.
+    Raises: PluginError for any exception that is not a WholewordError itself; with the pip line where a library is missing. A full disk
+        stays one, and a defect of wholeword's own plugins keeps its traceback.
     """
     try:
         yield
     except WholewordError:
         raise
     except Exception as error:
+        is_own = registry.find(kind, name).distribution == PROJECT
+        if (is_own and not isinstance(error, ModuleNotFoundError)) or (isinstance(error, OSError) and error.errno in FULL_DISK):
+            raise
         raise registry.explained(kind, name, error) from error
 
 

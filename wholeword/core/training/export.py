@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from wholeword.core.config.settings import described
-from wholeword.core.contracts import ModelFiles
-from wholeword.core.errors import IntegrityError
+from wholeword.core.contracts import ModelFiles, VerifyingExporter
+from wholeword.core.errors import IntegrityError, PluginError
 from wholeword.core.files import atomic_directory, write_manifest
 from wholeword.core.formats.tensors import checksum
 from wholeword.core.registry.hookspecs import PROJECT
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.returned import calling, contract_error
 
 
 def export_folder(exporter: str) -> str:
@@ -26,11 +27,29 @@ def export(model: ModelFiles, name: str, target: Path, *, settings: Mapping[str,
         settings: of the exporter, its files found (see `found_settings`).
     """
     exporter = registry.create("exporter", name, **settings or {})
-    with registry.explaining("exporter", name), atomic_directory(target) as folder:
-        exporter.export(model, folder)
+    with atomic_directory(target) as folder:
+        with calling("exporter", name):
+            exporter.export(model, folder)
+        if not any(path.is_file() for path in folder.rglob("*")):
+            raise contract_error("exporter", name, "export() wrote no file; expected the model's files in the folder that it was given")
         provenance = replace(model.provenance, missing=None, slots=None)  # which are of the files that were read
         about = {"exporter": name, **({"settings": described(dict(settings))} if settings else {})}
         write_manifest(folder, about | {"provenance": provenance.to_dict()})
+
+
+def verify_by_exporter(model: ModelFiles, name: str, folder: Path) -> Iterator[str]:
+    """What an exporter of another distribution compares in the files that it has written, one line each.
+
+    Raises: PluginError if it offers no verification, or breaks its contract; IntegrityError if its files do not hold the model.
+    """
+    entry, exporter = registry.find("exporter", name), registry.create("exporter", name)
+    if not isinstance(exporter, VerifyingExporter):
+        raise PluginError(f"{name}: written, but not verified: {entry.distribution} {entry.version} offers no verification for it")
+    with calling("exporter", name):
+        lines = list(exporter.verify(model, folder))
+    if not lines or not all(isinstance(line, str) for line in lines):
+        raise contract_error("exporter", name, f"verify() returned {lines!r}; expected a line of text for each thing that was compared")
+    yield from lines
 
 
 def read_back(model: ModelFiles, written: ModelFiles) -> Iterator[str]:

@@ -8,10 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
-from wholeword.core.config.locations import read_config, zoo_name
+from wholeword.core.config.locations import read_config
 from wholeword.core.config.overrides import override
 from wholeword.core.config.recipe import Count, PluginSection, Section, Share, Shorthand
 from wholeword.core.config.sections import lines, open_document, read_section
+from wholeword.core.config.sources import source_location
 from wholeword.core.config.yaml import Document, Problem, dotted
 from wholeword.core.config.yaml import Path as Address
 from wholeword.core.errors import RecipeError, WholewordError
@@ -37,6 +38,12 @@ TITLES = {
 FINETUNING = ("batch_size", "epochs", "max_seq_length", "doc_stride", "max_query_length", "max_answer_length", "warmup_rate")
 
 
+def _default_name(location: str) -> str:
+    """What a table calls a model: NAME of zoo:NAME, or its folder's name."""
+    source = source_location(location)
+    return source.place if source else Path(location).name
+
+
 class BenchModel(Shorthand):
     """A model to fine-tune, and what tables call it."""
 
@@ -44,7 +51,7 @@ class BenchModel(Shorthand):
 
     model: str = Field(min_length=1, description="the folder of a run or model, relative to the table's folder, or zoo:NAME")
     name: str = Field(
-        default_factory=lambda data: (zoo_name(data["model"]) or Path(data["model"]).name) if data.get("model") else "",
+        default_factory=lambda data: _default_name(data["model"]) if data.get("model") else "",
         description="what tables call it; by default the last part of model",
     )
     learning_rates_of: str | None = Field(
@@ -142,7 +149,7 @@ def _problems(table: TableRecipe, document: Document) -> Iterator[tuple[Address,
         except WholewordError as error:
             yield ("models", number), str(error).splitlines()[0]
         else:
-            if zoo_name(model.model) is None and not (table.base_folder / model.model).exists():
+            if source_location(model.model) is None and not (table.base_folder / model.model).exists():
                 yield ("models", number), f"{table.base_folder / model.model}: no such folder; expected a model's, or zoo:NAME"
         above = [other.name for other in table.models[:number]]
         if model.learning_rates_of is not None and model.learning_rates_of not in above:
