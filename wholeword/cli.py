@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from wholeword.commands import Commands, json_option, next_commands, path_type, print_result, print_warnings, recipe_argument, set_option
+from wholeword.commands import json_option, next_commands, path_type, print_result, print_warnings, recipe_argument, set_option
 from wholeword.commands.bench import bench
 from wholeword.commands.fill import fill
 from wholeword.commands.finetune import finetune
 from wholeword.commands.leakage import leakage
 from wholeword.commands.models import export, grow_vocab, repair_head, take_layers
+from wholeword.commands.plugins import AppCommands
 from wholeword.commands.recipes import recipes
 from wholeword.commands.show import mask, report
 from wholeword.commands.zoo import zoo
@@ -22,7 +23,7 @@ from wholeword.core.errors import WholewordError
 
 
 @click.group(
-    cls=Commands,
+    cls=AppCommands,
     epilog="RECIPE is a YAML file or the name of a shipped recipe. Add --debug to any command to see the traceback of an error. "
     "Exit codes: 0 success, 1 diverged training, 2 invalid input, 3 damaged data, 4 plugin error, 5 network error, 74 disk error, "
     "130 interrupted.",

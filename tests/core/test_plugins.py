@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -498,3 +499,80 @@ def test_exporters_of_others_verify_their_files_or_say_that_they_cannot(site):
     for name, answer in (("nothing", "wrote no file"), ("raises", "failed: TypeError: unsupported operand")):
         result = run(site, "export", "model", "--to", name, "-o", name, code=4)
         assert f"exporter '{name}' of tools 1.2" in result.stderr and answer in result.stderr and not (site / name).exists()
+
+
+COMMANDS = """
+from wholeword import hookimpl
+
+@hookimpl
+def register_commands(register):
+    register("count", "acme_code:count", help="Count the characters of files.")
+    register("train", "acme_code:count")
+    register("raises", "acme_code:raises")
+    register("odd", "acme_code:odd")
+    register("gone", "a_library_nobody_has:x", extra="all")
+"""
+
+CODE = """
+import click
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True))
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+def count(ctx, files, as_json):
+    'Count the characters of files.'
+    assert ctx.command is count and ctx.parent.info_name == "wholeword"
+    click.echo({"files": len(files)} if as_json else len(files))
+
+@click.group()
+def raises():
+    'Fail.'
+
+@raises.command()
+@click.argument("how")
+def now(how):
+    'Fail.'
+    from wholeword.core.errors import UserError
+    raise {"user": UserError("nothing to count"), "own": KeyError("x"), "exit": SystemExit(7)}[how]
+
+odd = print
+"""
+
+
+def test_a_plugin_adds_commands(site):
+    before = run(site, "--help").stdout
+    install(site, "acme", COMMANDS)
+    install(site, "broken", "1 / 0")
+    (site / "acme_code.py").write_text(CODE, encoding="utf-8")
+    listing = run(site, "--help").stdout
+    added = [line.split()[0] for line in listing.splitlines() if line not in before.splitlines()]
+    assert added == ["acme:train", "count", "gone", "odd", "raises"]
+    assert re.search(r"  count +Count the characters of files\.", listing) and re.search(r"  raises +\(of acme\)", listing)
+    assert run(site, "count", "--json", "acme_code.py").stdout == "{'files': 1}\n" and run(site, "acme:train").stdout == "0\n"
+    assert "Usage: wholeword count [OPTIONS] [FILES]..." in run(site, "count", "--help").stdout
+    for arguments, code, answer in (
+        (["count", "none.txt"], 2, "'none.txt' does not exist"),
+        (["train", "--help"], 0, ""),
+        (["raises", "now", "user"], 2, "nothing to count\n"),
+        (["raises", "now", "own"], 4, "command 'raises' of acme 1.2 failed: KeyError: 'x'\n"),
+        (["raises", "now", "exit"], 7, ""),
+        (["odd"], 4, "command 'odd' of acme 1.2: acme_code:odd is builtin_function_or_method; expected what click.command makes"),
+        (["gone"], 4, "command 'gone' of acme 1.2 failed: ModuleNotFoundError"),
+        (["coumt"], 2, "No such command 'coumt'; did you mean 'count'?"),
+    ):
+        result = run(site, *arguments, code=code)
+        assert answer in result.stderr and "Traceback" not in result.stderr
+    assert "train [OPTIONS] RECIPE" in run(site, "train", "--help").stdout
+
+
+def test_help_imports_neither_commands_nor_anything_heavy(site):
+    install(site, "acme", COMMANDS)
+    (site / "acme_code.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    program = "import sys\nfrom wholeword.cli import main\ntry:\n    main(['--help'])\nfinally:\n    print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment(site))
+    loaded = set(result.stdout.splitlines()[-1].split())
+    assert "acme_plugin" in loaded and not loaded & {"acme_code", "numpy", "pydantic", "rich", "yaml", "tokenizers"}
+    (site / "acme-1.2.dist-info" / "entry_points.txt").unlink()
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment(site))
+    assert not set(result.stdout.splitlines()[-1].split()) & {"pluggy", "importlib.metadata"}

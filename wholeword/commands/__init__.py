@@ -50,9 +50,10 @@ class Commands(click.Group):
         except click.UsageError as error:
             from difflib import get_close_matches
 
-            close = get_close_matches(args[0], self.commands, n=1)
+            names = self.list_commands(ctx)
+            close = get_close_matches(args[0], names, n=1)
             message = f"No such command {args[0]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
-            raise click.UsageError(f"{message} Commands: {', '.join(self.commands)}", ctx) from error
+            raise click.UsageError(f"{message} Commands: {', '.join(names)}", ctx) from error
 
 
 EXAMPLE = "使用语言模型来预测下一个词的probability。"

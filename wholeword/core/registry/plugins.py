@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     distribution: str
     version: str
     extra: str | None = None
+    help: str = ""  # of a command
 
     @property
     def qualified_name(self) -> str:
@@ -118,14 +119,14 @@ def _offers(manager: pluggy.PluginManager, source: Source) -> tuple[list[Entry],
 
 
 def _register(kind: str, source: Source, entries: list[Entry]) -> Any:
-    def register(name: str, target: str, *, extra: str | None = None) -> None:
+    def register(name: str, target: str, *, extra: str | None = None, help: str = "") -> None:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(f"{HOOKS[kind]}: name {name!r}; expected letters, digits, '-', '_', '.'")
         if not isinstance(target, str) or not TARGET.fullmatch(target):
             raise ValueError(f"{HOOKS[kind]}: target {target!r} of {name!r}; expected a string 'module:object'")
         if any(entry.name == name and entry.kind == kind for entry in entries):
             raise ValueError(f"{HOOKS[kind]}: {name!r} is registered twice")
-        entries.append(Entry(kind, name, target, source.distribution, source.version, extra))
+        entries.append(Entry(kind, name, target, source.distribution, source.version, extra, " ".join(str(help).split())))
 
     return register
 
