@@ -46,7 +46,7 @@ phases:
 clip_norm: 1.0
 evaluation: {held_out_rate: 0.1, every: 10, batches: 16, maskings: [], fill_mask: []}
 checkpoint: {every: 1000, keep: 3}
-log: {every: 10, tensorboard: false}
+log: {every: 10, tensorboard: false, trackers: [{name: wandb, project: reviews, mode: offline}]}
 loader_workers: 1
 prepare_workers: 0
 export: [{name: pytorch-bin}]

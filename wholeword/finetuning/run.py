@@ -62,7 +62,7 @@ class SeedRun:
         self.progress = self._resumed()
         identity = hashlib.sha256(to_json(self.prepared.identity)).hexdigest()
         header = {"wholeword": version("wholeword"), "recipe": identity, "seed": self.seed}
-        self.journal = Journal(self.folder, header, size=self.progress.log_bytes, tensorboard=False)
+        self.journal = Journal(self.folder, header, size=self.progress.log_bytes)
         with interruptible(self.stop):
             loop = Loop(self.tuner, self.progress, self.journal, stop=self.stop, hosts=Hosts())
             loop.run(self._stage(), self._batches(self.progress.step))

@@ -61,6 +61,14 @@ def register_schedules(register: Register) -> None:
 
 
 @hookimpl
+def register_trackers(register: Register) -> None:
+    register("tensorboard", "wholeword.plugins.trackers.tensorboard:TensorBoard", extra="tensorboard")
+    register("wandb", "wholeword.plugins.trackers.wandb:WandB", extra="wandb")
+    register("swanlab", "wholeword.plugins.trackers.swanlab:SwanLab", extra="swanlab")
+    register("mlflow", "wholeword.plugins.trackers.mlflow:MLflow", extra="mlflow")
+
+
+@hookimpl
 def register_exporters(register: Register) -> None:
     register("pytorch-bin", "wholeword.exporters.pytorch_bin:PyTorchBin", extra="torch")
     register("paddlenlp", "wholeword.exporters.paddlenlp:PaddleNLP")

@@ -96,7 +96,7 @@ class Job:
     checkpoint_every: int
     checkpoints_kept: int
     log_every: int
-    tensorboard: bool
+    trackers: tuple[PluginSpec, ...]
     loader_workers: int
     export: tuple[PluginSpec, ...]
     output: Path
@@ -130,7 +130,7 @@ def resolve(recipe: Recipe) -> Job:
         checkpoint_every=recipe.checkpoint.every,
         checkpoints_kept=recipe.checkpoint.keep,
         log_every=recipe.log.every,
-        tensorboard=recipe.log.tensorboard,
+        trackers=tuple(_plugin("tracker", tracker, folder) for tracker in recipe.log.all_trackers),
         loader_workers=recipe.loader_workers,
         export=tuple(_plugin("exporter", exporter, folder) for exporter in recipe.export),
         output=Path(recipe.output),

@@ -62,7 +62,7 @@ class _Loading(Reading):
         """The recipe; broken sections are stood in for."""
         for kind in PLUGIN_SECTIONS:
             self.data.setdefault(kind, Recipe.model_fields[kind].default.name)
-        lists = {("corpus", "cleaning", "*"): "cleaner", ("phases", "*", "schedule"): "schedule"}
+        lists = {("corpus", "cleaning", "*"): "cleaner", ("phases", "*", "schedule"): "schedule", ("log", "trackers", "*"): "tracker"}
         self.check_plugins({(kind,): kind for kind in PLUGIN_SECTIONS} | lists | self.exporters())
         self.check_names()
         self.check_model()

@@ -255,7 +255,21 @@ class CheckpointSection(Section):
 
 class LogSection(Section):
     every: Count = Field(default=10, description="steps between lines of log.jsonl")
-    tensorboard: bool = Field(default=False, description="write TensorBoard files too")
+    tensorboard: bool = Field(default=False, description="the same as tensorboard in trackers")
+    trackers: list[PluginSection] = Field(
+        default=[], description="where the metrics are sent too, such as [tensorboard, {name: wandb, project: my-project}]"
+    )
+
+    @property
+    def all_trackers(self) -> list[PluginSection]:
+        """Those of `trackers`, and tensorboard if only the setting of that name asks for it."""
+        named = [tracker.name for tracker in self.trackers]
+        return [*self.trackers, *([PluginSection(name="tensorboard")] if self.tensorboard and "tensorboard" not in named else [])]
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Without trackers where there are none, as in runs of earlier versions."""
+        return {key: value for key, value in handler(self).items() if (key, value) != ("trackers", [])}
 
 
 class Recipe(Section):

@@ -17,10 +17,12 @@ def recipe_schema() -> dict[str, Any]:
     recipe = schema["properties"]
     cleaning = schema["$defs"]["CorpusSection"]["properties"]["cleaning"]
     phase = schema["$defs"]["Phase"]["properties"]
+    trackers = schema["$defs"]["LogSection"]["properties"]["trackers"]
     sections = [
         ("cleaner", cleaning, "items"),
         ("exporter", recipe["export"], "items"),
         ("schedule", phase, "schedule"),
+        ("tracker", trackers, "items"),
         *((kind, recipe, kind) for kind in ("segmenter", "masking", "optimizer", "backend")),
     ]
     for kind, inside, key in sections:

@@ -20,6 +20,7 @@ from wholeword.core.contracts.models import (
 )
 from wholeword.core.contracts.tasks import NO_TARGET, Answer, Example, Head, Rows, SpanExample, TaggedExample, Task, TextExample
 from wholeword.core.contracts.text import BulkSegmenter, Cleaner, FastSegmenter, Segmenter, SplittingSegmenter, Versioned
+from wholeword.core.contracts.tracker import TrackedRun, Tracker
 from wholeword.core.contracts.training import (
     Backend,
     DescribedBackend,
@@ -73,6 +74,8 @@ __all__ = [
     "Task",
     "Tensors",
     "TextExample",
+    "TrackedRun",
+    "Tracker",
     "Trainer",
     "VerifyingExporter",
     "Versioned",

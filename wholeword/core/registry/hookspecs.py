@@ -68,6 +68,11 @@ def register_schedules(register: Register) -> None:
 
 
 @hookspec
+def register_trackers(register: Register) -> None:
+    """Offer trackers: the metrics of a run -> a tool that shows them (`contracts.Tracker`)."""
+
+
+@hookspec
 def register_exporters(register: Register) -> None:
     """Offer exporters: a trained model -> files of another tool (`contracts.Exporter`)."""
 
@@ -96,6 +101,7 @@ HOOKS = {
     "optimizer": "register_optimizers",
     "optimizer_kernel": "register_optimizer_kernels",
     "schedule": "register_schedules",
+    "tracker": "register_trackers",
     "exporter": "register_exporters",
     "task": "register_tasks",
     "zoo_source": "register_zoo_sources",

@@ -16,6 +16,7 @@ from wholeword.core.testing.masking import check_masking
 from wholeword.core.testing.samples import LINES, SENTENCES, tiny_model
 from wholeword.core.testing.segmenter import check_segmenter
 from wholeword.core.testing.task import check_task
+from wholeword.core.testing.tracker import check_tracker
 from wholeword.core.testing.zoo_source import check_zoo_source
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "check_masking",
     "check_segmenter",
     "check_task",
+    "check_tracker",
     "check_zoo_source",
     "tiny_model",
 ]

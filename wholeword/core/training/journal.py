@@ -1,7 +1,7 @@
 """What a run writes down while it trains.
 
-`log.jsonl` holds what was learnt; it is reproducible byte by byte, so it carries no clock. `timings.jsonl` carries the clock.
-TensorBoard files hold the same figures, when asked for.
+`log.jsonl` holds the metrics; it is reproducible byte by byte, so it carries no clock. `timings.jsonl` carries the clock. Trackers get the
+same metrics.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wholeword.core.errors import UserError
+from wholeword.core.training.trackers import Trackers
 
 
 class Journal:
@@ -19,12 +19,13 @@ class Journal:
 
     Args:
         header: the first line.
-        size: bytes of `log.jsonl` that stand; what follows was written by steps that will be done again, and is cut off.
+        size: bytes of `log.jsonl` that remain; the rest was written by steps that will be taken again, and is cut off.
+        trackers: that are started.
     """
 
-    def __init__(self, folder: Path, header: Mapping[str, Any], *, size: int, tensorboard: bool):
+    def __init__(self, folder: Path, header: Mapping[str, Any], *, size: int, trackers: Trackers | None = None):
         self.path, self.timings = folder / "log.jsonl", folder / "timings.jsonl"
-        self.board = _tensorboard(folder) if tensorboard else None
+        self.trackers = trackers
         self.began, self.tokens = time.monotonic(), 0
         with open(self.path, "ab") as log:
             log.truncate(size)
@@ -32,29 +33,28 @@ class Journal:
             self._append(self.path, header)
 
     def write(self, line: Mapping[str, Any], *, total_steps: int, prefix: str) -> None:
-        """One line, and on TensorBoard its numbers as `prefix/name` at `total_steps` of the whole run."""
+        """Write one line, and send its metrics to the trackers as `prefix/name` at `total_steps` of the whole run."""
         self._append(self.path, line)
-        if self.board:
-            for name, value in line.items():
-                if isinstance(value, float):
-                    self.board.add_scalar(f"{prefix}/{name}", value, total_steps)
+        if self.trackers:
+            self.trackers.log(line, step=total_steps, prefix=prefix)
 
     def clock(self, line: Mapping[str, Any]) -> float:
-        """Note the time; returns tokens a second since this process began training."""
+        """Record the time. Returns: tokens per second since this process began training."""
         seconds = time.monotonic() - self.began
         speed = self.tokens / seconds
         self._append(self.timings, {**line, "seconds": round(seconds, 3), "tokens_per_second": round(speed)})
         return speed
 
     def sync(self) -> int:
-        """Bring the log to the disk; returns its size in bytes."""
+        """Flush the log to the disk. Returns: its size in bytes."""
         with open(self.path, "ab") as log:
             os.fsync(log.fileno())
             return log.tell()
 
     def close(self) -> None:
-        if self.board:
-            self.board.close()
+        """Close the trackers."""
+        if self.trackers:
+            self.trackers.finish()
 
     @staticmethod
     def _append(path: Path, line: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ class Journal:
 
 
 class NoJournal:
-    """Of a host that writes nothing."""
+    """For a host that writes nothing."""
 
     tokens = 0
 
@@ -78,11 +78,3 @@ class NoJournal:
 
     def close(self) -> None:
         pass
-
-
-def _tensorboard(folder: Path) -> Any:
-    try:
-        from tensorboard.summary import Writer
-    except ModuleNotFoundError:
-        raise UserError('log.tensorboard needs tensorboard: pip install "wholeword[track]"') from None
-    return Writer(str(folder / "tensorboard"))

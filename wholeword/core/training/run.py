@@ -19,7 +19,7 @@ from typing import Any
 from wholeword.core.bert.config import bert_config
 from wholeword.core.config.job import Job
 from wholeword.core.console import Observer, Silent
-from wholeword.core.contracts import Backend, DistributedBackend, RowsBackend, RowSource, Tensors, Trainer
+from wholeword.core.contracts import Backend, DistributedBackend, RowsBackend, RowSource, Tensors, TrackedRun, Trainer
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_write, differences, locked_folder, to_json
@@ -36,6 +36,7 @@ from wholeword.core.training.prepare import prepare
 from wholeword.core.training.schedules import make_schedule, step_seed
 from wholeword.core.training.sources import JobRows
 from wholeword.core.training.start import StartingModel, starting_model
+from wholeword.core.training.trackers import Trackers
 from wholeword.core.training.trainers import RecipeOptimizer, start_trainer
 
 METRICS = ("loss", "mlm_loss", "mlm_correct", "mlm_count", "nsp_loss", "nsp_correct", "nsp_count", "grad_norm")
@@ -148,19 +149,20 @@ class Run:
         del state, model  # the trainer holds the weights now
         header = {"wholeword": version("wholeword"), "recipe": hashlib.sha256(to_json(self.identity)).hexdigest()}
         if self.hosts.is_chief:
-            self.journal = Journal(self.folder, header, size=progress.log_bytes, tensorboard=job.tensorboard)
+            run = TrackedRun(job.name, self.folder, job.recipe, self._total(progress))
+            trackers = Trackers(job.trackers, run, report=self.observer)
+            self.journal = Journal(self.folder, header, size=progress.log_bytes, trackers=trackers)
         if progress.phase == len(job.phases) - 1 and progress.step == job.phases[-1].steps:
             self.observer.say(f"{self.folder}: finished earlier; no training is left")
         elif job.rows.held_out_rate and self.hosts.is_chief:  # a backend that cannot evaluate fails now, not at the end of the phase
             trainer.evaluate(self.rows.held_out(progress.phase, next(iter(job.evaluation.maskings), None))[0])
         described = {"config": config.to_dict(), "origin": origin}
-        with interruptible(self.stop):
+        with closing(self.journal), interruptible(self.stop):
             for number in range(progress.phase, len(job.phases)):
                 if number > progress.phase:
                     trainer.reset_optimizer()
                     progress.phase, progress.step = number, 0
                 self._train_phase(trainer, progress, described)
-        self.journal.close()
         if self.hosts.is_chief:
             number = len(job.phases) - 1
             evaluated = (self.metrics or self._evaluate(trainer, number)) if job.rows.held_out_rate else {}
