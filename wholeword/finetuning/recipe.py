@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
+from wholeword.core.config.fields import DEFAULT_SCHEDULE, Count, PluginSection, ScheduleSection, Section, Share, without_default_schedule
 from wholeword.core.config.overrides import override
-from wholeword.core.config.recipe import DEFAULT_SCHEDULE, Count, PluginSection, ScheduleSection, Section, Share, without_default_schedule
 from wholeword.core.config.sections import lines, open_document, read_section
 from wholeword.core.config.yaml import Document, Mark, Problem, dotted
 from wholeword.core.config.yaml import Path as Address

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wholeword.core.config.fields import PluginSection
 from wholeword.core.config.preparation import PrepareJob, prepare_job
-from wholeword.core.config.recipe import EvaluationSection, MaskingSection, ModelSection, Phase, PluginSection, Recipe
+from wholeword.core.config.recipe import EvaluationSection, MaskingSection, ModelSection, Phase, Recipe
 from wholeword.core.config.settings import described, found_settings
 from wholeword.core.registry.spec import PluginSpec
 

@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from wholeword.core.config.recipe import Recipe, Section
+from wholeword.core.config.fields import Section
+from wholeword.core.config.recipe import Recipe
 from wholeword.core.config.yaml import Path, dotted, from_text
 
 # what other programs call a setting of ours: Google's flags, transformers' arguments

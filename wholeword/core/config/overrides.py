@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from wholeword.core.config.fields import Section
 from wholeword.core.config.messages import schema_at
-from wholeword.core.config.recipe import Recipe, Section
+from wholeword.core.config.recipe import Recipe
 from wholeword.core.config.yaml import Document, Mark, Path, Problem, dotted, read_yaml
 
 

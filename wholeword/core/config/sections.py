@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
 
+from wholeword.core.config.fields import Section
 from wholeword.core.config.messages import meant, nearest, schema_at, sections_of_recipe, wanted, wrong_value
-from wholeword.core.config.recipe import Section
 from wholeword.core.config.recipes import read_recipe
 from wholeword.core.config.yaml import MAX_BYTES, Document, Problem, dotted, read_yaml
 from wholeword.core.config.yaml import Path as Address

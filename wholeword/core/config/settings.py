@@ -10,7 +10,7 @@ from wholeword.core.files import sha256_of, to_json
 from wholeword.core.registry.registry import registry
 
 if TYPE_CHECKING:
-    from wholeword.core.config.recipe import PluginSection
+    from wholeword.core.config.fields import PluginSection
 
 
 def found_settings(kind: str, section: "PluginSection", base_folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The contract of `wholeword.core.contracts.Tracker`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from wholeword.core.contracts import TrackedRun, Tracker
@@ -24,18 +25,18 @@ def check_tracker(create: Callable[[], Tracker], folder: Path) -> None:
     recipe = {"version": 1, "name": "check", "phases": [{"steps": 20, "peak_lr": 1e-4}], "corpus": {"files": ["笔记.txt"]}}
     for first_step in (0, 10):  # the second time step 20 is logged again
         tracker = create()
-        _call(tracker, "start", lambda t=tracker, s=first_step: t.start(TrackedRun("check", folder, recipe, s)))
+        _call(tracker, "start", partial(tracker.start, TrackedRun("check", folder, recipe, first_step)))
         for number, metrics in enumerate(METRICS):
             step = first_step + 10 * min(number + 1, 2)
-            _call(tracker, "log", lambda t=tracker, m=metrics, s=step: t.log(m, step=s))
+            _call(tracker, "log", partial(tracker.log, metrics, step=step))
         _call(tracker, "finish", tracker.finish)
     after = {path for path in folder.parent.iterdir() if path != folder}
     assert after == before, f"{_name(tracker)} wrote {sorted(map(str, after - before))}; expected files inside the run's folder only"
 
 
-def _call(tracker: Tracker, method: str, call: Callable[[], None]) -> None:
+def _call(tracker: Tracker, method: str, call: Callable[[], object]) -> None:
     try:
-        result = call()  # type: ignore[func-returns-value]
+        result = call()
     except Exception as error:
         raise AssertionError(f"{_name(tracker)}.{method}() raised {type(error).__name__}: {error}; expected it to return") from error
     assert result is None, f"{_name(tracker)}.{method}() returned {result!r}; expected None"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wholeword.core.config.recipe import PluginSection
+from wholeword.core.config.fields import PluginSection
 from wholeword.core.config.settings import found_settings
 from wholeword.core.contracts import Task
 from wholeword.core.errors import UserError

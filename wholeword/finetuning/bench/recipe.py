@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
+from wholeword.core.config.fields import Count, PluginSection, Section, Share, Shorthand
 from wholeword.core.config.locations import read_config
 from wholeword.core.config.overrides import override
-from wholeword.core.config.recipe import Count, PluginSection, Section, Share, Shorthand
 from wholeword.core.config.sections import lines, open_document, read_section
 from wholeword.core.config.sources import source_location
 from wholeword.core.config.yaml import Document, Problem, dotted
