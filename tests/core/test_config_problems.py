@@ -9,7 +9,7 @@ BROKEN = [
     (1, "# no version\n▸name: small", "version: missing; expected 1"),
     (2, "name: ▸Small Model", "expected text (name of the run: small letters, digits, '.', '_', '-'); did you mean small-model?"),
     (2, "▸nmae: small", "nmae: unknown setting; did you mean 'name'?"),
-    (14, "export: []\n▸export: []", "export: stands twice (first on line 14); keep one"),
+    (14, "export: []\n▸export: []", "export: duplicate entry (first on line 14); keep one"),
     (3, "corpus: {files: ▸wiki.txt}", "corpus.files: 'wiki.txt' is text; expected a list of text"),
     (3, "corpus: {files: ▸[]}", "corpus.files: an empty list; expected a list of text"),
     (3, "corpus: {files: [a.txt], format: ▸txt}", "corpus.format: 'txt'; expected one of sentences, text, jsonl"),

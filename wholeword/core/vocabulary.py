@@ -36,7 +36,7 @@ class Vocabulary:
     Args:
         pieces: one string an id, in id order; the five special pieces must be among them.
         source: where they came from, for error messages.
-    Raises: UserError if a special piece is missing or a piece stands twice.
+    Raises: UserError if a special piece is missing or a piece is a duplicate.
     """
 
     def __init__(self, pieces: Sequence[str], *, source: str = "vocabulary"):
@@ -47,7 +47,7 @@ class Vocabulary:
             raise UserError(f"{source}: no {', '.join(missing)} among {len(self.pieces)} entries; every BERT vocabulary has them")
         if len(self.ids) != len(self.pieces):
             twice = next(piece for number, piece in enumerate(self.pieces) if self.ids[piece] != number)
-            raise UserError(f"{source}: {twice!r} stands twice (last on line {self.ids[twice] + 1}); every piece needs one id")
+            raise UserError(f"{source}: {twice!r} is a duplicate entry (last on line {self.ids[twice] + 1}); every piece needs one id")
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (self.ids[piece] for piece in SPECIAL_PIECES)
 
     @classmethod

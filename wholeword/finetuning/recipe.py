@@ -10,11 +10,10 @@ from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_se
 from wholeword.core.config.fields import DEFAULT_SCHEDULE, Count, PluginSection, ScheduleSection, Section, Share, without_default_schedule
 from wholeword.core.config.overrides import override
 from wholeword.core.config.sections import lines, open_document, read_section
-from wholeword.core.config.yaml import Document, Mark, Problem, dotted
-from wholeword.core.config.yaml import Path as Address
+from wholeword.core.config.yaml import Document, KeyPath, Mark, Problem, dotted
 from wholeword.core.errors import RecipeError
 
-PLUGINS: dict[Address, str] = {("task",): "task", ("optimizer",): "optimizer", ("backend",): "backend", ("schedule",): "schedule"}
+PLUGINS: dict[KeyPath, str] = {("task",): "task", ("optimizer",): "optimizer", ("backend",): "backend", ("schedule",): "schedule"}
 
 
 class FinetuneRecipe(Section):
@@ -96,7 +95,7 @@ def finetune_recipe_from(document: Document, base_folder: Path) -> FinetuneRecip
     return recipe
 
 
-def _problems(recipe: FinetuneRecipe) -> Iterator[tuple[Address, str]]:
+def _problems(recipe: FinetuneRecipe) -> Iterator[tuple[KeyPath, str]]:
     for seed, count in Counter(recipe.seeds).items():
         if count > 1:
             yield ("seeds",), f"{seed} appears {count} times; equal seeds give equal runs: keep one"

@@ -12,12 +12,12 @@ from pathlib import Path
 from wholeword.core.bert.config import model_config
 from wholeword.core.config import recipe as models
 from wholeword.core.config.sources import FOLDER, expect_known_source, expect_model, source_location
-from wholeword.core.config.yaml import Path as Address
+from wholeword.core.config.yaml import KeyPath
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import UserError, WholewordError
 from wholeword.core.registry.registry import registry
 
-Findings = Iterator[tuple[Address, str]]
+Problems = Iterator[tuple[KeyPath, str]]
 
 DEFAULT_RATE = 0.15  # of BERT; for strategies without a setting `rate`
 SMALL_LAMB_BATCH = 256
@@ -41,12 +41,12 @@ def with_predictions(recipe: models.Recipe) -> models.Recipe:
 # --- problems
 
 
-def something_is_masked(masking: models.MaskingSection) -> Findings:
+def something_is_masked(masking: models.MaskingSection) -> Problems:
     if masking.settings.get("rate") == 0:
         yield ("masking", "rate"), "0 masks nothing; expected over 0, such as 0.15"
 
 
-def predictions_hold_the_rate(phases: list[models.Phase], masking: models.MaskingSection) -> Findings:
+def predictions_hold_the_rate(phases: list[models.Phase], masking: models.MaskingSection) -> Problems:
     for number, phase in enumerate(phases):
         path = ("phases", number, "max_predictions")
         length, given, needed = phase.max_seq_length, phase.max_predictions, needed_predictions(phase.max_seq_length, masking)
@@ -57,7 +57,7 @@ def predictions_hold_the_rate(phases: list[models.Phase], masking: models.Maskin
             yield path, f"{given} places in a row of {length} tokens; expected about {needed}, or leave it out"
 
 
-def warmup_ends_within_its_phase(phases: list[models.Phase]) -> Findings:
+def warmup_ends_within_its_phase(phases: list[models.Phase]) -> Problems:
     for number, phase in enumerate(phases):
         if phase.warmup_steps > phase.steps:
             usual = max(1, phase.steps // 10)
@@ -65,7 +65,7 @@ def warmup_ends_within_its_phase(phases: list[models.Phase]) -> Findings:
             yield ("phases", number, "warmup_steps"), message
 
 
-def rows_fit_the_positions(phases: list[models.Phase], model: models.ModelSection) -> Findings:
+def rows_fit_the_positions(phases: list[models.Phase], model: models.ModelSection) -> Problems:
     positions = model.max_position_embeddings or 512  # of every released model
     for number, phase in enumerate(phases):
         if phase.max_seq_length > positions:
@@ -73,7 +73,7 @@ def rows_fit_the_positions(phases: list[models.Phase], model: models.ModelSectio
             yield ("phases", number, "max_seq_length"), message
 
 
-def model_has_a_shape(model: models.ModelSection) -> Findings:
+def model_has_a_shape(model: models.ModelSection) -> Problems:
     missing = [key for key in ("hidden_size", "num_hidden_layers", "num_attention_heads") if getattr(model, key) is None]
     if model.init_folder is None and model.size is None and missing:
         yield ("model",), f"neither size nor {', '.join(missing)}; expected a size, such as size: base, or these three numbers"
@@ -84,7 +84,7 @@ def model_has_a_shape(model: models.ModelSection) -> Findings:
         yield ("model", "hidden_size" if model.hidden_size else "num_attention_heads"), str(error).removeprefix("model.hidden_size: ")
 
 
-def layers_match_the_model(model: models.ModelSection) -> Findings:
+def layers_match_the_model(model: models.ModelSection) -> Problems:
     if model.layers is None:
         return
     path = ("model", "init", "layers")
@@ -96,19 +96,19 @@ def layers_match_the_model(model: models.ModelSection) -> Findings:
         yield path, f"{len(model.layers)} layers to take for a model of {num_hidden_layers}; expected one number for each of its layers"
 
 
-def frozen_weights_are_trained(model: models.ModelSection) -> Findings:
+def frozen_weights_are_trained(model: models.ModelSection) -> Problems:
     if model.freeze is not None and model.init_folder is None:
         yield ("model", "freeze"), f"{model.freeze} of a random model, which would stay random; expected init: a folder beside it"
     if model.freeze is not None and model.init.pooler == "new":
         yield ("model", "init", "pooler"), f"new, with freeze: {model.freeze}, under which it would stay random; expected pooler: keep"
 
 
-def next_sentence_has_two_segments(examples: models.ExamplesSection, model: models.ModelSection) -> Findings:
+def next_sentence_has_two_segments(examples: models.ExamplesSection, model: models.ModelSection) -> Problems:
     if examples.name in PAIRS and model.type_vocab_size == 1:
         yield ("model", "type_vocab_size"), f"1, but {examples.name} have two segments; expected 2, or examples: full-sentences"
 
 
-def compatibility_is_all_or_nothing(compat: str | None, examples: models.ExamplesSection, masking: models.MaskingSection) -> Findings:
+def compatibility_is_all_or_nothing(compat: str | None, examples: models.ExamplesSection, masking: models.MaskingSection) -> Problems:
     if compat is None:
         return
     if examples.name != "nsp-pairs":
@@ -124,7 +124,7 @@ def compatibility_is_all_or_nothing(compat: str | None, examples: models.Example
             yield ("masking", key), f"{value} with compat: {compat}, which has no setting but rate; leave {key} or compat out"
 
 
-def corpus_settings_fit_the_format(corpus: models.CorpusSection) -> Findings:
+def corpus_settings_fit_the_format(corpus: models.CorpusSection) -> Problems:
     given = corpus.model_fields_set
     if "text_key" in given and corpus.format != "jsonl":
         yield ("corpus", "text_key"), f"only jsonl has keys; expected format: jsonl beside it, not {corpus.format}, or no text_key"
@@ -132,7 +132,7 @@ def corpus_settings_fit_the_format(corpus: models.CorpusSection) -> Findings:
         yield ("corpus", "documents"), "every line of jsonl is a document; expected no setting 'documents' beside format: jsonl"
 
 
-def one_vocabulary(tokenizer: models.TokenizerSection) -> Findings:
+def one_vocabulary(tokenizer: models.TokenizerSection) -> Problems:
     if tokenizer.vocab is None and tokenizer.train is None:
         yield ("tokenizer",), "neither vocab nor train; expected vocab: a vocab.txt, or train: a size such as 8000"
     if tokenizer.vocab is not None and tokenizer.train is not None:
@@ -141,14 +141,14 @@ def one_vocabulary(tokenizer: models.TokenizerSection) -> Findings:
         yield ("tokenizer", "min_frequency"), "only for a vocabulary to train; expected train: a size beside it, or no min_frequency"
 
 
-def pieces_are_added_to_a_vocabulary(tokenizer: models.TokenizerSection) -> Findings:
+def pieces_are_added_to_a_vocabulary(tokenizer: models.TokenizerSection) -> Problems:
     if tokenizer.add is not None and tokenizer.vocab is None:
         yield ("tokenizer", "add"), "pieces to add to a vocabulary that is trained; expected vocab: a vocab.txt or zoo:NAME beside it"
     if tokenizer.reuse_unused and tokenizer.add is None:
         yield ("tokenizer", "reuse_unused"), "true, but there are no pieces to put there; expected add: pieces beside it"
 
 
-def the_zoo_has_it(tokenizer: models.TokenizerSection, model: models.ModelSection, base_folder: Path) -> Findings:
+def the_zoo_has_it(tokenizer: models.TokenizerSection, model: models.ModelSection, base_folder: Path) -> Problems:
     for path, location in ((("tokenizer", "vocab"), tokenizer.vocab), (("model", "init"), model.init_folder)):
         if location is not None:
             try:
@@ -160,27 +160,27 @@ def the_zoo_has_it(tokenizer: models.TokenizerSection, model: models.ModelSectio
                 yield path, str(error)
 
 
-def evaluation_has_documents(evaluation: models.EvaluationSection) -> Findings:
+def evaluation_has_documents(evaluation: models.EvaluationSection) -> Problems:
     if evaluation.held_out_rate == 0:
         for key in ("every", "maskings"):
             if getattr(evaluation, key):
                 yield ("evaluation", key), "nothing is held out to evaluate on; expected evaluation.held_out_rate over 0, such as 0.01"
 
 
-def sentences_have_a_mask(evaluation: models.EvaluationSection) -> Findings:
+def sentences_have_a_mask(evaluation: models.EvaluationSection) -> Problems:
     for number, sentence in enumerate(evaluation.fill_mask):
         if "[MASK]" not in sentence:
             yield ("evaluation", "fill_mask", number), f"no [MASK] in {sentence!r}; expected [MASK] in the place of each piece to fill in"
 
 
-def exporters_are_named_once(export: list[models.ExporterSection]) -> Findings:
+def exporters_are_named_once(export: list[models.ExporterSection]) -> Problems:
     names = [exporter.name for exporter in export]
     for name, count in Counter(names).items():
         if count > 1:
             yield ("export", len(names) - 1 - names[::-1].index(name)), f"{name!r} appears {count} times; keep one"
 
 
-def output_is_not_read(corpus: models.CorpusSection, output: str, store: str, base_folder: Path) -> Findings:
+def output_is_not_read(corpus: models.CorpusSection, output: str, store: str, base_folder: Path) -> Problems:
     """A run writes text (vocab.txt, log.jsonl) that a pattern of the corpus must not find the next time."""
     for pattern in corpus.files:
         path = Path(os.path.abspath(base_folder / pattern))
@@ -191,7 +191,7 @@ def output_is_not_read(corpus: models.CorpusSection, output: str, store: str, ba
                 return
 
 
-PROBLEMS: tuple[Callable[..., Findings], ...] = (
+PROBLEMS: tuple[Callable[..., Problems], ...] = (
     something_is_masked,
     predictions_hold_the_rate,
     warmup_ends_within_its_phase,
@@ -214,24 +214,24 @@ PROBLEMS: tuple[Callable[..., Findings], ...] = (
 # --- warnings
 
 
-def lamb_has_a_large_batch(optimizer: models.PluginSection, phases: list[models.Phase]) -> Findings:
+def lamb_has_a_large_batch(optimizer: models.PluginSection, phases: list[models.Phase]) -> Problems:
     for number, phase in enumerate(phases):
         if optimizer.name == "lamb" and phase.batch_size < SMALL_LAMB_BATCH:
             message = f"{phase.batch_size} is a small batch for lamb, made for {SMALL_LAMB_BATCH} and more; consider optimizer: adamw"
             yield ("phases", number, "batch_size"), message
 
 
-def trained_weights_have_a_low_rate(model: models.ModelSection, phases: list[models.Phase]) -> Findings:
+def trained_weights_have_a_low_rate(model: models.ModelSection, phases: list[models.Phase]) -> Problems:
     for number, phase in enumerate(phases):
         if model.init_folder is not None and model.freeze is None and phase.peak_lr >= HIGH_LR:
             message = f"{phase.peak_lr:g} destroys the weights of {model.init_folder!r}; released models go on at about 1e-5"
             yield ("phases", number, "peak_lr"), message
 
 
-def pairs_have_two_sentences(corpus: models.CorpusSection, examples: models.ExamplesSection) -> Findings:
+def pairs_have_two_sentences(corpus: models.CorpusSection, examples: models.ExamplesSection) -> Problems:
     if corpus.format == "sentences" and corpus.documents == "line" and examples.name in PAIRS:
         message = f"a document of one line is one sentence, and {examples.name} want two; consider documents: blank-line, or format: text"
         yield ("corpus", "documents"), message
 
 
-WARNINGS: tuple[Callable[..., Findings], ...] = (lamb_has_a_large_batch, trained_weights_have_a_low_rate, pairs_have_two_sentences)
+WARNINGS: tuple[Callable[..., Problems], ...] = (lamb_has_a_large_batch, trained_weights_have_a_low_rate, pairs_have_two_sentences)

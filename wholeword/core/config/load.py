@@ -10,8 +10,7 @@ from wholeword.core.config.overrides import override
 from wholeword.core.config.recipe import Recipe
 from wholeword.core.config.recipes import shipped_recipes
 from wholeword.core.config.sections import Reading, lines, open_document
-from wholeword.core.config.yaml import Document, Problem, dotted
-from wholeword.core.config.yaml import Path as Address
+from wholeword.core.config.yaml import Document, KeyPath, Problem, dotted
 from wholeword.core.errors import PluginError, RecipeError
 from wholeword.core.registry.registry import registry
 
@@ -71,15 +70,15 @@ class _Loading(Reading):
         sections = {key: getattr(recipe, key) for key in Recipe.model_fields if key not in self.broken} | {"base_folder": self.base_folder}
         misspelt = {path[:-1] for path in self.guessed}  # sections that lack nothing but the right spelling
         for check in checks.PROBLEMS:
-            for path, message in _findings(check, sections):
+            for path, message in _problems(check, sections):
                 if path not in misspelt:
                     self.problem(path, message)
         for check in checks.WARNINGS:
-            for path, message in _findings(check, sections):
+            for path, message in _problems(check, sections):
                 self.document.warnings.append(Problem(self.document.place(path), f"{dotted(path)}: {message}"))
         return checks.with_predictions(recipe)
 
-    def exporters(self) -> dict[Address, str]:
+    def exporters(self) -> dict[KeyPath, str]:
         """The exporters that come with settings. One that is only named stays text, so that `resolved` keeps its bytes."""
         items = self.data.get("export")
         items = items if isinstance(items, list) else []
@@ -107,6 +106,6 @@ class _Loading(Reading):
             raise PluginError(f"{name} needs the setting {needed[0]!r}, and is only named here; expected {other}")
 
 
-def _findings(check: Callable[..., checks.Findings], sections: dict[str, Any]) -> checks.Findings:
+def _problems(check: Callable[..., checks.Problems], sections: dict[str, Any]) -> checks.Problems:
     names = inspect.signature(check).parameters
     return check(**{name: sections[name] for name in names}) if all(name in sections for name in names) else iter(())

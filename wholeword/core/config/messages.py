@@ -1,4 +1,4 @@
-"""The words of a problem: what was found, what was expected, what was probably meant.
+"""The wording of problems: what was found, what was expected, and what was probably meant.
 
 What a section may hold and what a setting must be is read off the JSON schema of the models (`recipe.py`).
 """
@@ -12,9 +12,9 @@ from typing import Any
 
 from wholeword.core.config.fields import Section
 from wholeword.core.config.recipe import Recipe
-from wholeword.core.config.yaml import Path, dotted, from_text
+from wholeword.core.config.yaml import KeyPath, dotted, from_text
 
-# what other programs call a setting of ours: Google's flags, transformers' arguments
+# names that other programs give to our settings: Google's flags, transformers' arguments
 ELSEWHERE = {
     "learning_rate": "phases.0.peak_lr",
     "lr": "phases.0.peak_lr",
@@ -39,7 +39,7 @@ ELSEWHERE = {
     "input_file": "corpus.files",
 }
 
-# --- what the schema says
+# --- reading the schema
 
 
 @cache
@@ -47,12 +47,12 @@ def _schema(model: type[Section]) -> dict[str, Any]:
     return model.model_json_schema()
 
 
-def schema_at(path: Path, model: type[Section] = Recipe) -> dict[str, Any]:
+def schema_at(path: KeyPath, model: type[Section] = Recipe) -> dict[str, Any]:
     """The JSON schema of what stands at a path of a recipe, or of another file; {} where the framework has no say."""
     node = _schema(model)
     for part in path:
-        found = node["items"] if isinstance(part, int) and "items" in node else node.get("properties", {}).get(part, {})
-        node = _inlined(found, _schema(model).get("$defs", {}))
+        child = node["items"] if isinstance(part, int) and "items" in node else node.get("properties", {}).get(part, {})
+        node = _inlined(child, _schema(model).get("$defs", {}))
     return node
 
 
@@ -69,7 +69,7 @@ def _inlined(node: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) ->
     return {**items, **next((choice for choice in choices if "properties" in choice), {}), **node}
 
 
-def sections_of_recipe(path: Path = (), model: type[Section] = Recipe) -> dict[Path, list[str]]:
+def sections_of_recipe(path: KeyPath = (), model: type[Section] = Recipe) -> dict[KeyPath, list[str]]:
     """The settings of every section of the framework; the first of a list stands for all."""
     schema = schema_at(path, model)
     if "items" in schema:
@@ -104,13 +104,13 @@ def expected(schema: Mapping[str, Any]) -> str:
     return WORDS.get(str(kind), "another value")
 
 
-def wanted(schema: Mapping[str, Any]) -> str:
+def expectation(schema: Mapping[str, Any]) -> str:
     """What is expected, and what it means or consists of."""
     meaning = ", ".join(schema["properties"]) if schema.get("type") == "object" and "anyOf" not in schema else schema.get("description")
     return f"{expected(schema)} ({meaning})" if meaning else expected(schema)
 
 
-def found(value: Any) -> str:
+def in_words(value: Any) -> str:
     """A value in words."""
     if value is None:
         return "no value"
@@ -125,11 +125,11 @@ def found(value: Any) -> str:
 
 def wrong_value(value: Any, schema: Mapping[str, Any]) -> str:
     """What was found, what was expected, and what was probably meant."""
-    what = repr(value) if isinstance(value, str) and ("enum" in schema or "pattern" in schema) else found(value)
+    shown = repr(value) if isinstance(value, str) and ("enum" in schema or "pattern" in schema) else in_words(value)
     guess = _guess(value, schema)
     if _is_share(schema) and _is_number(value) and 1 < value <= 100:
-        what, guess = f"{value} is not a share", f"{value / 100:g}"
-    return f"{what}; expected {wanted(schema)}" + (f"; did you mean {guess}?" if guess else "")
+        shown, guess = f"{value} is not a share", f"{value / 100:g}"
+    return f"{shown}; expected {expectation(schema)}" + (f"; did you mean {guess}?" if guess else "")
 
 
 def _is_number(value: Any) -> bool:
@@ -171,7 +171,7 @@ def _spelling(word: str) -> str:
     return unicodedata.normalize("NFKC", word).lower().replace("-", "_")
 
 
-def meant(key: str, candidates: Iterable[str], sections: Mapping[Path, list[str]]) -> str | None:
+def probably_meant(key: str, candidates: Iterable[str], sections: Mapping[KeyPath, list[str]]) -> str | None:
     """What was probably meant by an unknown setting: a key of its own section, or the dotted path of another section's.
 
     Args:

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from wholeword.core.config.yaml import Path, dotted, read_yaml
+from wholeword.core.config.yaml import KeyPath, dotted, read_yaml
 from wholeword.core.errors import UserError
 
 HEAD = "# Sources"
@@ -46,7 +46,7 @@ class Origin(NamedTuple):
 def declared_sources(content: bytes) -> dict[str, str]:
     """Key -> what it stands for, from the head of a recipe; {} if it has none."""
     lines = iter(content.decode("utf-8").splitlines())
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for line in lines:
         if line == HEAD:
             break
@@ -54,12 +54,12 @@ def declared_sources(content: bytes) -> dict[str, str]:
     for line in lines:
         if match := DECLARED.fullmatch(line):
             last, meaning = match.groups()
-            found[last] = meaning
+            sources[last] = meaning
         elif last and line.startswith("#     "):  # goes on
-            found[last] += " " + line.removeprefix("#").strip()
+            sources[last] += " " + line.removeprefix("#").strip()
         else:
             break
-    return found
+    return sources
 
 
 def origins(content: bytes, source: str) -> list[Origin]:
@@ -77,16 +77,16 @@ def origins(content: bytes, source: str) -> list[Origin]:
         raise UserError("\n".join(map(str, document.problems)))
     lines = content.decode("utf-8").split("\n")
     only = [key for key in declared if len(declared) == 1]
-    found = []
+    origins = []
     for path, value in _leaves(document.data, ()):
         place = document.place(path)
         sources, note = _comment(lines[place.line - 1], place.column - 1)
         unknown = [key for key in sources if key not in declared and not (ISSUE.fullmatch(key) and _issue(key) in declared)]
         if (unknown or not sources) and not only:
-            said = f"{unknown[0]!r} is none of its sources" if unknown else "no source"
-            raise UserError(f"{place}: {dotted(path)}: {said}; expected a comment that begins with one of {', '.join(declared)}")
-        found.append(Origin(dotted(path), value, only or sources, note if not only else ""))
-    return found
+            problem = f"{unknown[0]!r} is none of its sources" if unknown else "no source"
+            raise UserError(f"{place}: {dotted(path)}: {problem}; expected a comment that begins with one of {', '.join(declared)}")
+        origins.append(Origin(dotted(path), value, only or sources, note if not only else ""))
+    return origins
 
 
 def _issue(key: str) -> str:
@@ -94,7 +94,7 @@ def _issue(key: str) -> str:
     return re.sub("[0-9]+$", "N", key)
 
 
-def _leaves(data: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def _leaves(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
     if isinstance(data, dict):
         for key, value in data.items():
             if path or key not in NO_VALUES:
@@ -116,8 +116,8 @@ def _comment(line: str, start: int) -> tuple[list[str], str]:
     return [key.strip() for key in keys.split(", ")], note.strip()
 
 
-def lines(found: list[Origin]) -> Iterator[str]:
-    """For people: setting, value, sources and what is said beside them."""
-    for origin in found:
+def lines(origins: list[Origin]) -> Iterator[str]:
+    """As text: setting, value, sources, and the comment beside them."""
+    for origin in origins:
         value = json.dumps(origin.value, ensure_ascii=False)
         yield f"{origin.path + ': ' + value:60}  {', '.join(origin.sources)}{': ' * bool(origin.note)}{origin.note}"

@@ -5,7 +5,7 @@ from typing import Any
 from wholeword.core.config.fields import Section
 from wholeword.core.config.messages import schema_at
 from wholeword.core.config.recipe import Recipe
-from wholeword.core.config.yaml import Document, Mark, Path, Problem, dotted, read_yaml
+from wholeword.core.config.yaml import Document, KeyPath, Mark, Problem, dotted, read_yaml
 
 
 def override(document: Document, text: str, model: type[Section] = Recipe) -> None:
@@ -36,9 +36,9 @@ def override(document: Document, text: str, model: type[Section] = Recipe) -> No
             places.setdefault(path[:depth], mark)
 
 
-def _put(node: Any, parts: list[str], value: Any, model: type[Section]) -> Path:
+def _put(node: Any, parts: list[str], value: Any, model: type[Section]) -> KeyPath:
     """Set a value inside plain data; returns the path it has there. Raises: ValueError if there can be none."""
-    path: Path = ()
+    path: KeyPath = ()
     for part in parts:
         key: str | int = part
         if isinstance(node, list):

@@ -1,4 +1,4 @@
-"""YAML files -> models of sections, or every problem of them at once, each with its place. `load.py` has what recipes alone want."""
+"""YAML files -> models of sections, or all their problems at once, each with its position. `load.py` adds what only recipes need."""
 
 import inspect
 import json
@@ -9,10 +9,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
 
 from wholeword.core.config.fields import Section
-from wholeword.core.config.messages import meant, nearest, schema_at, sections_of_recipe, wanted, wrong_value
+from wholeword.core.config.messages import expectation, nearest, probably_meant, schema_at, sections_of_recipe, wrong_value
 from wholeword.core.config.recipes import read_recipe
-from wholeword.core.config.yaml import MAX_BYTES, Document, Problem, dotted, read_yaml
-from wholeword.core.config.yaml import Path as Address
+from wholeword.core.config.yaml import MAX_BYTES, Document, KeyPath, Problem, dotted, read_yaml
 from wholeword.core.errors import PluginError, RecipeError
 from wholeword.core.registry.registry import registry
 
@@ -22,7 +21,7 @@ Model = TypeVar("Model", bound=Section)
 def open_document(source: str | Path, *, expected: str) -> tuple[Document, Path]:
     """The document and the folder that its paths start from. What has neither a suffix nor a slash comes with wholeword.
 
-    Raises: RecipeError if it cannot be read, or is no YAML of ours; UserError for an unknown name.
+    Raises: RecipeError if it cannot be read or breaks the rules of our YAML; UserError for an unknown name.
     """
     path = Path(source)
     if isinstance(source, str) and not path.suffix and "/" not in source:
@@ -44,7 +43,7 @@ def open_document(source: str | Path, *, expected: str) -> tuple[Document, Path]
     return document, path.parent
 
 
-def read_section(model: type[Model], document: Document, *, plugins: Mapping[Address, str]) -> Model:
+def read_section(model: type[Model], document: Document, *, plugins: Mapping[KeyPath, str]) -> Model:
     """Compare a document with a model, and the sections of plugins with their signatures, whose defaults are filled in.
 
     Args:
@@ -71,30 +70,30 @@ class Reading:
         self.data: dict[str, Any] = document.data
         self.sections = sections_of_recipe((), model)
         self.broken: set[str | int] = set()  # what of the top level cannot be looked at any further
-        self.guessed: set[Address] = set()  # settings that an unknown one was probably meant to be
+        self.guessed: set[KeyPath] = set()  # settings that an unknown one was probably meant to be
 
-    def problem(self, path: Address, message: str) -> None:
+    def problem(self, path: KeyPath, message: str) -> None:
         self.document.problems.append(Problem(self.document.place(path), f"{dotted(path)}: {message}"))
         self.broken.update(path[:1])
 
-    def unknown(self, path: Address, section: dict[str, Any]) -> None:
+    def unknown(self, path: KeyPath, section: dict[str, Any]) -> None:
         """Report a setting that its section does not have, and drop it."""
         *around, key = path
         own = self.sections.get(tuple(around)) or self.sections[tuple(0 if isinstance(part, int) else part for part in around)]
-        guess = meant(str(key), [other for other in own if other not in section], self.sections)
+        guess = probably_meant(str(key), [other for other in own if other not in section], self.sections)
         if guess in own:
             self.guessed.add((*around, guess))
         hint = f"did you mean {guess!r}?" if guess else f"expected one of {', '.join(own)}"
         self.document.problems.append(Problem(self.document.key_place(path), f"{dotted(path)}: unknown setting; {hint}"))
         del section[str(key)]
 
-    def check_plugins(self, plugins: Mapping[Address, str]) -> None:
+    def check_plugins(self, plugins: Mapping[KeyPath, str]) -> None:
         """Compare the plugins' sections with the signatures of the plugins, and fill in their defaults.
 
         Args:
             plugins: as of `read_section`.
         """
-        loaded: dict[Address, dict[str, inspect.Parameter]] = {}
+        loaded: dict[KeyPath, dict[str, inspect.Parameter]] = {}
         for kind, path, section in self.plugin_sections(plugins):
             self.sections[path] = list(schema_at(path, self.model)["properties"])
             if not isinstance(section.get("name"), str):
@@ -122,7 +121,7 @@ class Reading:
                 elif (*path, key) not in self.guessed:
                     self.problem((*path, key), f"missing; {section['name']} needs it")
 
-    def plugin_sections(self, plugins: Mapping[Address, str]) -> Iterator[tuple[str, Address, dict[str, Any]]]:
+    def plugin_sections(self, plugins: Mapping[KeyPath, str]) -> Iterator[tuple[str, KeyPath, dict[str, Any]]]:
         """Kind, path and settings of each plugin that is there; text that stands for settings is replaced by them."""
         for pattern, kind in plugins.items():
             for *around, key in self.places(pattern):
@@ -135,7 +134,7 @@ class Reading:
                 if isinstance(inside[key], dict):
                     yield kind, path, inside[key]
 
-    def plugin_name(self, kind: str, path: Address, name: str) -> str:
+    def plugin_name(self, kind: str, path: KeyPath, name: str) -> str:
         """The one spelling of a plugin's name; a bare name that the user gave and others offer too gets a warning.
 
         Args:
@@ -148,12 +147,12 @@ class Reading:
             self.document.warnings.append(Problem(mark, f"{dotted(path)}: {warning}"))
         return registry.canonical_name(kind, name)
 
-    def places(self, pattern: Address) -> list[Address]:
+    def places(self, pattern: KeyPath) -> list[KeyPath]:
         """The paths that a pattern stands for, of those that are there."""
-        found: list[Address] = [()]
+        paths: list[KeyPath] = [()]
         for part in pattern:
-            found = [(*before, key) for before in found for key in _entries(at(self.data, before), part)]
-        return found
+            paths = [(*before, key) for before in paths for key in _entries(at(self.data, before), part)]
+        return paths
 
     def check_model(self) -> None:
         """Compare everything else with the model."""
@@ -169,7 +168,7 @@ class Reading:
                 if detail["type"] == "missing":
                     self.broken.update(path[:1])
                     if path not in self.guessed:
-                        self.problem(path, f"missing; expected {wanted(schema_at(path, self.model))}")
+                        self.problem(path, f"missing; expected {expectation(schema_at(path, self.model))}")
                 elif detail["type"] not in ("extra_forbidden", "default_factory_not_called"):
                     self.problem(path, wrong_value(detail["input"], schema_at(path, self.model)))
 
@@ -177,7 +176,7 @@ class Reading:
 JSON = (type(None), bool, int, float, str, list, dict)
 
 
-def at(data: Any, path: Address) -> Any:
+def at(data: Any, path: KeyPath) -> Any:
     for part in path:
         data = data[part]
     return data

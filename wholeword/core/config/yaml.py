@@ -1,8 +1,8 @@
-"""The small, unsurprising part of YAML, with the place of every key and value.
+"""The small, unsurprising part of YAML, with the position of every key and value.
 
-Built on the events of PyYAML. Refused with their place: anchors, aliases, merge keys, tags, a second document, nesting deeper than
-32. Plain scalars are read as in YAML 1.2's core schema: `1e-4` is a number, `no`, `12:30:45` and `2024-01-01` are text. Text stay,
-because programs disagree or no setting wants them: `017`, `0x1f`, `.inf`, `1e999`, whole numbers of more than 18 digits.
+Built on the events of PyYAML. Refused, with their position: anchors, aliases, merge keys, tags, a second document, nesting deeper than
+32. Plain scalars are read as in YAML 1.2's core schema: `1e-4` is a number, `no`, `12:30:45` and `2024-01-01` are text. Also text,
+because programs disagree on them or no setting needs them: `017`, `0x1f`, `.inf`, `1e999`, whole numbers of more than 18 digits.
 """
 
 import codecs
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-MAX_BYTES = 128 * 1024  # PyYAML needs up to a second for as much; the longest recipe of ours has 3 KiB
+MAX_BYTES = 128 * 1024  # PyYAML takes up to a second for this much; our longest recipe has 3 KiB
 MAX_VALUES = 4096  # likewise
 MAX_DEPTH = 32
 TOO_DEEP = f"nested deeper than {MAX_DEPTH}; expected a few levels"
@@ -30,11 +30,11 @@ FLOAT = re.compile(r"(?=.*[.eE])[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][
 
 NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]  # the keys and list indices that lead to a value
 
 
 class Mark(NamedTuple):
-    """A place: line and column from 1, or line 0 for a source without lines."""
+    """A position: line and column, counted from 1; line 0 for a source without lines."""
 
     line: int
     column: int
@@ -54,24 +54,24 @@ class Problem(NamedTuple):
 
 @dataclass
 class Document:
-    """What a text says, and where. `problems` is not empty if it is no YAML of ours; `data` is None where nothing could be read.
+    """The values of a text and their places. `problems` is not empty if the text breaks our rules; `data` is None if nothing could be read.
 
     `shipped`: the file comes with wholeword.
     """
 
     source: str
     data: Any = None
-    keys: dict[Path, Mark] = field(default_factory=dict)  # of a key, by the path of its value
-    values: dict[Path, Mark] = field(default_factory=dict)
+    keys: dict[KeyPath, Mark] = field(default_factory=dict)  # of a key, by the path of its value
+    values: dict[KeyPath, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     shipped: bool = False
 
-    def place(self, path: Path) -> Mark:
+    def place(self, path: KeyPath) -> Mark:
         """Of the value at a path, or of the nearest one around it."""
         return self.values[path] if path in self.values or not path else self.place(path[:-1])
 
-    def key_place(self, path: Path) -> Mark:
+    def key_place(self, path: KeyPath) -> Mark:
         return self.keys.get(path) or self.place(path)
 
 
@@ -79,7 +79,7 @@ def read_yaml(content: bytes, source: str, *, mapping: bool = True) -> Document:
     """Read one YAML text. Never raises for what is in it.
 
     Args:
-        source: how the text is called in problems.
+        source: the name of the text in problems.
         mapping: whether anything but `key: value` is a problem.
     """
     document = Document(source)
@@ -140,7 +140,7 @@ class _Refused(yaml.MarkedYAMLError):
 
 
 class _Builder:
-    """Events -> plain data; writes places and repeated keys into the document."""
+    """Events -> plain data; records positions and duplicate keys in the document."""
 
     def __init__(self, document: Document, text: str):
         self.out = document
@@ -160,7 +160,7 @@ class _Builder:
             raise _Refused("a second document ('---'); expected one a file", after.start_mark)
         return data
 
-    def value(self, event: yaml.Event, path: Path) -> Any:
+    def value(self, event: yaml.Event, path: KeyPath) -> Any:
         self.num_values += 1
         if self.num_values > MAX_VALUES:
             raise _Refused(f"more than {MAX_VALUES} values; expected fewer: {USE_PATTERNS}", event.start_mark)
@@ -180,7 +180,7 @@ class _Builder:
             key = _key(event)
             inner = (*path, key)
             if key in mapping:
-                message = f"{dotted(inner)}: stands twice (first on line {self.out.keys[inner].line}); keep one"
+                message = f"{dotted(inner)}: duplicate entry (first on line {self.out.keys[inner].line}); keep one"
                 self.out.problems.append(Problem(self.mark(event), message))
             self.out.keys[inner] = self.mark(event)
             mapping[key] = self.value(next(self.events), inner)
@@ -192,7 +192,7 @@ class _Builder:
 
 
 def _key(event: yaml.Event) -> str:
-    """A key is its text, whatever it looks like."""
+    """A key is text, whatever it looks like."""
     _check(event)
     if not isinstance(event, yaml.ScalarEvent):
         raise _Refused("a list or mapping as a key; expected text", event.start_mark)
@@ -202,7 +202,7 @@ def _key(event: yaml.Event) -> str:
 
 
 def _check(event: yaml.Event) -> None:
-    """Raise for what is not in our YAML."""
+    """Raises: _Refused for what our YAML leaves out."""
     anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
     if isinstance(event, yaml.AliasEvent):
         raise _Refused(f"'*{anchor}' (an alias) is not allowed; write the value out, or put text in quotes", event.start_mark)
@@ -214,7 +214,7 @@ def _check(event: yaml.Event) -> None:
         raise _Refused(f"an escape for {wrong[0]!r}, which is no character; expected text", event.start_mark)
 
 
-# what PyYAML says -> whether the place is where the thing began, and what we say; {line} is where it began
+# PyYAML's message -> whether to point to where the construct began, and our message; {line} is where it began
 EXPLANATIONS = (
     (r"'\t' that cannot start", False, "a tab; expected spaces: YAML indents with spaces, two a level"),
     ("that cannot start any token", False, "a character that cannot begin a value; put the text in quotes"),
@@ -236,13 +236,13 @@ EXPLANATIONS = (
 
 
 def _explained(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str]:
-    """The index in the text and one line of ours for an error of PyYAML."""
-    said = " ".join(part for part in (error.context, error.problem) if part)
+    """The index in the text and a one-line message for an error of PyYAML."""
+    original = " ".join(part for part in (error.context, error.problem) if part)
     noticed, began = error.problem_mark, error.context_mark or error.problem_mark
     assert noticed and began
-    at_beginning, message = next(((first, ours) for theirs, first, ours in EXPLANATIONS if theirs in said), (False, None))
+    at_beginning, message = next(((first, ours) for theirs, first, ours in EXPLANATIONS if theirs in original), (False, None))
     index = began.index if at_beginning else noticed.index
-    explained = message.format(line=_Marks(text, "")[began.index].line) if message else said
+    explained = message.format(line=_Marks(text, "")[began.index].line) if message else original
     return index, explained + _wide_hint(text, index)
 
 
@@ -265,5 +265,5 @@ class _Marks:
         return Mark(line, index - self.starts[line - 1] + 1, self.source)
 
 
-def dotted(path: Path) -> str:
+def dotted(path: KeyPath) -> str:
     return ".".join(str(part) if str(part).isprintable() else repr(part) for part in path)

@@ -13,8 +13,7 @@ from wholeword.core.config.locations import read_config
 from wholeword.core.config.overrides import override
 from wholeword.core.config.sections import lines, open_document, read_section
 from wholeword.core.config.sources import source_location
-from wholeword.core.config.yaml import Document, Problem, dotted
-from wholeword.core.config.yaml import Path as Address
+from wholeword.core.config.yaml import Document, KeyPath, Problem, dotted
 from wholeword.core.errors import RecipeError, WholewordError
 
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -124,7 +123,7 @@ def load_table(source: str | Path, overrides: Sequence[str] = ()) -> TableRecipe
     document, base_folder = open_document(source, expected="a .yaml file with models and tasks, or table-chnsenticorp")
     for text in overrides:
         override(document, text, TableRecipe)
-    plugins: dict[Address, str] = {("optimizer",): "optimizer", ("backend",): "backend", ("tasks", "*", "task"): "task"}
+    plugins: dict[KeyPath, str] = {("optimizer",): "optimizer", ("backend",): "backend", ("tasks", "*", "task"): "task"}
     table = read_section(TableRecipe, document, plugins=plugins)
     table._base_folder = base_folder
     table._warnings = tuple(lines(document.warnings))
@@ -134,11 +133,11 @@ def load_table(source: str | Path, overrides: Sequence[str] = ()) -> TableRecipe
     return table
 
 
-def _problems(table: TableRecipe, document: Document) -> Iterator[tuple[Address, str]]:
+def _problems(table: TableRecipe, document: Document) -> Iterator[tuple[KeyPath, str]]:
     for key, names in (("models", [model.name for model in table.models]), ("tasks", [task.name for task in table.tasks])):
         folders = Counter(map(folder_name, names))
         for number, name in enumerate(names):
-            path: Address = (key, number)
+            path: KeyPath = (key, number)
             if not folder_name(name):
                 yield path, f"no letter or digit in the name {name!r}; expected name: ... beside it"
             elif folders[folder_name(name)] > 1:
