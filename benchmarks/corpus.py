@@ -38,7 +38,8 @@ from wholeword.core.config import Recipe
 from wholeword.core.config.layout import corpus_layout
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.data.align import align, find_words
-from wholeword.core.data.corpus import CorpusReader, expand_files
+from wholeword.core.data.chunks import CorpusReader
+from wholeword.core.data.corpus import expand_files
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer

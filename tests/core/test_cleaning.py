@@ -18,8 +18,9 @@ from wholeword.core.config.job import resolve
 from wholeword.core.config.layout import corpus_layout
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.config.recipe import CorpusSection
+from wholeword.core.data.chunks import CorpusReader
 from wholeword.core.data.cleaning import clean
-from wholeword.core.data.corpus import CorpusReader, expand_files
+from wholeword.core.data.corpus import expand_files
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import PluginError, UserError

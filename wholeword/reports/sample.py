@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wholeword.core.data.chunks import BYTE_ORDER_MARK, Chunk, Span
 from wholeword.core.data.cleaning import make_cleaners
-from wholeword.core.data.corpus import BYTE_ORDER_MARK, PACKED, Chunk, CorpusFile, CorpusLayout, Span, expand_files, read_blocks
+from wholeword.core.data.corpus import CorpusFile, CorpusLayout, expand_files
+from wholeword.core.data.corpus_format import CheckedFormat
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.tokenizer import valid
 from wholeword.core.errors import UserError
@@ -34,7 +36,7 @@ def sample(corpus: CorpusLayout, cleaning: Sequence[PluginSpec]) -> tuple[list[s
     Raises: UserError if there is no text; what reading a corpus raises, except that bytes that are not UTF-8 are skipped.
     """
     files = expand_files(corpus)
-    spans, sampled = sample_lines(files, parts_of_lines=corpus.format != "jsonl")
+    spans, sampled = sample_lines(files, CheckedFormat(corpus.format))
     cleaners = make_cleaners(cleaning)
     documents = read_documents(Chunk(0, spans), replace(corpus, bad_bytes="replace"), Counter(), cleaners)
     sentences = [valid(sentence) for _, document in documents for sentence in document]
@@ -51,11 +53,10 @@ def sample(corpus: CorpusLayout, cleaning: Sequence[PluginSpec]) -> tuple[list[s
     return sentences, info
 
 
-def sample_lines(files: Sequence[CorpusFile], *, parts_of_lines: bool) -> tuple[list[Span], bool]:
-    """Whole lines from evenly spread places of the files, taken as one; from packed files, their first lines.
+def sample_lines(files: Sequence[CorpusFile], format: CheckedFormat) -> tuple[list[Span], bool]:
+    """Whole lines from evenly spread places of the files, as if they were one; from the beginnings of files that cannot be read from
+    anywhere, such as compressed ones.
 
-    Args:
-        parts_of_lines: whether to take a part of a line that does not end.
     Returns: the lines, and whether there are more.
     """
     total = sum(file.size for file in files)
@@ -66,28 +67,35 @@ def sample_lines(files: Sequence[CorpusFile], *, parts_of_lines: bool) -> tuple[
     for file in files:
         parts = [(max(place - begin, 0), min(place + size - begin, file.size)) for place in places]
         parts = [(first, end) for first, end in parts if first < end]
-        if parts and file.path.suffix in PACKED:
+        if parts and not _reads_anywhere(file.path, format):
             parts = [(0, max(sum(end - first for first, end in parts), SAMPLE_BYTES * file.size // total))]
         for first, end in parts:
-            data, ended = _read(file.path, first, end)
+            data, ended = _read(file.path, first, end, format)
             sampled |= first == 0 and not ended
             data = data.removeprefix(BYTE_ORDER_MARK) if first == 0 else data
-            lines = data[data.find(b"\n") + 1 if first else 0 : len(data) if ended else data.rfind(b"\n") + 1]
-            if lines := lines or (data if parts_of_lines else b""):
+            if format.smallest_part == "document" and not ended:
+                lines = data[: format.last_border(data, len(data), f"{file.path}:1")]
+            else:
+                lines = data[data.find(b"\n") + 1 if first else 0 : len(data) if ended else data.rfind(b"\n") + 1]
+            if lines := lines or (data if format.smallest_part == "text" else b""):
                 spans.append(Span(f"{file.path} (from byte {first:,})" if first else str(file.path), 1, lines))
         begin += file.size
     return spans, sampled
 
 
-def _read(path: Path, first: int, end: int) -> tuple[bytes, bool]:
-    """Some bytes of a file, unpacked if it is packed, and whether it ends there."""
-    if path.suffix not in PACKED:
+def _reads_anywhere(path: Path, format: CheckedFormat) -> bool:
+    return format.knows_size(path) and format.smallest_part != "document"
+
+
+def _read(path: Path, first: int, end: int, format: CheckedFormat) -> tuple[bytes, bool]:
+    """Some bytes of the text of a file, and whether it ends there."""
+    if _reads_anywhere(path, format):
         with open(path, "rb") as stream:
             stream.seek(first)
             data = stream.read(end - first + 1)
     else:
         data = b""
-        for block, _ in read_blocks(path):
+        for block, _ in format.blocks(path):
             data += block
             if len(data) > end:
                 break

@@ -10,6 +10,8 @@ import pytest
 from report_parts import DATA, TEXT, printed
 
 from wholeword.core.data.corpus import CorpusFile
+from wholeword.core.data.corpus_format import CheckedFormat
+from wholeword.core.registry.spec import PluginSpec
 from wholeword.reports.sample import SAMPLE_BYTES, sample_lines
 
 
@@ -82,8 +84,8 @@ def test_a_sample_is_whole_lines_from_all_over(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\n".join(lines[:half]) + b"\n")
     (tmp_path / "b.txt").write_bytes(b"\n".join(lines[half:]))
     files = [CorpusFile(name, tmp_path / name, (tmp_path / name).stat().st_size) for name in ("a.txt", "b.txt")]
-    spans, sampled = sample_lines(files, parts_of_lines=True)
-    assert sampled and (spans, sampled) == sample_lines(files, parts_of_lines=True)
+    spans, sampled = sample_lines(files, CheckedFormat(PluginSpec("sentences", {})))
+    assert sampled and (spans, sampled) == sample_lines(files, CheckedFormat(PluginSpec("sentences", {})))
     found = [line for span in spans for line in span.data.splitlines()]
     assert set(found) <= set(lines) and len(found) == len(set(found))
     assert 0.99 * SAMPLE_BYTES < sum(len(span.data) for span in spans) <= SAMPLE_BYTES
@@ -98,13 +100,13 @@ def test_a_small_corpus_is_its_own_sample(tmp_path):
     (tmp_path / "b.txt.gz").write_bytes(gzip.compress(text))
     (tmp_path / "c.txt").write_bytes(text.strip())
     files = [CorpusFile(path.name, path, path.stat().st_size) for path in sorted(tmp_path.iterdir())]
-    spans, sampled = sample_lines(files, parts_of_lines=True)
+    spans, sampled = sample_lines(files, CheckedFormat(PluginSpec("sentences", {})))
     assert [span.data for span in spans] == [text, text, text.strip()] and not sampled
 
 
 def test_a_line_without_end_gives_a_part(tmp_path):
     (tmp_path / "a.txt").write_text("没有换行" * 300_000, encoding="utf-8")
     files = [CorpusFile("a.txt", tmp_path / "a.txt", (tmp_path / "a.txt").stat().st_size)]
-    spans, sampled = sample_lines(files, parts_of_lines=True)
+    spans, sampled = sample_lines(files, CheckedFormat(PluginSpec("sentences", {})))
     assert sampled and sum(len(span.data) for span in spans) == SAMPLE_BYTES
-    assert sample_lines(files, parts_of_lines=False) == ([], True)
+    assert sample_lines(files, CheckedFormat(PluginSpec("jsonl", {}))) == ([], True)

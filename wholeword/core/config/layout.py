@@ -13,9 +13,7 @@ def corpus_layout(corpus: CorpusSection, base_folder: Path) -> CorpusLayout:
     return CorpusLayout(
         files=tuple(corpus.files),
         base_folder=base_folder,
-        format=corpus.format,
-        documents=corpus.documents,
-        text_key=corpus.text_key,
+        format=PluginSpec(corpus.format, {"text_key": corpus.text_key} if corpus.format == "jsonl" else {"documents": corpus.documents}),
         bad_bytes=corpus.bad_bytes,
         drop_duplicates=corpus.drop_duplicates,
         shard_mb=corpus.shard_mb,

@@ -19,7 +19,19 @@ from wholeword.core.contracts.models import (
     ZooSource,
 )
 from wholeword.core.contracts.tasks import NO_TARGET, Answer, Example, Head, Rows, SpanExample, TaggedExample, Task, TextExample
-from wholeword.core.contracts.text import BulkSegmenter, Cleaner, FastSegmenter, Segmenter, SplittingSegmenter, Versioned
+from wholeword.core.contracts.text import (
+    BulkSegmenter,
+    Cleaner,
+    CorpusFormat,
+    Documents,
+    DocumentSplitter,
+    FastSegmenter,
+    FileReader,
+    Segmenter,
+    SplittingSegmenter,
+    TextPart,
+    Versioned,
+)
 from wholeword.core.contracts.tracker import TrackedRun, Tracker
 from wholeword.core.contracts.training import (
     Backend,
@@ -47,11 +59,15 @@ __all__ = [
     "Cleaner",
     "Command",
     "ConfigSource",
+    "CorpusFormat",
     "DescribedBackend",
     "DistributedBackend",
+    "DocumentSplitter",
+    "Documents",
     "Example",
     "Exporter",
     "FastSegmenter",
+    "FileReader",
     "FineTuner",
     "FineTuningBackend",
     "Head",
@@ -74,6 +90,7 @@ __all__ = [
     "Task",
     "Tensors",
     "TextExample",
+    "TextPart",
     "TrackedRun",
     "Tracker",
     "Trainer",

@@ -25,8 +25,9 @@ import numpy as np
 
 from wholeword.core.contracts import FastSegmenter, SplittingSegmenter
 from wholeword.core.data.align import Words, align, find_words
+from wholeword.core.data.chunks import Chunk
 from wholeword.core.data.cleaning import make_cleaners
-from wholeword.core.data.corpus import Chunk, CorpusLayout
+from wholeword.core.data.corpus import CorpusLayout
 from wholeword.core.data.documents import Passage, read_passages
 from wholeword.core.data.store import VOCABULARY, id_dtype, shard_bytes, shard_name
 from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer

@@ -36,6 +36,11 @@ def register_cleaners(register: Register) -> None:
 
 
 @hookspec
+def register_corpus_formats(register: Register) -> None:
+    """Offer corpus formats: the bytes of a file -> documents of lines (`contracts.CorpusFormat`)."""
+
+
+@hookspec
 def register_segmenters(register: Register) -> None:
     """Offer segmenters: sentences -> words (`contracts.Segmenter`)."""
 
@@ -95,6 +100,7 @@ def register_commands(register: Register) -> None:
 # kind of plugin -> its hook
 HOOKS = {
     "cleaner": "register_cleaners",
+    "corpus_format": "register_corpus_formats",
     "segmenter": "register_segmenters",
     "masking": "register_masking",
     "backend": "register_backends",

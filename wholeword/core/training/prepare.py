@@ -25,14 +25,17 @@ from wholeword.core.config.preparation import PrepareJob, TokenizerSpec
 from wholeword.core.config.settings import described
 from wholeword.core.contracts import SplittingSegmenter
 from wholeword.core.data.align import segment
+from wholeword.core.data.chunks import CorpusReader
 from wholeword.core.data.cleaning import make_cleaners
-from wholeword.core.data.corpus import PACKED, CorpusFile, CorpusReader, expand_files
+from wholeword.core.data.corpus import CorpusFile, expand_files
+from wholeword.core.data.corpus_format import CheckedFormat
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.shards import MAX_EXAMPLES, Report, StoreSpec, await_workers, build_shards, most_frequent
 from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
 from wholeword.core.data.tokenizer import train_vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
+from wholeword.core.registry.hookspecs import PROJECT
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.returned import version_of
 from wholeword.core.registry.spec import PluginSpec
@@ -83,15 +86,18 @@ def _describe(job: PrepareJob) -> tuple[dict[str, Any], list[CorpusFile]]:
             raise
         files = []
     segmenter = registry.find("segmenter", job.segmenter.name)
-    keys = ["format", "documents", "bad_bytes", "drop_duplicates", "shard_mb", *(["text_key"] if corpus.format == "jsonl" else [])]
     inputs: dict[str, Any] = {
-        "corpus": {"files": [{"name": file.name, "bytes": file.size} for file in files], **{key: getattr(corpus, key) for key in keys}},
+        "corpus": {
+            "files": [{"name": file.name, "bytes": file.size} for file in files],
+            **_described_format(corpus.format),
+            **{key: getattr(corpus, key) for key in ("bad_bytes", "drop_duplicates", "shard_mb")},
+        },
         "segmenter": {"name": segmenter.name, "distribution": segmenter.distribution, "settings": described(job.segmenter.settings)},
         "tokenizer": {"lowercase": tokenizer.lowercase},
         "alignment": {"latin_phrases": job.latin_phrases},
     }
     if job.cleaning:
-        inputs["corpus"]["cleaning"] = [_described_cleaner(cleaner) for cleaner in job.cleaning]
+        inputs["corpus"]["cleaning"] = [_described_plugin("cleaner", cleaner) for cleaner in job.cleaning]
     if tokenizer.train is None:
         inputs["tokenizer"]["vocabulary_sha256"] = tokenizer.vocabulary.sha256
     else:
@@ -99,10 +105,17 @@ def _describe(job: PrepareJob) -> tuple[dict[str, Any], list[CorpusFile]]:
     return inputs, files
 
 
-def _described_cleaner(cleaner: PluginSpec) -> dict[str, Any]:
-    entry = registry.find("cleaner", cleaner.name)
-    version = version_of(registry.create("cleaner", cleaner.name, **cleaner.settings), entry)
-    return {"name": entry.name, "distribution": entry.distribution, "version": version, "settings": described(cleaner.settings)}
+def _described_format(format: PluginSpec) -> dict[str, Any]:
+    """The settings of a built-in format are those of the corpus, as in stores of earlier versions; they depend on no version."""
+    if registry.find("corpus_format", format.name).distribution == PROJECT:
+        return {"format": format.name.removeprefix(f"{PROJECT}:"), "documents": "line", **described(format.settings)}
+    return {"format": _described_plugin("corpus_format", format)}
+
+
+def _described_plugin(kind: str, plugin: PluginSpec) -> dict[str, Any]:
+    entry = registry.find(kind, plugin.name)
+    version = version_of(registry.create(kind, plugin.name, **plugin.settings), entry)
+    return {"name": entry.name, "distribution": entry.distribution, "version": version, "settings": described(plugin.settings)}
 
 
 def _reuse(final: Path, inputs: dict[str, Any]) -> None:
@@ -261,6 +274,7 @@ def _num_workers(job: PrepareJob, files: Sequence[CorpusFile]) -> int:
     """As many as the job says, or one a core; no more than there are shards (whose number is unknown for compressed files)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = job.workers or cores
-    if any(file.path.suffix in PACKED for file in files):
+    format = CheckedFormat(job.corpus.format)
+    if not all(format.knows_size(file.path) for file in files):
         return workers
     return max(1, min(workers, -(-sum(file.size for file in files) // (job.corpus.shard_mb << 20))))
