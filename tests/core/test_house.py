@@ -16,7 +16,6 @@ LONG_FILES = {
     "core/data/shards.py",
     "core/data/store.py",
     "core/training/run.py",
-    "plugins/tensorflow/trainer.py",
 }
 
 

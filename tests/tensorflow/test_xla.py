@@ -1,6 +1,6 @@
 """What a TPU asks of a step, as far as a CPU can tell: XLA compiles it, once a phase, and nothing in it has a shape that is not known.
 
-The step is `TensorFlowTrainer.replica_step`, the very function that `strategy.run` hands to the compiler on a TPU.
+The step is `ReplicaStep`, the very function that `strategy.run` hands to the compiler on a TPU.
 """
 
 import re
@@ -13,7 +13,8 @@ from toys import NO_DROPOUT, toy_batch, toy_config, toy_trainer, train
 
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame
 from wholeword.plugins.optimizers.lamb import Lamb
-from wholeword.plugins.tensorflow.trainer import FIGURES, TensorFlowTrainer
+from wholeword.plugins.tensorflow.replica import MEASURES
+from wholeword.plugins.tensorflow.trainer import TensorFlowTrainer
 
 DYNAMIC = re.compile(r"\[[^\]]*(?:<=|\?)[^\]]*\]|set-dimension-size|get-dimension-size|pad-to-static|slice-to-dynamic")
 HOST = re.compile(r"outfeed|infeed|host-callback|xla_python|py_func|custom-call[^\n]*callback", re.IGNORECASE)
@@ -61,7 +62,7 @@ def test_the_compiled_step_is_the_other_one() -> None:
     for number in range(10):
         batch = toy_batch(number)
         expected = one.train_steps([batch], learning_rates=[1e-3], seeds=[0])[0]
-        found = dict(zip(FIGURES, compiled(tensors(batch), RATE, SEED).numpy().tolist(), strict=True))
+        found = dict(zip(MEASURES, compiled(tensors(batch), RATE, SEED).numpy().tolist(), strict=True))
         assert found["mlm_sum"] / found["total_weight"] == pytest.approx(expected["mlm_loss"], rel=1e-5)
         assert found["grad_norm"] == pytest.approx(expected["grad_norm"], rel=1e-4)
     for name, values in one.weights().items():

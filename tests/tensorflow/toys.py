@@ -1,5 +1,6 @@
 """A tiny model on TensorFlow, batches of random rows, and the devices that tests want: two logical CPUs."""
 
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.contracts import BertConfig
 from wholeword.core.vocabulary import SPECIAL_PIECES
 from wholeword.plugins.optimizers.adamw import AdamW
+from wholeword.plugins.tensorflow.computing import Computing
 from wholeword.plugins.tensorflow.trainer import TensorFlowTrainer
 
 VOCAB_SIZE, LENGTH, PREDICTIONS = 211, 24, 5
@@ -48,17 +50,13 @@ def toy_batch(number: int, *, rows: int = 8, length: int = LENGTH, padded: bool 
 
 
 def toy_trainer(config: BertConfig | None = None, **settings: Any) -> TensorFlowTrainer:
+    """Settings are arguments of the trainer, or of `Computing`."""
     config = config or toy_config()
-    defaults: dict[str, Any] = {
-        "weights": initial_weights(config, 1),
-        "optimizer": AdamW(),
-        "next_sentence": True,
-        "clip_norm": 1.0,
-        "strategy": tf.distribute.OneDeviceStrategy("/device:CPU:0"),
-        "bf16": False,
-        "micro_batch_size": None,
-    }
-    return TensorFlowTrainer(config=config, **defaults | settings)
+    defaults: dict[str, Any] = {"weights": initial_weights(config, 1), "optimizer": AdamW(), "next_sentence": True, "clip_norm": 1.0}
+    strategy = settings.pop("strategy", None) or tf.distribute.OneDeviceStrategy("/device:CPU:0")
+    names = {field.name for field in fields(Computing)}
+    computing = Computing(strategy, **{name: settings.pop(name) for name in names & settings.keys()})
+    return TensorFlowTrainer(config=config, computing=computing, **defaults | settings)
 
 
 def train(trainer: Any, first: int, end: int, *, rate: float = 1e-3, **batch: Any) -> list[dict[str, float]]:

@@ -112,9 +112,20 @@ class TensorFlow:
     ) -> "Trainer":
         """Raises: UserError if the devices are not there."""
         strategy = self.strategy
+        from wholeword.plugins.tensorflow.computing import Computing
         from wholeword.plugins.tensorflow.strategies import has_bf16, kind, replica_bytes
         from wholeword.plugins.tensorflow.trainer import TensorFlowTrainer
 
+        computing = Computing(
+            strategy,
+            bf16=has_bf16(strategy) if self.precision == "auto" else self.precision == "bf16",
+            micro_batch_size=self.micro_batch_size,
+            replica_bytes=replica_bytes(strategy, self.accelerator_type),
+            steps_per_call=self.steps_per_call or STEPS_PER_CALL[kind(strategy)],
+            clip=self.clip,
+            jit_compile=bool(self.jit_compile) and kind(strategy) != "TPU",
+            hosts=self.hosts(),
+        )
         return TensorFlowTrainer(
             config=config,
             weights=weights,
@@ -122,14 +133,7 @@ class TensorFlow:
             next_sentence=next_sentence,
             clip_norm=clip_norm,
             trainable=trainable,
-            strategy=strategy,
-            hosts=self.hosts(),
-            bf16=has_bf16(strategy) if self.precision == "auto" else self.precision == "bf16",
-            micro_batch_size=self.micro_batch_size,
-            replica_bytes=replica_bytes(strategy, self.accelerator_type),
-            steps_per_call=self.steps_per_call or STEPS_PER_CALL[kind(strategy)],
-            clip=self.clip,
-            jit_compile=bool(self.jit_compile) and kind(strategy) != "TPU",
+            computing=computing,
         )
 
 

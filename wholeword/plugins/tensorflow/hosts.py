@@ -13,20 +13,22 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def find_hosts(addresses: Sequence[str] | None, number: int | None) -> Hosts:
-    """The hosts of a run: those given, or those of TF_CONFIG, or this machine alone; `number` is which of them this is.
+def find_hosts(addresses: Sequence[str] | None, rank: int | None) -> Hosts:
+    """The hosts of a run: those given, or those of TF_CONFIG, or this machine alone.
 
-    Raises: UserError if that is not known, or TF_CONFIG is not understood.
+    Args:
+        rank: of this machine among them.
+    Raises: UserError if the rank is not known, or TF_CONFIG is not understood.
     """
     if addresses is None:
-        cluster, own = _of_environment()
-        addresses, number = (cluster or [""]), (own if number is None else number)
-    if number is None and len(addresses) > 1:
+        cluster, own = _from_environment()
+        addresses, rank = (cluster or [""]), (own if rank is None else rank)
+    if rank is None and len(addresses) > 1:
         raise UserError(f"backend.hosts: which of the {len(addresses)} is this machine? --set backend.host=0 on {addresses[0]}, and so on")
-    return Hosts(tuple(addresses), number or 0)
+    return Hosts(tuple(addresses), rank or 0)
 
 
-def _of_environment() -> tuple[list[str], int]:
+def _from_environment() -> tuple[list[str], int]:
     """https://www.tensorflow.org/guide/distributed_training#TF_CONFIG; the chief, or else worker 0, comes first."""
     text = os.environ.get("TF_CONFIG", "")
     if not text:
@@ -56,18 +58,18 @@ def multi_worker(hosts: Hosts) -> "tf.distribute.MultiWorkerMirroredStrategy":
 
 
 @contextmanager
-def noticing_losses(hosts: Hosts) -> Iterator[None]:
-    """Around steps of several hosts. Raises: UserError if another host is gone."""
+def lost_hosts_reported(hosts: Hosts) -> Iterator[None]:
+    """Around steps of several hosts. Raises: UserError if the connection to another one is lost."""
     import tensorflow as tf
 
-    gone: tuple[Any, ...] = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+    lost: tuple[Any, ...] = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
     try:
         yield
-    except gone as error:
+    except lost as error:
         if hosts.world_size == 1:
             raise
         first = str(error.message).splitlines()[0][:200]
         raise UserError(
-            f"host {hosts.rank} ({hosts.addresses[hosts.rank]}): another host is gone, see what it says there ({first}); "
-            "the same command on every host goes on from the last checkpoint"
+            f"host {hosts.rank} ({hosts.addresses[hosts.rank]}): the connection to another host is lost ({first}); see its output there. "
+            "The same command on every host resumes from the last checkpoint"
         ) from None

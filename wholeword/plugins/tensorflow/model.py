@@ -64,7 +64,6 @@ def encode(
     B, L = features["input_mask"].shape
     hidden_rate, attention_rate = config.hidden_dropout_prob, config.attention_probs_dropout_prob
     drop = Dropout(seed, 1 + 3 * config.num_hidden_layers)
-    is_tanh = ACTIVATIONS[config.hidden_act].is_tanh
     penalty_B11L = (1 - tf.cast(features["input_mask"], tf.float32)[:, None, None, :]) * MASKED
 
     def norm(x: tf.Tensor, name: str) -> tf.Tensor:
@@ -88,7 +87,7 @@ def encode(
         context_TD = tf.reshape(tf.transpose(shares_BNLL @ value_BNLH, [0, 2, 1, 3]), x_TD.shape)
         attended_TD = drop(dense(context_TD, weights, f"{layer}/attention/output/dense"), hidden_rate)
         x_TD = norm(x_TD + attended_TD, f"{layer}/attention/output/LayerNorm")
-        wide = tf.nn.gelu(dense(x_TD, weights, f"{layer}/intermediate/dense"), approximate=is_tanh)
+        wide = gelu(dense(x_TD, weights, f"{layer}/intermediate/dense"), config)
         x_TD = norm(x_TD + drop(dense(wide, weights, f"{layer}/output/dense"), hidden_rate), f"{layer}/output/LayerNorm")
     return x_TD
 
@@ -97,8 +96,7 @@ def mlm_logits(weights: Weights, config: BertConfig, x_TD: tf.Tensor, positions_
     """float32 [B * P, V], at the positions that are predicted alone."""
     first_tokens_B1 = tf.range(positions_BP.shape[0], dtype=positions_BP.dtype)[:, None] * length
     predicted = tf.gather(x_TD, tf.reshape(first_tokens_B1 + positions_BP, [-1]))
-    transformed = dense(predicted, weights, "cls/predictions/transform/dense")
-    transformed = tf.nn.gelu(transformed, approximate=ACTIVATIONS[config.hidden_act].is_tanh)
+    transformed = gelu(dense(predicted, weights, "cls/predictions/transform/dense"), config)
     transformed = layer_norm(transformed, weights, "cls/predictions/transform/LayerNorm", config)
     words_VD = tf.cast(weights["bert/embeddings/word_embeddings"], x_TD.dtype)
     logits = tf.matmul(transformed, words_VD, transpose_b=True)
@@ -115,6 +113,11 @@ def nsp_logits(weights: Weights, x_TD: tf.Tensor, *, length: int) -> tf.Tensor:
 def dense(x: tf.Tensor, weights: Weights, name: str) -> tf.Tensor:
     """In the dtype of x, [T, in] -> [T, out]."""
     return tf.nn.bias_add(x @ tf.cast(weights[f"{name}/kernel"], x.dtype), tf.cast(weights[f"{name}/bias"], x.dtype))
+
+
+def gelu(x: tf.Tensor, config: BertConfig) -> tf.Tensor:
+    """The form that the configuration asks for."""
+    return tf.nn.gelu(x, approximate=ACTIVATIONS[config.hidden_act].is_tanh)
 
 
 def layer_norm(x: tf.Tensor, weights: Weights, name: str, config: BertConfig) -> tf.Tensor:
