@@ -41,6 +41,7 @@ class OptimizerKernel(Protocol):
         ...
 
 
+@runtime_checkable
 class Optimizer(Protocol):
     """Turns gradients into updates: one reference in NumPy, and one kernel for each framework."""
 
@@ -57,6 +58,7 @@ class Optimizer(Protocol):
         ...
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """The learning rate of a phase. A pure function: equal arguments give equal results, since a resumed run asks again."""
 
@@ -119,6 +121,7 @@ class RowSource(Protocol):
         ...
 
 
+@runtime_checkable
 class Backend(Protocol):
     """Starts a `Trainer`; its own settings (device, precision, ...) come from the recipe's `backend` section.
 

@@ -1,15 +1,13 @@
 """What plugins return, checked where it comes in: whoever breaks a contract is named, in one line."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from wholeword.core.contracts import Array, Rows, Tensors
-from wholeword.core.errors import PluginError
-from wholeword.core.registry.returned import contract_error
 
 STEP_METRICS = ("loss", "mlm_loss", "mlm_correct", "mlm_count", "grad_norm")
 STEP_METRICS_NSP = ("nsp_loss", "nsp_correct", "nsp_count")
@@ -37,15 +35,11 @@ class Returned:
     """Checks the values that a backend's trainer returns.
 
     Args:
-        backend: its name in the recipe.
-    Raises: PluginError, by every method, that names the backend's distribution, what came back and what was expected.
+        error: makes the error that every method raises, from a message that says what came back and what was expected.
     """
 
-    def __init__(self, backend: str):
-        self.backend = backend
-
-    def _error(self, message: str) -> PluginError:
-        return contract_error("backend", self.backend, message)
+    def __init__(self, error: Callable[[str], Exception]):
+        self._error = error
 
     def methods(self, trainer: Any, protocol: type) -> None:
         """The object that was started must have the methods of its contract."""

@@ -1,6 +1,7 @@
 """Backends at work: trainers are started here, and their returned values are checked on their way into core."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from wholeword.core.contracts import (
@@ -66,7 +67,8 @@ class CheckedTrainer:
     """A `Trainer` whose returned values keep their contract. Raises: PluginError by the method that breaks it, naming the backend."""
 
     def __init__(self, trainer: Trainer, *, backend: str, optimizer: str, weights: Tensors, next_sentence: bool):
-        self._trainer, self._returned, self._optimizer, self.next_sentence = trainer, Returned(backend), optimizer, next_sentence
+        self._trainer, self._optimizer, self.next_sentence = trainer, optimizer, next_sentence
+        self._returned = Returned(partial(contract_error, "backend", backend))
         self._shapes = {name: array.shape for name, array in weights.items()}
         self._returned.methods(trainer, Trainer)
 
@@ -105,7 +107,8 @@ class CheckedFineTuner:
     """A `FineTuner` whose returned values keep their contract. Raises: PluginError by the method that breaks it, naming the backend."""
 
     def __init__(self, tuner: FineTuner, *, backend: str, optimizer: str, head: Head, num_labels: int):
-        self._tuner, self._returned, self._optimizer, self._head, self._num_labels = tuner, Returned(backend), optimizer, head, num_labels
+        self._tuner, self._optimizer, self._head, self._num_labels = tuner, optimizer, head, num_labels
+        self._returned = Returned(partial(contract_error, "backend", backend))
         self._returned.methods(tuner, FineTuner)
 
     def train_steps(
