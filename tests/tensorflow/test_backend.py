@@ -201,4 +201,4 @@ def test_devices_by_the_words_of_a_recipe() -> None:
         TensorFlow(strategy="multi-worker").strategy  # noqa: B018
     with pytest.raises(UserError, match=r"no TPU found: tried the TPU of this machine .*tensorflow-tpu"):
         TensorFlow(strategy="tpu").strategy  # noqa: B018
-    assert Hosts().count == 1
+    assert Hosts().world_size == 1
