@@ -13,7 +13,7 @@ from pathlib import Path
 
 from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public in its documentation
 
 from wholeword.core.errors import IntegrityError, NetworkError, UserError
 from wholeword.zoo.hub_cache import COMMIT, Known, check, read_lock, remember, snapshot, storage

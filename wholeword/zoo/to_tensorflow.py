@@ -62,14 +62,14 @@ def _classes(hidden_act: str) -> tuple[Any, Any]:
         return keras.activations.gelu(x, approximate=ACTIVATIONS[hidden_act].is_tanh)
 
     @keras.saving.register_keras_serializable(f"wholeword_{hidden_act}")
-    class BertBackbone(keras_hub.models.BertBackbone):
+    class BertBackbone(keras_hub.models.BertBackbone):  # type: ignore[misc]  # KerasHub has no types
         def __init__(self, *args: Any, **kwargs: Any):
             super().__init__(*args, **kwargs)
             for layer in self.transformer_layers:
                 layer._feedforward_intermediate_dense.activation = activation
 
     @keras.saving.register_keras_serializable(f"wholeword_{hidden_act}")
-    class BertMaskedLM(keras_hub.models.BertMaskedLM):
+    class BertMaskedLM(keras_hub.models.BertMaskedLM):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any):
             super().__init__(*args, **kwargs)
             self.masked_lm_head._intermediate_dense.activation = activation

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wholeword.core.bert.config import model_config
 from wholeword.core.config import recipe as models
+from wholeword.core.config.fields import PluginSection
 from wholeword.core.config.sources import FOLDER, expect_known_source, expect_model, source_location
 from wholeword.core.config.yaml import KeyPath
 from wholeword.core.data.examples import PAIRS
@@ -26,7 +27,8 @@ HIGH_LR = 1e-3  # HFL's maintainers: about 1e-5 to go on from a released model (
 
 def needed_predictions(max_seq_length: int, masking: models.MaskingSection) -> int:
     """The most places that the masking rate gives a row to predict."""
-    return max(1, round(max_seq_length * masking.settings.get("rate", DEFAULT_RATE)))
+    rate: float = masking.settings.get("rate", DEFAULT_RATE)
+    return max(1, round(max_seq_length * rate))
 
 
 def with_predictions(recipe: models.Recipe) -> models.Recipe:
@@ -214,7 +216,7 @@ PROBLEMS: tuple[Callable[..., Problems], ...] = (
 # --- warnings
 
 
-def lamb_has_a_large_batch(optimizer: models.PluginSection, phases: list[models.Phase]) -> Problems:
+def lamb_has_a_large_batch(optimizer: PluginSection, phases: list[models.Phase]) -> Problems:
     for number, phase in enumerate(phases):
         if optimizer.name == "lamb" and phase.batch_size < SMALL_LAMB_BATCH:
             message = f"{phase.batch_size} is a small batch for lamb, made for {SMALL_LAMB_BATCH} and more; consider optimizer: adamw"

@@ -14,7 +14,7 @@ from wholeword.core.config.sources import (
     source_location,
     vocabulary_from_source,
 )
-from wholeword.core.contracts import BertConfig, ModelFiles
+from wholeword.core.contracts import BertConfig, ConfigSource, ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.registry.registry import registry
@@ -65,7 +65,8 @@ def expect_run(location: str, base_folder: Path) -> None:
 
 def zoo_config(name: str) -> BertConfig:
     """Without network. Raises: UserError if the zoo has no such model."""
-    return registry.create("zoo_source", "zoo").config(name)
+    zoo: ConfigSource = registry.create("zoo_source", "zoo")
+    return zoo.config(name)
 
 
 def vocabulary_size(location: str, base_folder: Path) -> int:

@@ -60,7 +60,7 @@ def read_from_source(location: SourceLocation) -> ModelFiles:
     """The whole model. Raises: PluginError if what the source returns is none; what the source raises."""
     source = registry.create("zoo_source", location.source)
     with calling("zoo_source", location.source):
-        model = source.read(location.place)
+        model: ModelFiles = source.read(location.place)
     if problem := problem_of(model):
         raise contract_error("zoo_source", location.source, f"read({location.place!r}): {problem}")
     return model

@@ -351,4 +351,5 @@ def has_fallback(store: TokenStore, starts: np.ndarray, lengths: np.ndarray) -> 
     first, end = store.fallback_tokens
     following = np.searchsorted(end, starts, side="right")  # the first such sentence that ends behind the start of the span
     begins = np.append(first, np.iinfo(np.int64).max)[following]
-    return ((begins < starts + lengths) & (lengths > 0)).any(axis=1)
+    rows: np.ndarray = ((begins < starts + lengths) & (lengths > 0)).any(axis=1)
+    return rows

@@ -113,7 +113,8 @@ def group_lengths_at(places: np.ndarray, word_starts: np.ndarray, candidates: np
         while len(inside):
             moving[inside] += step
             inside = inside[~edges[moving[inside]]]
-    return ends - begins
+    lengths: np.ndarray = ends - begins
+    return lengths
 
 
 def join_groups(groups: Groups, keys: np.ndarray, *, length: int, weights: Sequence[float]) -> Groups:
@@ -269,7 +270,8 @@ def take_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:
 def cut_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:
     """From left to right, take groups until the budget is full; of the last one what fits. Args, returns: as `take_in_order`."""
     before = lengths.cumsum(axis=1, dtype=np.int32) - lengths
-    return np.clip(budgets[:, None] - before, 0, lengths)
+    taken: np.ndarray = np.clip(budgets[:, None] - before, 0, lengths)
+    return taken
 
 
 def replace(

@@ -76,7 +76,7 @@ def windows(array: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     size = array.itemsize
     every = np.ndarray((len(array) - length + 1, length), array.dtype, array, strides=(size, size))  # overlapping, nothing is copied
     inside = np.minimum(np.maximum(starts, 0), len(every) - 1)
-    rows = every[inside]
+    rows: np.ndarray = every[inside]
     for row in np.flatnonzero(inside != starts).tolist():
         rows[row] = array.take(starts[row] + np.arange(length), mode="clip")
     return rows

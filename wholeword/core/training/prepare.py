@@ -252,7 +252,7 @@ def _train(spec: StoreSpec, files: Sequence[CorpusFile], tokenizer: TokenizerSpe
     if record.exists() and path.exists():
         trained = json.loads(record.read_bytes())
         if trained["sha256"] == sha256_of(path):
-            return trained["corpus"]
+            return list(trained["corpus"])
     reader, cleaners = CorpusReader(files, spec.corpus), make_cleaners(spec.cleaning)
 
     def sentences() -> Iterator[str]:
