@@ -246,7 +246,7 @@ def test_what_is_promised_holds_for_hostile_text(cutter, sentences, seed, tokeni
     ids=["Chinese", "Latin", "joined Latin", "mixed", "Hangul", "zero width", "accents"],
 )
 def test_lines_as_long_as_they_may_be(cutter, line):
-    """A line without an end is cut into such ones."""
+    """A line without an end is split into such ones."""
     check_corpus([line, "使用语言模型。"] * 2, cutter, seed=1, tokenizer=TOKENIZERS[0], kind="full-sentences", length=128, most=20)
 
 

@@ -193,7 +193,7 @@ def test_bytes_that_are_no_example_are_refused_and_never_crash(tmp_path_factory,
     try:
         [row] = read_tfrecords([path])
     except IntegrityError as error:
-        assert str(error).startswith(f"{path}: byte 0: the record is no tf.train.Example: ")
+        assert str(error).startswith(f"{path}: byte 0: the record is not a tf.train.Example: ")
     else:
         assert all(isinstance(values, np.ndarray) and values.ndim == 1 for values in row.values())
 

@@ -95,14 +95,14 @@ def test_random_rows_are_first_values_and_no_bias() -> None:
         ("##汉", "each of which is a piece by itself"),
         ("Covid", "is read as 'covid': add that"),
         ("café", "is read as 'cafe': add that"),
-        ("deep learning", "holds a blank"),
-        ("t-bet", "is cut into t | - | bet"),
-        ("……", "is cut into … | …"),
+        ("deep learning", "contains a space"),
+        ("t-bet", "is split into t | - | bet"),
+        ("……", "is split into … | …"),
         ("##…", "continues nothing"),
         ("\u200b", "is removed from text"),
         ("x" * 101, "has more than 100 characters"),
-        ("[MASK]x", "is cut into [ | mask | ] | x"),
-        ("", "holds a blank"),
+        ("[MASK]x", "is split into [ | mask | ] | x"),
+        ("", "contains a space"),
     ],
 )
 def test_what_the_tokenizer_never_gives_is_refused(piece: str, said: str) -> None:
@@ -142,7 +142,7 @@ def test_pieces_come_once_and_those_that_are_there_change_nothing(tmp_path: Path
 
 
 def test_only_the_models_own_vocabulary_grows() -> None:
-    with pytest.raises(UserError, match="'使' is not where it was; grow the model's own"):
+    with pytest.raises(UserError, match="'使' has another id; add pieces to the model's own"):
         grow_model(model(), Vocabulary([*PIECES[:7], "x", *PIECES[7:]]), rows="mean", seed=0)
 
 

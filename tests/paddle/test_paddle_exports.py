@@ -178,7 +178,7 @@ def test_files_of_paddle_are_read_as_paddle_reads_them(tmp_path: Path, protocol:
     for content in (state, {name: tensor.numpy() for name, tensor in state.items()}, {"epoch": (), **state}):
         paddle.save(content, str(path), protocol=protocol)
         if "epoch" in content:
-            with pytest.raises(IntegrityError, match="'epoch' is no array"):
+            with pytest.raises(IntegrityError, match="'epoch' is not an array"):
                 read_pdparams(path)
             continue
         expected, found = paddle.load(str(path), return_numpy=True), read_pdparams(path)

@@ -76,8 +76,8 @@ def atomic_write(path: Path | str, content: bytes | Iterable[Any]) -> None:
 def atomic_directory(final: Path | str) -> Iterator[Path]:
     """Fill a folder that appears under its final name whole or not at all.
 
-    Yields a new, empty folder beside `final`. When the block ends well, its files are brought to the disk and it is renamed; when the
-    block fails, it is removed. Folders that killed processes left beside `final` are removed first (a living one holds a lock).
+    Yields a new, empty folder beside `final`. If the block succeeds, its files are brought to the disk and it is renamed; if the
+    block fails, it is removed. Unfinished folders of killed processes beside `final` are removed first (a running process holds a lock).
 
         with atomic_directory("runs/x/step-1000") as folder:
             write_file(folder / "weights", ...)
@@ -108,7 +108,7 @@ def atomic_directory(final: Path | str) -> Iterator[Path]:
 
 
 def remove_partial_directories(parent: Path) -> None:
-    """Remove what killed processes left of their atomic directories in `parent`; those of living processes are locked and stay."""
+    """Remove unfinished folders of killed processes in `parent`; those of running processes are locked and stay."""
     for stale in parent.glob(f".*{PARTIAL}"):
         if stale.is_dir():
             try:
@@ -120,7 +120,7 @@ def remove_partial_directories(parent: Path) -> None:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process alone; the lock ends with the process. Raises: BlockingIOError if another one holds it."""
+    """Lock a folder for this process; the lock ends with the process. Raises: BlockingIOError if another process holds it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,6 +139,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def fsync_tree(folder: Path) -> None:
+    """Bring all files in a folder to the disk, and their names."""
     for parent, _, names in os.walk(folder):
         for name in names:
             with open(Path(parent, name), "rb") as file:
@@ -162,7 +163,7 @@ def write_manifest(folder: Path | str, extra: Mapping[str, Any]) -> None:
 
 
 def read_manifest(folder: Path | str) -> dict[str, Any]:
-    """The manifest, itself unchanged since it was written; says nothing of the files. Raises: IntegrityError."""
+    """The manifest, checked against its own sha256; the files are not checked. Raises: IntegrityError."""
     path = Path(folder) / MANIFEST
     try:
         return parse_manifest(path.read_bytes(), path)
@@ -171,24 +172,24 @@ def read_manifest(folder: Path | str) -> dict[str, Any]:
 
 
 def parse_manifest(data: bytes, path: Path | str) -> dict[str, Any]:
-    """The manifest that was read from a place. Raises: IntegrityError if it is not as it was written."""
+    """The manifest in the content of a file. Raises: IntegrityError if it changed since it was written."""
     try:
-        content = json.loads(data)
+        content: dict[str, Any] = json.loads(data)
         written = content.pop("manifest_sha256")
         files = {name: (entry["size"], entry["sha256"]) for name, entry in content["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise IntegrityError(f"{path}: damaged; it is no manifest any more") from None
+        raise IntegrityError(f"{path}: damaged: it is not a manifest") from None
     if hashlib.sha256(to_json(content)).hexdigest() != written or any(".." in Path(name).parts for name in files):
         raise IntegrityError(f"{path}: changed since it was written")
     return dict(content)
 
 
 def check_manifest(folder: Path | str, *, sha256: Callable[[Path], str] = sha256_of) -> dict[str, Any]:
-    """The manifest, after every file in it was found to have the size and sha256 it says. Files it does not name are ignored.
+    """The manifest, once every file in it has the size and sha256 that it names. Other files are ignored.
 
     Args:
-        sha256: what tells a file's, in several threads at once.
-    Raises: IntegrityError, one line a file that is missing, cut, or changed.
+        sha256: computes that of a file; called from several threads at once.
+    Raises: IntegrityError, with a line for each file that is missing, truncated or changed.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)

@@ -1,4 +1,4 @@
-"""A BERT vocabulary: one piece a line, its id is its line number."""
+"""A BERT vocabulary: one piece per line; the id is the line number, from 0."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ CHINESE = (  # BasicTokenizer._is_chinese_char of google-research/bert
 
 
 def is_chinese(character: str) -> bool:
-    """Whether BERT makes a piece of its own of the character, as it does of Chinese ones."""
+    """Whether the character is Chinese to BERT, which makes such characters pieces of their own."""
     return any(first <= ord(character) <= last for first, last in CHINESE)
 
 
@@ -34,9 +34,9 @@ class Vocabulary:
     """Pieces and their ids.
 
     Args:
-        pieces: one string an id, in id order; the five special pieces must be among them.
-        source: where they came from, for error messages.
-    Raises: UserError if a special piece is missing or a piece is a duplicate.
+        pieces: in the order of ids; the five special pieces must be among them.
+        source: the file, for error messages.
+    Raises: UserError if a special piece is missing, or a piece appears twice.
     """
 
     def __init__(self, pieces: Sequence[str], *, source: str = "vocabulary"):
@@ -46,8 +46,8 @@ class Vocabulary:
         if missing:
             raise UserError(f"{source}: no {', '.join(missing)} among {len(self.pieces)} entries; every BERT vocabulary has them")
         if len(self.ids) != len(self.pieces):
-            twice = next(piece for number, piece in enumerate(self.pieces) if self.ids[piece] != number)
-            raise UserError(f"{source}: {twice!r} is a duplicate entry (last on line {self.ids[twice] + 1}); every piece needs one id")
+            duplicate = next(piece for number, piece in enumerate(self.pieces) if self.ids[piece] != number)
+            raise UserError(f"{source}: {duplicate!r} is a duplicate entry (last on line {self.ids[duplicate] + 1}); every piece needs one id")
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (self.ids[piece] for piece in SPECIAL_PIECES)
 
     @classmethod
@@ -56,7 +56,7 @@ class Vocabulary:
         try:
             text = Path(path).read_bytes().decode("utf-8")
         except FileNotFoundError:
-            raise UserError(f"{path}: no such file; expected a vocab.txt with one piece a line") from None
+            raise UserError(f"{path}: no such file; expected a vocab.txt with one piece per line") from None
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
         pieces = text.removesuffix("\n").split("\n")
@@ -71,6 +71,7 @@ class Vocabulary:
 
     @cached_property
     def sha256(self) -> str:
+        """Of `to_bytes`."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     @cached_property
@@ -80,7 +81,7 @@ class Vocabulary:
 
     def pool(self, name: str) -> np.ndarray:
         """Ids to draw random pieces from, int64, ascending: "all", "no-special" (without the five special pieces and [unused1] ...), or
-        "live" (of these, what a text can give: no `##` piece with a Chinese character, of which Google's Chinese vocabulary has 7,322).
+        "live" (no-special without the pieces that no text contains: `##` before a Chinese character, 7,322 in Google's Chinese vocabulary).
         """
         return self._pools[name]
 

@@ -1,9 +1,9 @@
-"""The forward pass of BERT in NumPy and float64: what every framework's answer is held to.
+"""The forward pass of BERT in NumPy and float64, the reference for every framework.
 
-Source: google-research/bert `modeling.py` and `run_pretraining.py`. The activation is that of the configuration, in the MLM head too.
+Source: google-research/bert `modeling.py` and `run_pretraining.py`. The MLM head uses the activation of the configuration, as theirs do.
 """
 
-# B batch, L length, D hidden, N heads, H head size
+# B batch, L length, D hidden, N heads, H head size, V vocabulary
 
 from collections.abc import Mapping
 from math import sqrt
@@ -17,12 +17,12 @@ Array = np.ndarray
 
 
 def forward(weights: Mapping[str, Array], config: BertConfig, features: Mapping[str, Array]) -> dict[str, Array]:
-    """All that a model for pre-training computes, without dropout.
+    """Everything that a model for pre-training computes, without dropout.
 
     Args:
-        weights: by canonical name; pooler and heads may be missing, and so are then their results.
-        features: `input_ids`, `input_mask`, `segment_ids`, integers [B, L].
-    Returns: float64 `hidden_states` [1 + layers, B, L, D], `pooler_output` [B, D], `mlm_logits` [B, L, vocab_size], `nsp_logits` [B, 2].
+        weights: by canonical name; without the pooler or a head, the results have no output of it.
+        features: `input_ids`, `input_mask` and `segment_ids`, integers [B, L].
+    Returns: float64 `hidden_states` [1 + layers, B, L, D], `pooler_output` [B, D], `mlm_logits` [B, L, V], `nsp_logits` [B, 2].
     """
     ids_BL, mask_BL = features["input_ids"], features["input_mask"] > 0
     B, L = ids_BL.shape

@@ -1,8 +1,8 @@
-"""New pieces for a vocabulary, and new rows for the model that has it: `tokenizer.add`, `wholeword grow-vocab`.
+"""Add pieces to a vocabulary, and rows to the model that uses it: `tokenizer.add`, `wholeword grow-vocab`.
 
-A piece helps only if the tokenizer can give it: a word of Latin letters, digits or kana, a `##` continuation of one, a punctuation mark
-such as “, or one Chinese character. A Chinese word of several characters never is a piece: BERT makes a piece of every Chinese character.
-What stays keeps its id and its row, so that the logits of the old pieces are what they were.
+A piece is only useful if the tokenizer can produce it: a word of Latin letters, digits or kana, a `##` continuation of one, a punctuation
+mark such as “, or one Chinese character. A Chinese word of several characters is never a piece, since BERT makes every Chinese character a
+piece of its own. Old pieces keep their ids and rows, so their logits do not change.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,30 +20,30 @@ from wholeword.core.vocabulary import SPECIAL_PIECES, UNUSED, Vocabulary, is_chi
 
 Rows = Literal["mean", "random"]
 ROW_KINDS = get_args(Rows)
-GROWING = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")  # what has a row or a value for every piece
-SHOWN = 5  # refused pieces
+GROWING = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")  # tensors with a row or a value per piece
+SHOWN = 5  # refused pieces that a message lists
 
 
 def read_pieces(path: Path) -> list[str]:
-    """The pieces of a file, one a line; empty lines do not count.
+    """The pieces of a file, one per line; empty lines are skipped.
 
     Raises: UserError.
     """
     try:
         lines = path.read_bytes().decode("utf-8").removeprefix("\ufeff").split("\n")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected pieces to add, one a line") from None
+        raise UserError(f"{path}: no such file; expected pieces to add, one per line") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
     return [line.strip() for line in lines if line.strip()]
 
 
 def grow_vocabulary(vocabulary: Vocabulary, pieces: Iterable[str], *, lowercase: bool, reuse_unused: bool = False) -> Vocabulary:
-    """The vocabulary with more pieces, each once; those that are there already change nothing.
+    """The vocabulary with more pieces; duplicates and pieces that it already has are skipped.
 
     Args:
-        reuse_unused: put them in the place of [unused1], [unused2] ... as long as there are any, and the size stays.
-    Raises: UserError naming the pieces that no text would ever give, and why.
+        reuse_unused: replace [unused1], [unused2] ... first, which keeps the size.
+    Raises: UserError naming the pieces that the tokenizer can never produce, and why.
     """
     tokenizer = WordPieceTokenizer(vocabulary, lowercase)
     new = [piece for piece in dict.fromkeys(pieces) if piece not in vocabulary.ids]
@@ -59,14 +59,14 @@ def grow_vocabulary(vocabulary: Vocabulary, pieces: Iterable[str], *, lowercase:
 
 
 def _why_never(piece: str, tokenizer: WordPieceTokenizer) -> str | None:
-    """Why no text gives a piece; None if some does."""
+    """Why the tokenizer can never produce a piece; None if it can."""
     normalizer, pre_tokenizer = tokenizer.reference.normalizer, tokenizer.reference.pre_tokenizer
     continues = piece.startswith("##") and len(piece) > 2
     text = piece[2:] if continues else piece
     if piece in SPECIAL_PIECES:
         return "is a special piece"
     if not text or text.split() != [text]:
-        return "holds a blank, and text is cut there: add its words"
+        return "contains a space, where text is split: add its words"
     if any(map(is_chinese, text)) and (continues or len(text) > 1):
         return (
             "holds Chinese characters, each of which is a piece by itself, so that whole word masking joins them by the segmenter's words: "
@@ -75,7 +75,7 @@ def _why_never(piece: str, tokenizer: WordPieceTokenizer) -> str | None:
     read = normalizer.normalize_str(text).strip()
     words = [word for word, _ in pre_tokenizer.pre_tokenize_str(read)]
     if len(words) > 1:
-        return f"is cut into {' | '.join(words)}"
+        return f"is split into {' | '.join(words)}"
     if read != text:
         return f"is read as {read!r}: add that" if words else "is removed from text"
     if continues and len(pre_tokenizer.pre_tokenize_str(f"a{text}")) > 1:
@@ -86,20 +86,20 @@ def _why_never(piece: str, tokenizer: WordPieceTokenizer) -> str | None:
 
 
 def grow_model(model: ModelFiles, vocabulary: Vocabulary, *, rows: Rows, seed: int) -> ModelFiles:
-    """The model with a row of the embeddings and a value of the MLM head's bias for each piece of a grown vocabulary.
+    """The model with an embedding and an MLM bias for each piece of a grown vocabulary.
 
     Args:
-        rows: "mean": new ones are the mean of those of the pieces that the text was until now ([UNK] for what was unknown), so that it
-            means much the same; "random": first values as for a new model, and bias 0.
+        rows: "mean": a new row is the mean of the rows that the text had so far ([UNK] if it was unknown), which keeps its meaning;
+            "random": initial values as in a new model, and bias 0.
         seed: for "random".
-    Raises: UserError if the vocabulary is not the model's own, grown.
+    Raises: UserError if the vocabulary is not an extension of the model's own.
     """
     old = model.vocabulary
     kept = [piece == before for piece, before in zip(vocabulary.pieces, old.pieces, strict=False)]
     moved = [before for keeps, before in zip(kept, old.pieces, strict=False) if not keeps and not UNUSED.fullmatch(before)]
     if moved or len(vocabulary) < len(old):
-        what = f"{moved[0]!r} is not where it was" if moved else f"{len(vocabulary)} pieces are fewer than {len(old)}"
-        raise UserError(f"the vocabulary is not that of the model, grown: {what}; grow the model's own")
+        problem = f"{moved[0]!r} has another id" if moved else f"{len(vocabulary)} pieces are fewer than {len(old)}"
+        raise UserError(f"the vocabulary does not extend that of the model: {problem}; add pieces to the model's own")
     new = [number for number in range(len(vocabulary)) if number >= len(old) or not kept[number]]
     config = replace(model.config, vocab_size=len(vocabulary))
     fresh = initial_weights(config, seed, GROWING)
@@ -111,7 +111,7 @@ def grow_model(model: ModelFiles, vocabulary: Vocabulary, *, rows: Rows, seed: i
         for number in new:
             if rows == "mean":
                 values[number] = before[_pieces_before(vocabulary.pieces[number], tokenizer)].mean(0, dtype=np.float64)
-            elif number < len(old):  # what was [unused...]; beyond, these are first values already
+            elif number < len(old):  # was [unused...]; rows beyond the old size have initial values already
                 values[number] = initial_weights(config, seed, [name])[name][number]
         weights[name] = values
     provenance = replace(model.provenance, added_pieces={"count": len(new), "rows": rows})
@@ -119,7 +119,7 @@ def grow_model(model: ModelFiles, vocabulary: Vocabulary, *, rows: Rows, seed: i
 
 
 def _pieces_before(piece: str, tokenizer: WordPieceTokenizer) -> list[int]:
-    """The ids that the text of a new piece had."""
+    """The ids of the text of a new piece in the old vocabulary."""
     if not piece.startswith("##") or len(piece) == 2:
         ids: list[int] = tokenizer.encode(piece)[0].tolist()
         return ids
@@ -127,12 +127,12 @@ def _pieces_before(piece: str, tokenizer: WordPieceTokenizer) -> list[int]:
 
 
 def _longest_first(piece: str, ids: Mapping[str, int]) -> Iterator[int]:
-    """WordPiece over what follows a `##`; nothing if it fails."""
-    found, rest = [], piece[2:]
+    """WordPiece over the text behind a `##`; nothing if it fails."""
+    ids_so_far, rest = [], piece[2:]
     while rest:
         length = next((n for n in range(len(rest), 0, -1) if f"##{rest[:n]}" in ids), 0)
         if not length:
             return
-        found.append(ids[f"##{rest[:length]}"])
+        ids_so_far.append(ids[f"##{rest[:length]}"])
         rest = rest[length:]
-    yield from found
+    yield from ids_so_far

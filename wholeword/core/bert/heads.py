@@ -1,8 +1,9 @@
-"""Are a model's heads trained, or are they as some library initialised them? Read off the weights alone.
+"""Whether a model's heads are trained or still as some library initialised them, judged by the weights alone.
 
-A step of an optimizer moves every bias and LayerNorm of a head off its first values, which all libraries choose alike: biases 0, LayerNorms
-1 and 0. Kernels support it: Google's code draws them from a normal cut at two deviations, transformers and paddlenlp from one without a
-cut, PyTorch's own layers (their biases too) evenly within 1/sqrt(size_in). Source: google-research/bert `modeling.py`.
+An optimizer step moves every bias and LayerNorm of a head away from its initial values, which are the same in all libraries: biases 0,
+LayerNorms 1 and 0. Kernels confirm it: Google's code draws them from a normal truncated at two deviations, transformers and paddlenlp from
+a normal that is not truncated, PyTorch's own layers (their biases too) uniformly within 1/sqrt(size_in).
+Source: google-research/bert `modeling.py`.
 """
 
 from collections.abc import Mapping
@@ -19,8 +20,10 @@ EVEN = "an even distribution, as PyTorch's own layers draw it"
 
 
 class Part(NamedTuple):
+    """The tensors of a part."""
+
     kernel: str
-    vectors: dict[str, float]  # name: first value
+    vectors: dict[str, float]  # name: initial value
     axis_in: int = 0  # of the kernel
 
 
@@ -40,36 +43,41 @@ PARTS = {
 }
 
 
-class Finding(NamedTuple):
+class Verdict(NamedTuple):
+    """On one part."""
+
     state: State
     why: str  # one sentence
 
 
 class Heads(NamedTuple):
-    mlm: Finding
-    nsp: Finding
-    pooler: Finding
+    """The verdicts on all parts."""
 
-    def named(self) -> dict[str, Finding]:
+    mlm: Verdict
+    nsp: Verdict
+    pooler: Verdict
+
+    def named(self) -> dict[str, Verdict]:
+        """By the names of PARTS."""
         return dict(zip(PARTS, self, strict=True))
 
     def lines(self) -> list[str]:
-        """The findings for people."""
+        """For people."""
         return [f"{name}: {state}: {why}" for name, (state, why) in self.named().items()]
 
     def plain(self) -> dict[str, dict[str, str]]:
-        """The findings for JSON."""
-        return {name: finding._asdict() for name, finding in self.named().items()}
+        """For JSON."""
+        return {name: verdict._asdict() for name, verdict in self.named().items()}
 
 
 def inspect(weights: Mapping[str, np.ndarray], config: BertConfig) -> Heads:
-    """What the weights say of the heads.
+    """Judge the heads by the weights.
 
     Args:
-        weights: by canonical name; what is missing is found missing.
-        config: its `initializer_range` is what kernels are compared with.
+        weights: by canonical name.
+        config: kernels are compared with its `initializer_range`.
     """
-    return Heads(*(_finding(part, weights, config.initializer_range) for part in PARTS.values()))
+    return Heads(*(_verdict(part, weights, config.initializer_range) for part in PARTS.values()))
 
 
 def inspect_model(model: ModelFiles) -> Heads:
@@ -78,14 +86,14 @@ def inspect_model(model: ModelFiles) -> Heads:
     return inspect({name: array for name, array in model.weights.items() if name not in absent}, model.config)
 
 
-def _finding(part: Part, weights: Mapping[str, np.ndarray], deviation: float) -> Finding:
+def _verdict(part: Part, weights: Mapping[str, np.ndarray], deviation: float) -> Verdict:
     expected = [part.kernel, *part.vectors]
     if absent := [name for name in expected if name not in weights]:
         if len(absent) == len(expected):
-            return Finding("missing", f"none of its {len(expected)} tensors is there")
-        return Finding("unclear", f"{len(absent)} of its {len(expected)} tensors are not there, {absent[0]} first")
+            return Verdict("missing", f"none of its {len(expected)} tensors is there")
+        return Verdict("unclear", f"{len(absent)} of its {len(expected)} tensors are not there, {absent[0]} first")
     if odd := [name for name in expected if not np.isfinite(weights[name]).all()]:
-        return Finding("unclear", f"{odd[0]} holds values that are no numbers")
+        return Verdict("unclear", f"{odd[0]} holds values that are no numbers")
 
     kernel = weights[part.kernel].astype(np.float64)
     bound = 1 / sqrt(kernel.shape[part.axis_in])
@@ -96,29 +104,31 @@ def _finding(part: Part, weights: Mapping[str, np.ndarray], deviation: float) ->
     exactly = ", ".join(f"{_short(name)} {part.vectors[name]:g}" for name in untouched)
     if not moved:
         if initialiser:
-            return Finding("untouched", f"{exactly} exactly, and {spread}: {initialiser}")
-        if any("LayerNorm" in name for name in untouched):  # no step leaves a gamma of exactly 1, whatever the kernel was drawn from
-            return Finding("untouched", f"{exactly} exactly, though {spread}, which no library's first values do")
-        return Finding("unclear", f"{exactly} exactly, as never trained, but {spread}, which no library's first values do")
+            return Verdict("untouched", f"{exactly} exactly, and {spread}: {initialiser}")
+        if any(
+            "LayerNorm" in name for name in untouched
+        ):  # an optimizer step leaves no gamma at exactly 1, whatever the kernel was drawn from
+            return Verdict("untouched", f"{exactly} exactly, though {spread}, which no library's first values do")
+        return Verdict("unclear", f"{exactly} exactly, as never trained, but {spread}, which no library's first values do")
     if initialiser == EVEN and all("LayerNorm" not in name and np.abs(weights[name]).max() <= bound * 1.001 for name in moved):
-        return Finding("untouched", f"{spread}: {EVEN}, within {bound:.4f}, the biases too")
+        return Verdict("untouched", f"{spread}: {EVEN}, within {bound:.4f}, the biases too")
     if untouched:
-        return Finding("unclear", f"{', '.join(map(_short, moved))} moved off their first values, but {exactly} exactly, as never trained")
+        return Verdict("unclear", f"{', '.join(map(_short, moved))} moved off their first values, but {exactly} exactly, as never trained")
     values = sum(weights[name].size for name in moved)
     away = sum(int(np.count_nonzero(weights[name] != part.vectors[name])) for name in moved)
     moves = ", ".join(f"{_short(name)} by {np.abs(weights[name] - part.vectors[name]).max():.2g}" for name in moved)
-    return Finding("trained", f"{away:,} of {values:,} values moved off their first ones (at most {moves}), and {spread}")
+    return Verdict("trained", f"{away:,} of {values:,} values moved off their first ones (at most {moves}), and {spread}")
 
 
 def _initialiser(kernel: np.ndarray, deviation: float, bound: float) -> str | None:
-    """Which library's first values these look like; None for no library's."""
-    found, largest = kernel.std(), np.abs(kernel).max()
-    tolerance = 5 / sqrt(2 * kernel.size)  # five deviations of the deviation of so many draws
+    """Whose initial values these look like; None: no library's."""
+    actual, largest = kernel.std(), np.abs(kernel).max()
+    tolerance = 5 / sqrt(2 * kernel.size)  # five standard errors of the deviation of that many draws
 
     def is_like(expected: float) -> bool:
-        return bool(abs(found / expected - 1) < tolerance)
+        return bool(abs(actual / expected - 1) < tolerance)
 
-    if largest <= 2 * deviation * 1.001 and is_like(CUT_DEVIATION * deviation):  # a thousandth more for 16-bit files
+    if largest <= 2 * deviation * 1.001 and is_like(CUT_DEVIATION * deviation):  # a thousandth of tolerance for 16-bit files
         return f"a normal of {deviation:g} cut at two deviations, as Google's code draws it"
     if largest <= bound * 1.001 and is_like(bound / sqrt(3)):
         return EVEN

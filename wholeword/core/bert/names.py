@@ -1,8 +1,8 @@
-"""One reversible table of tensor names: what Google's checkpoints call a tensor, and what every other framework calls it.
+"""One reversible table of tensor names: that of Google's checkpoints, and those of every other framework.
 
-Canonical names and layouts are Google's (google-research/bert `modeling.py`). A framework is a column of the tables; where its arrays
-are laid out differently, LAYOUTS says so. A name is a part's prefix, a module and a parameter. Tied tensors (the MLM decoder is the word
-embeddings) stand once; what a framework may have twice is in TIED.
+Canonical names and layouts are Google's (google-research/bert `modeling.py`). A framework is a column of the tables; LAYOUTS
+lists the arrays that it lays out differently. A name consists of the prefix of a part, a module and a parameter. Tied tensors (the MLM
+decoder is tied to the word embeddings) are listed once; TIED lists the copies that a framework may store.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ import numpy as np
 
 from wholeword.core.errors import UserError
 
-# "-" is nothing: no prefix, or no such tensor
+# "-": no prefix, or no such tensor
 MODULES = """
 kind        canonical                    transformers                 paddlenlp                     keras_hub
 part        bert/embeddings/             bert.embeddings.             bert.embeddings.              -
@@ -52,9 +52,9 @@ whole       -                -             -          -
 
 
 class Layout(NamedTuple):
-    """How an array is laid out elsewhere."""
+    """How another framework lays out an array."""
 
-    there: Callable[[np.ndarray, int], np.ndarray]  # from the canonical array and the number of attention heads
+    to: Callable[[np.ndarray, int], np.ndarray]  # from the canonical array and the number of attention heads
     back: Callable[[np.ndarray], np.ndarray]
 
 
@@ -77,21 +77,21 @@ LAYOUTS: dict[str, dict[tuple[str, ...], Layout]] = {  # by ends of canonical na
         ("/attention/output/dense/kernel",): HEADS_IN,
     },
 }
-TIED: dict[str, dict[str, str]] = {  # what a saved model may hold beside the tensors of the table, and the tensor that it has to equal
+TIED: dict[str, dict[str, str]] = {  # copies of tensors that a saved model may hold, and the tensor that each has to equal
     "canonical": {},
     "transformers": {
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
     "paddlenlp": {
-        "cls.predictions.decoder_weight": "bert.embeddings.word_embeddings.weight",  # of older models
+        "cls.predictions.decoder_weight": "bert.embeddings.word_embeddings.weight",  # in older models
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.decoder_bias",
     },
     "keras_hub": {},
 }
 
-# last part of the name of what optimizers keep in a checkpoint: BERT's and HFL's own, then those of tf.train
+# last part of the names of optimizer state in checkpoints: that of BERT and HFL, then that of tf.train
 SLOTS = {"adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_1"}
 COUNTERS = {"global_step", "beta1_power", "beta2_power"}
 
@@ -102,7 +102,7 @@ def _table(text: str) -> list[dict[str, str]]:
 
 
 def _tensors() -> list[dict[str, str]]:
-    """Both tables as one: framework -> name, or "" where it has no such tensor; with `{layer}` for one tensor a layer."""
+    """Both tables as one: framework -> name, "" where it has no such tensor; a tensor of every layer has `{layer}` in it."""
     tensors, prefix, parameters = [], {}, _table(PARAMETERS)
     for module in _table(MODULES):
         if (kind := module.pop("kind")) == "part":
@@ -118,9 +118,9 @@ TABLE = _tensors()
 
 
 def names(framework: str, *, num_hidden_layers: int) -> dict[str, str]:
-    """canonical name -> the framework's name, of every tensor of a model for pre-training that the framework has a place for.
+    """Canonical name -> name in the framework, for every tensor of a model for pre-training that the framework has.
 
-    KerasHub has none for the NSP head.
+    KerasHub has no NSP head.
     """
     return {
         row["canonical"].format(layer=layer): row[framework].format(layer=layer)
@@ -141,38 +141,38 @@ def is_slot(name: str) -> bool:
 
 
 def to_framework(weights: Mapping[str, np.ndarray], framework: str, *, num_attention_heads: int = 1) -> dict[str, np.ndarray]:
-    """Rename and lay out (without copying); what the framework has no place for is left out.
+    """Rename and lay out, without copying; tensors that the framework does not have are left out.
 
     Args:
-        num_attention_heads: counts for KerasHub alone, whose kernels have an axis for them.
-    Raises: UserError naming the tensors that the table does not have.
+        num_attention_heads: only for KerasHub, whose kernels have an axis for them.
+    Raises: UserError naming the tensors that are not in the table.
     """
     num_hidden_layers = num_layers(weights)
     _refuse_unknown(weights, "canonical", num_hidden_layers)
     renamed = names(framework, num_hidden_layers=num_hidden_layers)
-    return {renamed[name]: _layout(name, framework).there(array, num_attention_heads) for name, array in weights.items() if name in renamed}
+    return {renamed[name]: _layout(name, framework).to(array, num_attention_heads) for name, array in weights.items() if name in renamed}
 
 
 def from_framework(tensors: Mapping[str, np.ndarray], framework: str, *, num_hidden_layers: int) -> dict[str, np.ndarray]:
-    """The inverse of `to_framework`. Raises: UserError naming the tensors that the table does not have."""
+    """The inverse of `to_framework`. Raises: UserError naming the tensors that are not in the table."""
     _refuse_unknown(tensors, framework, num_hidden_layers)
     canonical = {other: name for name, other in names(framework, num_hidden_layers=num_hidden_layers).items()}
     return {canonical[name]: _layout(canonical[name], framework).back(array) for name, array in tensors.items()}
 
 
 def num_layers(canonical_names: Iterable[str]) -> int:
-    """How many encoder layers the names speak of."""
+    """The number of encoder layers among the names."""
     prefix = "bert/encoder/layer_"
     return 1 + max((int(name[len(prefix) :].split("/")[0]) for name in canonical_names if name.startswith(prefix)), default=-1)
 
 
 def unknown_tensors(tensor_names: Iterable[str], framework: str, *, num_hidden_layers: int) -> list[str]:
-    """The names that are no tensor of such a model in the framework's words, sorted."""
+    """The names that no tensor of such a model has in the framework, sorted."""
     return sorted(set(tensor_names) - set(names(framework, num_hidden_layers=num_hidden_layers).values()))
 
 
 def some(items: list[str]) -> str:
-    """The first five of what an error has to name, and how many more there are."""
+    """The first five items for a message, and how many more there are."""
     return "; ".join(items[:5]) + (f"; and {len(items) - 5} more" if len(items) > 5 else "")
 
 

@@ -1,4 +1,4 @@
-"""What a BERT is made of: its tensors by Google's names, their first values, its cost."""
+"""The tensors of a BERT by Google's names: shapes, initial values, and what a training step costs."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
@@ -12,7 +12,7 @@ from wholeword.core.errors import UserError
 
 
 def tensor_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor of a model for pre-training, by canonical name. The MLM decoder is the word embeddings."""
+    """The shape of every tensor of a model for pre-training, by canonical name. The MLM decoder is tied to the word embeddings."""
     vocab_size, hidden_size, intermediate_size = config.vocab_size, config.hidden_size, config.intermediate_size
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -46,19 +46,19 @@ def tensor_shapes(config: BertConfig) -> dict[str, tuple[int, ...]]:
 
 
 def initial_weights(config: BertConfig, seed: int, names: Iterable[str] | None = None) -> Tensors:
-    """First values, float32: a normal of deviation `initializer_range` cut at two deviations; LayerNorms 1 and 0; biases 0.
+    """Initial values, float32: a normal of deviation `initializer_range`, truncated at two deviations; LayerNorms 1 and 0; biases 0.
 
-    A tensor's values depend on the seed and its name alone.
+    The values of a tensor depend on nothing but the seed and its name.
 
     Args:
-        names: the tensors wanted; all by default.
+        names: the tensors to return; all by default.
     Source: `create_initializer` of google-research/bert `modeling.py`.
     """
     shapes = tensor_shapes(config)
-    return {name: _first_values(name, shapes[name], config.initializer_range, seed) for name in names or shapes}
+    return {name: _initial_values(name, shapes[name], config.initializer_range, seed) for name in names or shapes}
 
 
-def _first_values(name: str, shape: tuple[int, ...], deviation: float, seed: int) -> np.ndarray:
+def _initial_values(name: str, shape: tuple[int, ...], deviation: float, seed: int) -> np.ndarray:
     if name.endswith("gamma"):
         return np.ones(shape, np.float32)
     if name.endswith(("beta", "bias")):
@@ -75,24 +75,24 @@ def _first_values(name: str, shape: tuple[int, ...], deviation: float, seed: int
 
 
 HEADS: dict[Head, str] = {"classification": "output", "span": "cls/squad/output", "tagging": "output"}  # prefix of its two tensors
-HEAD_DEVIATION = 0.02  # of run_classifier.py and run_squad.py, whatever the model's initializer_range
+HEAD_DEVIATION = 0.02  # in run_classifier.py and run_squad.py, whatever the initializer_range of the model
 
 
 def head_shapes(head: Head, num_labels: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
-    """The tensors of a head for fine-tuning, as Google's scripts call them. A span's two outputs are its begin and its end."""
+    """The tensors of a head for fine-tuning, by the names of Google's scripts. The two outputs of `span` are begin and end."""
     return {f"{HEADS[head]}_weights": (num_labels, hidden_size), f"{HEADS[head]}_bias": (num_labels,)}
 
 
 def initial_head(head: Head, num_labels: int, hidden_size: int, seed: int) -> Tensors:
-    """First values, a function of the seed and the names alone; biases 0."""
+    """Initial values, which depend on nothing but the seed and the names; biases 0."""
     shapes = head_shapes(head, num_labels, hidden_size)
-    return {name: _first_values(name, shape, HEAD_DEVIATION, seed) for name, shape in shapes.items()}
+    return {name: _initial_values(name, shape, HEAD_DEVIATION, seed) for name, shape in shapes.items()}
 
 
 def take_layers(model: ModelFiles, layers: Sequence[int]) -> ModelFiles:
-    """A model of some of the layers, in the order given; embeddings, pooler and heads stay (RBT3 is layers 0, 1, 2 of RoBERTa-wwm-ext).
+    """A model with some of the layers, in the order given; embeddings, pooler and heads are kept (RBT3: layers 0, 1, 2 of RoBERTa-wwm-ext).
 
-    Raises: UserError if a layer is not there.
+    Raises: UserError if the model has no such layer.
     """
     num_hidden_layers = model.config.num_hidden_layers
     if missing := [layer for layer in layers if not 0 <= layer < num_hidden_layers]:
@@ -109,14 +109,14 @@ PARTS = {"pooler": "bert/pooler/", "heads": "cls/"}
 
 
 def renew(model: ModelFiles, parts: Collection[str], seed: int) -> ModelFiles:
-    """The model with first values in some of its PARTS. Without a trained pooler or heads there is no trained NSP head."""
+    """The model with initial values in some of its PARTS; renewing any of them leaves no trained NSP head."""
     names = [name for name in tensor_shapes(model.config) if name.startswith(tuple(PARTS[part] for part in parts))]
     fresh = initial_weights(model.config, seed, names) if names else {}
     return model._replace(weights=model.weights | fresh, next_sentence=model.next_sentence and not parts)
 
 
 def count_parameters(config: BertConfig, *, num_labels: int | None = None) -> int:
-    """Parameters of the whole model for pre-training, or of a classifier with `num_labels` labels (encoder, pooler and classifier).
+    """Parameters of the model for pre-training, or of a classifier with `num_labels` labels (encoder, pooler and classifier).
 
     The published counts are those of a classifier for XNLI's three labels.
     """
@@ -129,9 +129,9 @@ def count_parameters(config: BertConfig, *, num_labels: int | None = None) -> in
 def flops_per_token(config: BertConfig, max_seq_length: int, predictions_per_row: float, *, frozen_encoder: bool = False) -> float:
     """Floating-point operations of one training step, forward and backward, for each token of a row.
 
-    6 a parameter of a matrix product, 12 L H a layer for the attention products, and the MLM head on the predictions alone; what is
-    recomputed or wasted on padding does not count. The pooler and the NSP head, one position a row, are left out. A frozen encoder has no
-    backward pass, two thirds of its work, and the word embeddings of the MLM head no gradient.
+    6 per parameter of a matrix product, 12 L H per layer for the attention products, and the MLM head on the predicted positions only;
+    recomputation and padding are not counted. The pooler and the NSP head, which see one position per row, are left out. A frozen encoder
+    has no backward pass, which is two thirds of its work, and the word embeddings of the MLM head have no gradient.
     Source: Chowdhery et al. 2022 (arXiv:2204.02311), appendix B.
     """
     hidden_size, intermediate_size = config.hidden_size, config.intermediate_size

@@ -30,8 +30,8 @@ def save_checkpoint(
 
     Args:
         state: what JSON can hold.
-        files: more files by name, such as the vocabulary, without which weights say little.
-    Raises: DiskError if there is no room; nothing is then left of it.
+        files: more files by name, such as the vocabulary, without which weights are of little use.
+    Raises: DiskError if there is no room; nothing is left of the checkpoint then.
     """
     with atomic_directory(path) as folder:
         write_tensors(folder / "weights.safetensors", weights)
@@ -43,7 +43,7 @@ def save_checkpoint(
 
 
 def checkpoints(folder: Path | str) -> list[Path]:
-    """Those in a folder, oldest first. What killed processes left is under other names and does not count."""
+    """The checkpoints in a folder, oldest first; unfinished ones have other names and are ignored."""
     found = [path for path in Path(folder).glob("step-*") if path.is_dir() and _step(path).isdigit()]
     return sorted(found, key=lambda path: int(_step(path)))
 
@@ -54,7 +54,7 @@ def latest_checkpoint(folder: Path | str) -> Path | None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Raises: IntegrityError that names the file that is missing, cut or changed, and says how to go on without it."""
+    """Raises: IntegrityError naming the file that is missing, truncated or changed, and how to continue without it."""
     try:
         check_manifest(path)
     except IntegrityError as error:

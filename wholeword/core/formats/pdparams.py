@@ -1,7 +1,7 @@
-"""`.pdparams` files, what `paddle.save` makes of a state dict, without Paddle.
+"""`.pdparams` files, in which `paddle.save` stores a state dict, without Paddle.
 
-Such a file is a pickle, read as `core/pickles.py` reads one.
-Follows `paddle/framework/io.py` 3.3 and NumPy's pickles; the slices that protocol 2 cuts arrays of more than 1 GiB into are not read.
+Such a file is a pickle, read by `core/formats/pickles.py`.
+Follows `paddle/framework/io.py` 3.3 and NumPy's pickles; arrays of more than 1 GiB, which protocol 2 splits, are not read.
 """
 
 import struct
@@ -32,7 +32,7 @@ class _Array:
 def read_pdparams(path: Path | str) -> "Tensors":
     """The arrays by name, read-only.
 
-    Raises: IntegrityError if it is cut or damaged, or holds anything but numbers; a changed number inside shows only against a sha256.
+    Raises: IntegrityError if it is truncated or damaged, or holds anything but numbers; only a sha256 reveals a changed number.
     """
     with refusals(path, ".pdparams", "paddle.save"), open(path, "rb") as file:
         machine = _Machine(file)
@@ -44,7 +44,7 @@ def read_pdparams(path: Path | str) -> "Tensors":
 
 def _state_dict(content: Any) -> "Tensors":
     if type(content) is not dict:
-        raise Refused("it is no dictionary")
+        raise Refused("it is not a dictionary")
     tensors = {}
     for name, entry in content.items():
         if name == NAME_TABLE:
@@ -52,7 +52,7 @@ def _state_dict(content: Any) -> "Tensors":
         if type(entry) is tuple and len(entry) == 2 and type(entry[0]) is str:  # a tensor inside something else than a plain state dict
             entry = entry[1]
         if not isinstance(entry, _Array) or entry.value is None:
-            raise Refused(f"{short(name)} is no array")
+            raise Refused(f"{short(name)} is not an array")
         tensors[name] = entry.value
     return tensors
 
@@ -78,7 +78,7 @@ class _Machine(Machine):
                     raise Refused(f"numbers of type {short(code)}")
                 return np.dtype(code)
             case "encode", (str() as text, "latin1"):  # bytes, where the protocol has none
-                return self.encoded(text)
+                return self._encoded(text)
             case "bytes", ():
                 return b""
             case "tuple", (tuple() as items,):
@@ -87,8 +87,8 @@ class _Machine(Machine):
                 return {}
         raise Refused(f"a call of {function} with strange arguments")
 
-    def encoded(self, text: str) -> bytes:
-        """Each character of the file may become a byte once: the memo could say it a thousand times."""
+    def _encoded(self, text: str) -> bytes:
+        """Each character of the file may become a byte only once: the memo could repeat it a thousand times."""
         self.encodable -= len(text)
         if self.encodable < 0:
             raise Refused("bytes that swell")
@@ -96,14 +96,14 @@ class _Machine(Machine):
 
     def build(self, item: Any, state: Any) -> None:
         if type(state) is not tuple:
-            raise Refused("a state that is no tuple")
+            raise Refused("a state that is not a tuple")
         match item, state:
             case np.dtype(), (3 | 4, "<" | "|" | "=", None, None, None, *_):
                 return
             case _Array(value=None), (1, tuple() as shape, np.dtype() as dtype, bool() as fortran, str() | bytes() as data):
                 if len(shape) > MOST_DIMENSIONS or not all(type(length) is int and 0 <= length <= self.size for length in shape):
                     raise Refused("an array of a strange shape")
-                content = self.encoded(data) if isinstance(data, str) else data  # text is what Python 2 wrote
+                content = self._encoded(data) if isinstance(data, str) else data  # text is what Python 2 wrote
                 if len(content) != prod(shape) * dtype.itemsize:
                     raise Refused(f"{len(content):,} bytes for an array of shape {list(shape)} and type {dtype}")
                 item.value = np.ndarray(shape, dtype, buffer=content, order="F" if fortran else "C")

@@ -1,8 +1,8 @@
-"""Pickles read as data.
+"""Pickles, read as data.
 
-A pickle is a program for a machine with a stack, which may call whatever it names. It is not run here: its instructions are gone through
-one by one, with the few meanings that a dictionary of tensors needs, and every other instruction or name is refused. So nothing is
-imported or called, and nothing is allocated that is not in the file. What the allowed names stand for, a subclass says.
+A pickle is a program for a stack machine, which may call anything that it names. Here it is interpreted instead: only the instructions that
+a dictionary of tensors needs have a meaning, and every other instruction or name is refused. Nothing is imported or called, and nothing is
+allocated that is not in the file. A subclass defines what the allowed names mean.
 """
 
 import os
@@ -25,11 +25,11 @@ TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class Refused(Exception):
-    """Well-formed, and not what a dictionary of tensors consists of."""
+    """The pickle is well-formed, but is not a dictionary of tensors."""
 
 
 class Name:
-    """One of the names allowed, found in the file: stands for a function or a class and is none."""
+    """An allowed name in the file: it stands for a function or a class, but is neither."""
 
     def __init__(self, name: str):
         self.name = name
@@ -40,11 +40,11 @@ _MARK = object()
 
 @contextmanager
 def refusals(path: Path | str, kind: str, writer: str) -> Iterator[None]:
-    """What goes wrong inside, as an IntegrityError in one line; a file that is not there as a UserError.
+    """Turn whatever goes wrong in the block into an IntegrityError of one line, or into a UserError if there is no such file.
 
     Args:
         kind: of file, as in "not a .pdparams file".
-        writer: what makes such files.
+        writer: the function that writes such files.
     """
     try:
         yield
@@ -59,9 +59,9 @@ def refusals(path: Path | str, kind: str, writer: str) -> Iterator[None]:
 
 
 class Machine:
-    """Goes through a file and keeps, in place of what its program would make, plain values and what `called` gives."""
+    """Interprets the pickles in a file; in place of objects there are plain values, and what `called` returns."""
 
-    names: Collection[str] = ()  # "module name", all that a file may name
+    names: Collection[str] = ()  # "module name": everything that a file may name
 
     def __init__(self, file: BinaryIO):
         self.file = file
@@ -81,7 +81,7 @@ class Machine:
         """What is kept outside of the pickle under an identity. Raises: Refused."""
         raise Refused("the instruction BINPERSID")
 
-    # what pickletools reads from; a length that the file does not have allocates nothing
+    # the interface that pickletools reads from; a length beyond the end of the file allocates nothing
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes, and no more than the file has."""
@@ -102,11 +102,11 @@ class Machine:
         for number, (instruction, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, self))):
             if number > MOST_INSTRUCTIONS:
                 raise Refused(f"more than {MOST_INSTRUCTIONS:,} instructions")
-            self.step(instruction.name, argument)
+            self._step(instruction.name, argument)
         (result,) = self.stack
         return result
 
-    def step(self, instruction: str, argument: Any) -> None:
+    def _step(self, instruction: str, argument: Any) -> None:
         """Carry out one instruction. Raises: Refused, for any that weights do not need."""
         stack = self.stack
         match instruction:
@@ -119,32 +119,32 @@ class Machine:
             case "EMPTY_LIST":
                 stack.append([])
             case "TUPLE":
-                stack.append(tuple(self.popped()))
+                stack.append(tuple(self._pop_to_mark()))
             case "PUT" | "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
                 self.memo[len(self.memo) if argument is None else argument] = stack[-1]
             case "GET" | "BINGET" | "LONG_BINGET":
                 stack.append(self.memo[argument])
             case "GLOBAL":
-                stack.append(self.found(argument))
+                stack.append(self._name(argument))
             case "STACK_GLOBAL":
                 name, module = stack.pop(), stack.pop()
-                stack.append(self.found(f"{module} {name}" if type(module) is type(name) is str else "?"))
+                stack.append(self._name(f"{module} {name}" if type(module) is type(name) is str else "?"))
             case "SETITEM":
                 value, key = stack.pop(), stack.pop()
                 _set_items(stack[-1], [key, value])
             case "SETITEMS":
-                items = self.popped()
+                items = self._pop_to_mark()
                 _set_items(stack[-1], items)
             case "APPEND":
                 item = stack.pop()
                 _extend(stack[-1], [item])
             case "APPENDS":
-                items = self.popped()
+                items = self._pop_to_mark()
                 _extend(stack[-1], items)
             case "REDUCE":
                 arguments, function = stack.pop(), stack.pop()
                 if type(function) is not Name or type(arguments) is not tuple:
-                    raise Refused("a call of what is no function")
+                    raise Refused("a call of something that is not a function")
                 stack.append(self.called(function.name, arguments))
             case "BUILD":
                 state = stack.pop()
@@ -161,14 +161,14 @@ class Machine:
             case _:
                 raise Refused(f"the instruction {instruction}")
 
-    def popped(self) -> list[Any]:
-        """What is above the last mark."""
+    def _pop_to_mark(self) -> list[Any]:
+        """Remove and return the items above the last mark, and remove the mark."""
         items = []
         while (item := self.stack.pop()) is not _MARK:
             items.append(item)
         return items[::-1]
 
-    def found(self, name: str) -> Name:
+    def _name(self, name: str) -> Name:
         """A name that the pickle mentions. Raises: Refused, unless it is one of `names`."""
         if name not in self.names:
             raise Refused(f"the name {short(name.replace(' ', '.'))}")
@@ -177,13 +177,13 @@ class Machine:
 
 def _set_items(target: Any, items: list[Any]) -> None:
     if type(target) is not dict or len(items) % 2 or not all(type(key) is str for key in items[::2]):
-        raise Refused("items of what is no dictionary of names")
+        raise Refused("items of something that is not a dictionary of names")
     target.update(zip(items[::2], items[1::2], strict=True))
 
 
 def _extend(target: Any, items: list[Any]) -> None:
     if type(target) is not list:
-        raise Refused("entries of what is no list")
+        raise Refused("entries of something that is not a list")
     target.extend(items)
 
 

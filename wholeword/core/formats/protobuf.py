@@ -18,12 +18,12 @@ MORE = np.uint8(128)  # the top bit of a byte of a varint: another byte follows
 
 
 def submessage(data: bytes, number: int) -> bytes:
-    """Field `number`, a message; of several what they make together, which is all their bytes."""
+    """Field `number`, a message; if it is repeated, all of them together, which merges them."""
     return b"".join(fields(data, number, DELIMITED))
 
 
 def fields(data: bytes, number: int, *wire_types: int) -> Iterator[bytes]:
-    """The bytes of each field with this number and one of these wire types; all else is skipped, as the format wants it."""
+    """The bytes of each field with this number and one of these wire types; all others are skipped, as the format demands."""
     place = 0
     while place < len(data):
         key, place = varint_at(data, place)
@@ -44,7 +44,7 @@ def fields(data: bytes, number: int, *wire_types: int) -> Iterator[bytes]:
 
 
 def varint_at(data: bytes, place: int) -> tuple[int, int]:
-    """The number that begins there, and the place behind it."""
+    """The integer that begins at `place`, and the place behind it. Raises: ValueError."""
     number = 0
     for shift, octet in enumerate(data[place : place + MOST_VARINT_BYTES]):
         number |= (octet & 127) << 7 * shift
@@ -54,7 +54,7 @@ def varint_at(data: bytes, place: int) -> tuple[int, int]:
 
 
 def integer(data: bytes, number: int) -> int:
-    """A whole number in a message; 0, as always, if it is not there."""
+    """Field `number`, an integer; 0, the default, if it is missing."""
     return varint_at([b"\0", *fields(data, number, VARINT)][-1], 0)[0]
 
 
@@ -107,7 +107,7 @@ class Part(NamedTuple):
 
 
 def varints(values: np.ndarray) -> Part:
-    """Any integers of 64 bits."""
+    """Integers of 64 bits."""
     numbers = values.astype(np.int64).view(np.uint64)
     bits = int(numbers.max(initial=0)).bit_length()
     if bits <= 32:
@@ -130,7 +130,7 @@ def delimited(number: int, parts: list[Part], size: np.ndarray) -> tuple[list[Pa
 
 
 def to_bytes(parts: list[Part], rows: int) -> list[bytes]:
-    """What the parts make, row by row."""
+    """The bytes of all parts together, row by row."""
     width = sum(part.sizes.shape[1] for part in parts)
     numbers, sizes = np.empty((rows, width), np.result_type(*(part.numbers for part in parts))), np.empty((rows, width), np.uint8)
     column = 0

@@ -3,8 +3,8 @@
     blocks   each its content, one byte for its compression (0: none), masked crc32c of both
     footer   48 bytes: handles (offset and size, varints) of the block of meta data and of the index block, zeros, the magic number
 
-A block's content is its entries, then the places of those that share nothing with the key before ("restarts", uint32) and how many
-these are. An entry is three varints (bytes shared with the key before, other bytes of the key, bytes of the value), the rest of the key
+A block's content is its entries, then the offsets of those that share nothing with the key before them ("restarts", uint32) and their
+number. An entry is three varints (bytes shared with the key before, other bytes of the key, bytes of the value), the rest of the key
 and the value. The index block's values are the handles of the others, whose keys are not before those of their block.
 Source: tensorflow/core/lib/io/table_builder.cc.
 """
@@ -17,7 +17,7 @@ from wholeword.core.formats.tfrecord import CRC_BYTES, masked_crc
 MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 FOOTER_BYTES, TRAILER_BYTES = 48, 1 + CRC_BYTES
 BLOCK_BYTES, RESTART_INTERVAL = 262144, 16  # table::Options of TensorFlow
-MOST_KEYS, MOST_KEY_BYTES = 100_000, 4096  # no checkpoint of a BERT comes near; a file made to exhaust the memory would go beyond
+MOST_KEYS, MOST_KEY_BYTES = 100_000, 4096  # far above any checkpoint of a BERT; a file made to exhaust the memory exceeds them
 
 
 def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -48,7 +48,7 @@ def _handle(data: bytes, place: int) -> tuple[tuple[int, int], int]:
 
 
 def _block(content: bytes, handle: tuple[int, int]) -> bytes:
-    """A block's entries, its checksum having been found right."""
+    """The entries of a block, once its checksum is verified."""
     offset, size = handle
     end = offset + size
     if end + TRAILER_BYTES > len(content) - FOOTER_BYTES or size < 4:
@@ -80,7 +80,7 @@ def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 class _Block:
-    """A block that is being filled."""
+    """A block under construction."""
 
     def __init__(self, restart_interval: int) -> None:
         self.restart_interval, self.data, self.restarts, self.count, self.last = restart_interval, bytearray(), [0], 0, b""
@@ -121,7 +121,7 @@ def table_bytes(table: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _separator(key: bytes, following: bytes) -> bytes:
-    """FindShortestSeparator: something short from the key on and before the one that follows."""
+    """FindShortestSeparator: a short key, not before `key` and before `following`."""
     same = _num_shared(key, following)
     if same < len(key) and key[same] + 1 < following[same]:
         return key[:same] + bytes([key[same] + 1])
@@ -129,11 +129,11 @@ def _separator(key: bytes, following: bytes) -> bytes:
 
 
 def _successor(key: bytes) -> bytes:
-    """FindShortSuccessor: something short from the key on."""
+    """FindShortSuccessor: a short key, not before `key`."""
     return next((key[:place] + bytes([octet + 1]) for place, octet in enumerate(key) if octet < 255), key)
 
 
 def _num_shared(key: bytes, other: bytes) -> int:
-    """How many bytes two keys begin with alike."""
+    """The length of the common prefix of two keys."""
     shortest = min(len(key), len(other))
     return next((place for place in range(shortest) if key[place] != other[place]), shortest)

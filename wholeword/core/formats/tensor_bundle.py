@@ -6,7 +6,7 @@ keys are "" and the names of the tensors, and whose values are protocol buffers:
     BundleHeaderProto   num_shards = 1, endianness = 2 (0: little), version = 3: producer = 1, min_consumer = 2
     BundleEntryProto    dtype = 1, shape = 2: dim = 2: size = 1; shard_id = 3, offset = 4, size = 5, crc32c = 6 (masked), slices = 7
 
-What is written has the bytes that SaveV2 writes. Not read: strings, bfloat16, partitioned variables, big-endian or compressed files.
+The written bytes are those of SaveV2. Not read: strings, bfloat16, partitioned variables, big-endian or compressed files.
 Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, core/protobuf/tensor_bundle.proto.
 """
 
@@ -43,7 +43,7 @@ TYPES = {  # DataType of tensorflow/core/framework/types.proto
 }
 TYPE_NUMBERS = {name: number for number, name in TYPES.items()}
 OTHER_TYPES = {7: "string", 14: "bfloat16"}
-# no checkpoint of a BERT comes near; a file made to exhaust the memory would go beyond
+# far above any checkpoint of a BERT; a file made to exhaust the memory exceeds them
 MOST_INDEX_BYTES = 1 << 26
 MOST_DIMENSIONS, MOST_SIZE = 32, 1 << 40  # of a tensor, and of each
 
@@ -64,29 +64,29 @@ class Entry(NamedTuple):
 
 
 def read_bundle(prefix: Path | str, *, wanted: Callable[[str], bool] = lambda name: True) -> "Tensors":
-    """The tensors of a checkpoint that are wanted, each found to have its crc32c.
+    """The selected tensors of a checkpoint, their crc32c verified.
 
     Args:
         prefix: as TensorFlow has it, `bert_model.ckpt` for `bert_model.ckpt.index` and its data files.
-        wanted: chooses by name; what is not wanted is not read.
-    Raises: UserError if there is no such checkpoint, or a wanted tensor is of a kind that is not read here; IntegrityError naming tensor
-        and file for all that is cut, damaged or missing.
+        wanted: selects by name; other tensors are not read.
+    Raises: UserError if there is no such checkpoint, or a selected tensor is of a type that is not supported; IntegrityError
+        naming tensor and file for what is truncated, damaged or missing.
     """
     entries = {name: entry for name, entry in read_entries(prefix).items() if wanted(name)}
     for name, entry in entries.items():
         if entry.num_slices:
-            what = f"a partitioned variable in {entry.num_slices} slices"
+            kind = f"a partitioned variable in {entry.num_slices} slices"
         elif entry.dtype not in TYPE_NUMBERS:
-            what = f"of type {entry.dtype}"
+            kind = f"of type {entry.dtype}"
         else:
             continue
-        raise UserError(f"{prefix}: {name} is {what}, which is not read here; save it whole and as float32 with TensorFlow")
+        raise UserError(f"{prefix}: {name} is {kind}, which is not read here; save it whole and as float32 with TensorFlow")
     _check_places(entries)
     return {name: _read_tensor(name, entry) for name, entry in entries.items()}
 
 
 def read_entries(prefix: Path | str) -> dict[str, Entry]:
-    """What the index says of each tensor, in the order of names; the data files are not looked at. Raises: UserError, IntegrityError."""
+    """The index: the entry of each tensor, in the order of names; data files are not opened. Raises: UserError, IntegrityError."""
     path = Path(f"{prefix}.index")
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected the index of a TensorFlow checkpoint, beside its data files")
@@ -133,7 +133,7 @@ def _entry(data: bytes, prefix: Path | str, num_shards: int) -> Entry:
 
 
 def _check_places(entries: Mapping[str, Entry]) -> None:
-    """Whether the tensors can be in their files, before memory is taken for them. Raises: IntegrityError."""
+    """Verify that the tensors fit into their files, before memory is allocated for them. Raises: IntegrityError."""
     sizes = {}
     for name, entry in entries.items():
         if entry.path not in sizes:
@@ -143,8 +143,8 @@ def _check_places(entries: Mapping[str, Entry]) -> None:
         if entry.size != prod(entry.shape) * np.dtype(entry.dtype).itemsize or max(entry.shape, default=0) > MOST_SIZE:
             raise IntegrityError(f"{entry.path}: {name}: {entry.size} bytes cannot be {entry.dtype} {list(entry.shape)}")
         if entry.offset + entry.size > sizes[entry.path]:
-            found, end = sizes[entry.path], entry.offset + entry.size
-            raise IntegrityError(f"{entry.path}: {name} ends at byte {end:,}, but the file has {found:,}; it was cut, get it again")
+            size, end = sizes[entry.path], entry.offset + entry.size
+            raise IntegrityError(f"{entry.path}: {name} ends at byte {end:,}, but the file has {size:,}; it was cut, get it again")
     for path, size in sizes.items():
         if (total := sum(entry.size for entry in entries.values() if entry.path == path)) > size:  # they overlap
             raise IntegrityError(f"{path}: the index says that {total:,} bytes of tensors are in it, but it has {size:,}; refused")
@@ -161,7 +161,7 @@ def _read_tensor(name: str, entry: Entry) -> np.ndarray:
 
 
 def write_bundle(prefix: Path | str, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write `PREFIX.index` and `PREFIX.data-00000-of-00001`, with memory for one array more at a time.
+    """Write `PREFIX.index` and `PREFIX.data-00000-of-00001`, needing memory for one more array at a time.
 
     Raises: DiskError if there is no room; the files are then broken.
     """

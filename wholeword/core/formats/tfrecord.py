@@ -1,6 +1,6 @@
 """TFRecord files of tf.train.Examples, written and read without TensorFlow.
 
-A file is records, one behind the other, all numbers little endian:
+A file is a sequence of records, all numbers little endian:
 
     uint64       length of the data
     uint32       masked crc32c of these 8 bytes
@@ -49,7 +49,7 @@ FEATURES = (
     "masked_lm_weights",
     "next_sentence_labels",
 )
-ROWS_AT_ONCE = 256  # what they take stays in the processor's cache
+ROWS_AT_ONCE = 256  # small enough for the processor's cache
 FORMAT = {"name": "wholeword tfrecords", "version": 1}  # of a folder of them
 BYTES_LIST, FLOAT_LIST, INT64_LIST = 1, 2, 3  # fields of a Feature
 WIRE_TYPES = {BYTES_LIST: (DELIMITED,), FLOAT_LIST: (DELIMITED, FIXED32), INT64_LIST: (DELIMITED, VARINT)}  # of the values of a list
@@ -77,16 +77,16 @@ def write_tfrecords(paths: Sequence[Path | str], batches: Iterable[Mapping[str, 
 def read_tfrecords(paths: Iterable[Path | str]) -> Iterator[dict[str, np.ndarray]]:
     """The examples of some files, one after the other: int64, float32 or (of bytes) object arrays [values] by name.
 
-    Features may come in any order, numbers packed or not. A file that ends between two records cannot be told from a whole one here;
-    the manifest of its folder tells.
-    Raises: IntegrityError naming file and byte, at the first record that is cut, damaged or no tf.train.Example.
+    Features may come in any order, numbers packed or not. A file that was truncated between two records looks complete;
+    the manifest of its folder reveals it.
+    Raises: IntegrityError naming file and byte, at the first record that is truncated, damaged or not a tf.train.Example.
     """
     for path in paths:
         for offset, data in read_records(path):
             try:
                 example = decode_example(data)
             except ValueError as error:
-                raise IntegrityError(f"{path}: byte {offset}: the record is no tf.train.Example: {error}") from None
+                raise IntegrityError(f"{path}: byte {offset}: the record is not a tf.train.Example: {error}") from None
             yield example
 
 
@@ -113,8 +113,8 @@ def read_records(path: Path | str) -> Iterator[tuple[int, bytes]]:
         while offset < size:
             header = file.read(HEADER_BYTES)
             if masked_crc(header[:8]) != header[8:]:
-                what = "its length does not have its crc32c" if len(header) == HEADER_BYTES else f"only {len(header)} bytes are left"
-                raise IntegrityError(f"{path}: byte {offset}: no record begins here ({what}); the file is damaged, write it again")
+                problem = "its length does not have its crc32c" if len(header) == HEADER_BYTES else f"only {len(header)} bytes are left"
+                raise IntegrityError(f"{path}: byte {offset}: no record begins here ({problem}); the file is damaged, write it again")
             length = int.from_bytes(header[:8], "little")
             left = size - offset - HEADER_BYTES - CRC_BYTES
             if length > left:
@@ -155,14 +155,14 @@ def encode_examples(features: Mapping[str, np.ndarray]) -> list[bytes]:
 
 def decode_example(data: bytes) -> dict[str, np.ndarray]:
     """The features of a serialized tf.train.Example. Raises: ValueError saying what is wrong with it."""
-    found = {}
+    features = {}
     for entry in fields(submessage(data, 1), 1, DELIMITED):
         name, feature = [b"", *fields(entry, 1, DELIMITED)][-1].decode("utf-8"), submessage(entry, 2)
         for kind, wire_types in WIRE_TYPES.items():
             lists = list(fields(feature, kind, DELIMITED))
             if lists:
-                found[name] = decode_list(kind, list(fields(b"".join(lists), 1, *wire_types)))
-    return found
+                features[name] = decode_list(kind, list(fields(b"".join(lists), 1, *wire_types)))
+    return features
 
 
 def decode_list(kind: int, values: list[bytes]) -> np.ndarray:

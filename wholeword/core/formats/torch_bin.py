@@ -1,12 +1,12 @@
-"""`pytorch_model.bin` without PyTorch: what is in it is known before a number is read, and nothing in it is executed.
+"""`pytorch_model.bin` without PyTorch: its content is known before a number is read, and nothing in it is executed.
 
-A state dict is a pickle that says which tensor is made of which numbers, and the numbers ("storages"), in one of two containers:
+A state dict is a pickle that maps tensors to numbers, and the numbers ("storages"), in one of two containers:
 
     since 1.6   a .zip archive, nothing compressed: NAME/data.pkl is the pickle, NAME/data/KEY a storage
-    before      pickles one behind the other (magic number, version, machine, state dict, keys); then for each key how many numbers it has
+    before      pickles in sequence (magic number, version, machine, state dict, keys); then for each key the number of its numbers
                 (int64) and the numbers
 
-Arrays are the file's own pages, each read when it is first touched. Follows `torch/serialization.py` and `torch/_utils.py` 2.13.
+Arrays are pages of the file, each read when it is first accessed. Follows `torch/serialization.py` and `torch/_utils.py` 2.13.
 """
 
 import io
@@ -65,8 +65,8 @@ class Tensor(NamedTuple):
 class Bin:
     """The tensors of a file by name, and where their numbers are.
 
-    Raises: UserError if there is no such file; IntegrityError for all that PyTorch never writes, and for what holds anything else than
-        tensors, or fewer numbers than its tensors say.
+    Raises: UserError if there is no such file; IntegrityError for anything that PyTorch never writes, and for files with anything but
+        tensors, or with fewer numbers than the tensors need.
     """
 
     def __init__(self, path: Path):
@@ -77,7 +77,7 @@ class Bin:
         self.shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
 
     def _check_places(self) -> None:
-        """Whether the numbers are there, each for one tensor, or for several that are one."""
+        """Verify that the numbers are in the file, each for one tensor only, or for several that are the same."""
         size, distinct = self.path.stat().st_size, set(self.tensors.values())
         for tensor in distinct:
             storage = tensor.storage
@@ -88,7 +88,7 @@ class Bin:
             raise Refused(f"{total:,} bytes of tensors in a file of {size:,}")
 
     def read(self, names: Collection[str]) -> "Tensors":
-        """Arrays that may be written to; tensors that are one in the file are one array. Half precision becomes float32."""
+        """Writable arrays; tensors that are the same in the file share one array. Half precision becomes float32."""
         with open(self.path, "rb") as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         arrays: dict[Tensor, np.ndarray] = {}
@@ -127,9 +127,9 @@ class _Machine(Machine):
         raise Refused(f"a call of {function} with strange arguments")
 
     def build(self, item: Any, state: Any) -> None:
-        """A state dict's attribute, the versions of its modules, is of no use here."""
+        """Ignore the attribute of a state dict, the versions of its modules."""
         if type(item) is not dict or type(state) is not dict:
-            raise Refused("a state of what is no dictionary")
+            raise Refused("a state of something that is not a dictionary")
 
     def persistent(self, identity: Any) -> Storage:
         match identity:
@@ -149,16 +149,16 @@ def _tensor(storage: Storage, start: int, shape: tuple[Any, ...], strides: tuple
 
 
 def _tensors(content: Any) -> dict[str, Tensor]:
-    """The state dict, once it was found to be one."""
+    """The state dict, once it is verified to be one."""
     if type(content) is not dict:
-        raise Refused("it is no dictionary")
+        raise Refused("it is not a dictionary")
     for name, tensor in content.items():
         if type(tensor) is not Tensor:
-            raise Refused(f"{short(name)} is no plain tensor")
+            raise Refused(f"{short(name)} is not a plain tensor")
     return content
 
 
-# --- containers: the state dict, and by key of a storage the first byte and the one behind its last
+# --- containers: the state dict, and for each storage key its first byte and the byte behind its last
 
 
 def _is_zip(path: Path) -> bool:
@@ -189,7 +189,7 @@ def _from_zip(file: BinaryIO) -> tuple[dict[str, Tensor], dict[str, tuple[int, i
 
 
 def _place(file: BinaryIO, member: zipfile.ZipInfo) -> tuple[int, int]:
-    """A member's own header has its name's length and that of what was added to bring the numbers to a multiple of 64."""
+    """The header of a member has the lengths of its name and of the padding that aligns the numbers to multiples of 64."""
     file.seek(member.header_offset + LOCAL_HEADER_BYTES - 4)
     start = member.header_offset + LOCAL_HEADER_BYTES + sum(struct.unpack("<HH", file.read(4)))
     return start, start + member.file_size
