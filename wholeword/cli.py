@@ -1,7 +1,6 @@
 """The command line. Everything but click is imported inside the command that uses it: `--help` and `plugins` stay quick."""
 
 import errno
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import click
 
-from wholeword.commands import json_option, next_commands, path_type, print_result, print_warnings, recipe_argument, set_option
+from wholeword.commands import json_option, json_text, next_commands, path_type, print_result, print_warnings, recipe_argument, set_option
 from wholeword.commands.bench import bench
 from wholeword.commands.fill import fill
 from wholeword.commands.finetune import finetune
@@ -116,7 +115,7 @@ def plugins(as_json: bool) -> None:
     if as_json:
         rows = [entry._asdict() | {"clash": entry in clashing} for entry in registry.entries]
         reasons = {state: [plugin._asdict() for plugin in unusable] for state, unusable in troubles.items()}
-        click.echo(json.dumps({"entries": rows, **reasons}, ensure_ascii=False, indent=1))
+        click.echo(json_text({"entries": rows, **reasons}))
         return
     for entry in sorted(registry.entries):
         bare = registry.has_bare_name(entry)
@@ -135,7 +134,7 @@ def doctor(as_json: bool) -> None:
 
     machine = examine()
     if as_json:
-        click.echo(json.dumps(machine, ensure_ascii=False, indent=1))
+        click.echo(json_text(machine))
         return
     for section, rows in machine.items():
         click.echo(section)

@@ -3,7 +3,6 @@
 As there, each command imports everything but click inside its function.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 path_type = click.Path(path_type=Path)
 
 
+def json_text(value: Any, *, indent: int | None = 1) -> str:
+    """JSON for people and programs: Chinese stays Chinese."""
+    import json  # here, because --help does without it
+
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
 def print_result(result: Any, lines: Iterable[str], as_json: bool) -> None:
     """Print the result of a command, as JSON or as lines."""
-    for line in [json.dumps(result, ensure_ascii=False, indent=1)] if as_json else lines:
+    for line in [json_text(result)] if as_json else lines:
         click.echo(line)
 
 

@@ -1,12 +1,11 @@
 """`wholeword fill`: fill in the masks of sentences."""
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
-from wholeword.commands import json_option, path_type
+from wholeword.commands import json_option, json_text, path_type
 
 DEFAULT_MODEL = "runs/quickstart"  # output folder of `wholeword train quickstart`
 
@@ -46,7 +45,7 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
         candidates = fill_masks(trainer, tokenizer, text, top=top, width=width, words=allowed, max_seq_length=positions)
         if as_json:
             result = {"sentence": text, "model": model, "candidates": [candidate.plain() for candidate in candidates]}
-            click.echo(json.dumps(result, ensure_ascii=False))
+            click.echo(json_text(result, indent=None))
             continue
         click.echo(text)
         for candidate in candidates:

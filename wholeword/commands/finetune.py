@@ -1,10 +1,8 @@
 """`wholeword finetune`: fine-tune a model on a task, once for each seed."""
 
-import json
-
 import click
 
-from wholeword.commands import json_option, print_warnings, recipe_argument, set_option
+from wholeword.commands import json_option, json_text, print_warnings, recipe_argument, set_option
 
 
 @click.command()
@@ -26,7 +24,7 @@ def finetune(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
         folder = run(loaded, observer=console)
     by_seed = results(folder, loaded.seeds)
     if as_json:
-        click.echo(json.dumps({"output": str(folder), "seeds": by_seed}, ensure_ascii=False, indent=1))
+        click.echo(json_text({"output": str(folder), "seeds": by_seed}))
         return
     for line in summary(by_seed) if len(by_seed) > 1 else ():
         click.echo(line)

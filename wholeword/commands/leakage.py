@@ -1,11 +1,10 @@
 """`wholeword leakage`: whether test texts appear in training or pre-training text."""
 
-import json
 from pathlib import Path
 
 import click
 
-from wholeword.commands import json_option, path_type
+from wholeword.commands import json_option, json_text, path_type
 
 
 @click.command()
@@ -37,7 +36,7 @@ def leakage(tasks: tuple[str, ...], store: Path | None, near: float, examples: i
         task = create_from("task", name)
         for overlap in find_overlaps(name.partition("=")[0], task, texts, near=near):
             if as_json:
-                click.echo(json.dumps(overlap._asdict(), ensure_ascii=False))
+                click.echo(json_text(overlap._asdict(), indent=None))
                 continue
             for line in overlap.lines(examples):
                 click.echo(line)

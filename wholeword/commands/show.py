@@ -1,13 +1,12 @@
 """Look at what masking does: `wholeword mask`, `wholeword report`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from wholeword.commands import json_option, path_type, print_result, warn_of_shadows
+from wholeword.commands import json_option, json_text, path_type, print_result, warn_of_shadows
 from wholeword.core.errors import UserError
 
 
@@ -55,7 +54,7 @@ def mask(
     elif as_json:
         for sentence in previews:
             for row in sentence.plain():
-                click.echo(json.dumps(row, ensure_ascii=False))
+                click.echo(json_text(row, indent=None))
     else:
         print_previews(previews)
 
