@@ -576,3 +576,90 @@ def test_help_imports_neither_commands_nor_anything_heavy(site):
     (site / "acme-1.2.dist-info" / "entry_points.txt").unlink()
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment(site))
     assert not set(result.stdout.splitlines()[-1].split()) & {"pluggy", "importlib.metadata"}
+
+
+RETURNS = """
+import numpy as np
+from wholeword import hookimpl
+
+@hookimpl
+def register_masking(register):
+    for name in ("tuple", "ints", "special", "crash", "needy"):
+        register(name, f"returns_plugin:{name.title()}")
+
+@hookimpl
+def register_cleaners(register): register("one", "returns_plugin:One")
+
+@hookimpl
+def register_segmenters(register): register("halves", "returns_plugin:Halves")
+
+class Tuple:
+    def mask(self, ids, word_starts, candidates, sample_ids, **context): return ids, candidates
+
+class Ints(Tuple):
+    def mask(self, ids, word_starts, candidates, sample_ids, **context):
+        from wholeword.core.contracts import Masked
+        return Masked(ids, candidates.astype(int))
+
+class Special(Tuple):
+    def mask(self, ids, word_starts, candidates, sample_ids, **context):
+        from wholeword.core.contracts import Masked
+        return Masked(ids, ~candidates)
+
+class Crash(Tuple):
+    def mask(self, *arguments, **context): return arguments[9]
+
+class Needy(Tuple):
+    def __init__(self, *, words: list[str]): pass
+
+class One:
+    def clean(self, lines): return "one"
+
+class Halves:
+    def segment(self, sentences): return [[sentence] for sentence in sentences[::2]]
+"""
+
+SMALL = """
+version: 1
+name: small
+corpus: {files: [text.txt]}
+tokenizer: {train: 64, min_frequency: 1}
+model: {size: tiny}
+phases: [{max_seq_length: 16, batch_size: 2, steps: 1, peak_lr: 1.0e-4}]
+output: small
+"""
+
+
+def test_what_plugins_return_is_checked_where_it_comes_in(site):
+    install(site, "returns", RETURNS)
+    recipe = site / "small.yaml"
+    recipe.write_text(SMALL, encoding="utf-8")
+    (site / "text.txt").write_text("使用语言模型来预测下一个词。\n图书馆的新系统。\n", encoding="utf-8")
+    for name, answer in (
+        ("tuple", "of returns 1.2: mask() returned tuple without an array input_ids; expected wholeword.core.contracts.Masked"),
+        ("ints", "of returns 1.2: mask() returned chosen as int64"),
+        ("special", "of returns 1.2: mask() returned chosen places that are no candidates"),
+        ("crash", "of returns 1.2 failed: IndexError"),
+    ):
+        result = run(site, "mask", "图书馆的新系统。", "--strategy", name, code=4)
+        assert result.stderr.startswith(f"masking '{name}' {answer}") and result.stderr.count("\n") == 1, result.stderr
+    for setting, answer in (
+        ("corpus.cleaning=[one]", "cleaner 'one' of returns 1.2 gave a single string; expected a sequence of lines (for the line"),
+        ("segmenter=halves", "segmenter 'halves' of returns 1.2 gave 1 lists of words for 2 sentences; expected one each (among 2"),
+    ):
+        result = run(site, "prepare", recipe, "--set", setting, "--set", f"output={setting[:7]}", code=4)
+        assert result.stderr.startswith(answer) and result.stderr.count("\n") == 1, result.stderr
+
+
+def test_the_doctor_runs_the_cheap_part_of_the_checks(site):
+    install(site, "returns", RETURNS)
+    install(site, "tomorrow", TOMORROW.format(module="tomorrow_plugin"))
+    states = json.loads(run(site, "doctor", "--json").stdout)["plugins"]
+    assert states["segmenter wholeword:jieba"] == states["masking wholeword:whole-word"] == states["segmenter tomorrow:later"] == "ok"
+    assert states["segmenter returns:halves"] == ("breaks its contract: 4 sentences gave 2 lists of words; expected one a sentence")
+    assert states["masking returns:tuple"].startswith("breaks its contract: mask() returned tuple without input_ids")
+    assert states["cleaner returns:one"].startswith("breaks its contract: clean() returned str")
+    assert states["masking returns:crash"] == "masking 'crash' of returns 1.2 failed: IndexError: tuple index out of range"
+    assert states["masking returns:needy"] == "ok; not checked, because it needs the setting 'words'"
+    assert states["ignored tomorrow"].startswith("unknown hook")
+    assert not [state for name, state in states.items() if " wholeword:" in name and "breaks its contract" in state]

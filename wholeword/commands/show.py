@@ -44,7 +44,7 @@ def mask(
     warn_of_shadows("masking", "compare" if compare else "strategy", [name.partition("=")[0] for name in names])
     sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
     tokenizer = WordPieceTokenizer(Vocabulary.read(vocab) if vocab else display_vocabulary(), not cased)
-    strategies = {name: bind(create_from("masking", name), tokenizer) for name in names}
+    strategies = {name: bind(create_from("masking", name), tokenizer, name=name.partition("=")[0]) for name in names}
     previews = preview(sentences, create_from("segmenter", segmenter), strategies, tokenizer, seed=seed)
     if html:
         from wholeword.reports.html import preview_page

@@ -10,6 +10,7 @@ from typing import Any
 from wholeword.core.contracts import DescribedBackend
 from wholeword.core.errors import WholewordError
 from wholeword.core.registry.registry import registry
+from wholeword.core.testing import CHEAP_CHECKS
 
 LIBRARIES = (
     "numpy tokenizers safetensors pydantic click rich pluggy pyyaml huggingface-hub jieba rjieba "
@@ -18,7 +19,7 @@ LIBRARIES = (
 
 
 def examine() -> dict[str, dict[str, Any]]:
-    """Machine, versions, plugins; imports every plugin's object, so it may take some seconds."""
+    """Machine, versions, plugins; imports and tries every plugin, so it may take some seconds."""
     return {
         "machine": {
             "python": f"{platform.python_version()} ({platform.platform()})",
@@ -28,7 +29,8 @@ def examine() -> dict[str, dict[str, Any]]:
         },
         "libraries": {name: _version(name) for name in ["wholeword", *LIBRARIES]},
         "plugins": {f"{entry.kind} {entry.qualified_name}": _state(entry.kind, entry.qualified_name) for entry in registry.entries}
-        | {f"broken {plugin.distribution}": plugin.reason for plugin in registry.broken},
+        | {f"broken {plugin.distribution}": plugin.reason for plugin in registry.broken}
+        | {f"ignored {plugin.distribution}": plugin.reason for plugin in registry.ignored},
         "backends": {entry.name: _devices(entry.qualified_name) for entry in registry.entries if entry.kind == "backend"},
     }
 
@@ -48,13 +50,28 @@ def _version(name: str) -> str:
 
 
 def _state(kind: str, name: str) -> str:
-    """Whether a plugin's object can be made as a recipe without settings would."""
+    """Whether a plugin can be made as a recipe without settings would, and keeps its contract as far as `CHEAP_CHECKS` can tell."""
     try:
-        registry.load(kind, name)
-        if kind == "segmenter" and not (name.endswith(":ltp") and find_spec("ltp_extension")):  # making an LTP segmenter reads a model
-            registry.create(kind, name)
+        plugin = registry.load(kind, name)
+        check = CHEAP_CHECKS.get(kind)
+        if check is None:
+            return "ok"
+        if kind != "command":
+            needed = [key for key, parameter in registry.parameters(kind, name).items() if parameter.default is parameter.empty]
+            if needed:
+                return f"ok; not checked, because it needs the setting {needed[0]!r}"
+            if name == "wholeword:ltp" and find_spec("ltp_extension"):  # making it reads a model
+                return "ok"
+            plugin = registry.create(kind, name)
+            if name == "wholeword:ltp":  # using it fetches one
+                return "ok"
+        check(plugin)
     except WholewordError as error:
         return str(error)
+    except AssertionError as error:
+        return f"breaks its contract: {' '.join(str(error).split())}"
+    except Exception as error:
+        return str(registry.explained(kind, name, error))
     return "ok"
 
 

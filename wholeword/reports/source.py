@@ -123,7 +123,7 @@ def masking_of(
     if rate is not None and "rate" not in parameters:
         raise UserError(f"--rate: {spec.name} has no rate")
     settings = spec.settings if rate is None else spec.settings | {"rate": rate}
-    bound = bind(registry.create("masking", spec.name, **settings), tokenizer)
+    bound = bind(registry.create("masking", spec.name, **settings), tokenizer, name=spec.name)
     used_rate = settings.get("rate", parameters["rate"].default if "rate" in parameters else DEFAULT_RATE)
     shapes = source.lengths if source else LENGTHS
     if lengths or rate is not None:

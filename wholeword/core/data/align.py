@@ -93,6 +93,7 @@ def segment(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[st
             pairs = list(segmenter.split(sentences))
             texts: Sequence[str] = [text for text, _ in pairs]
             words = [line for _, line in pairs]
+            "".join(texts)  # raises for what is no text
         else:
             texts, words = sentences, list(segmenter.segment(sentences))
     if len(words) != len(sentences):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from wholeword.core.contracts import Cleaner
 from wholeword.core.errors import PluginError
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.returned import title_of
 from wholeword.core.registry.spec import PluginSpec
 
 NamedCleaner = tuple[str, Cleaner]
@@ -27,15 +28,18 @@ def clean(lines: Sequence[str], cleaners: Iterable[NamedCleaner], where: str) ->
             lines = _ask(cleaner, lines)
         except PluginError as error:
             line = next((line for line in lines if not _keeps_its_contract(cleaner, line)), "".join(lines[:1]))
-            raise PluginError(f"cleaner {name!r} {error} (for the line {line[:40]!r} of the document at {where})") from error
+            raise PluginError(f"{title_of('cleaner', name)} {error} (for the line {line[:40]!r} of the document at {where})") from error
     return lines
 
 
 def _ask(cleaner: Cleaner, lines: Sequence[str]) -> list[str]:
     try:
-        cleaned = list(cleaner.clean(lines))
+        returned = cleaner.clean(lines)
+        cleaned = [] if isinstance(returned, str) else list(returned)
     except Exception as error:
         raise PluginError(f"failed with {type(error).__name__}: {' '.join(str(error).split())}") from error
+    if isinstance(returned, str):
+        raise PluginError("gave a single string; expected a sequence of lines")
     if len(cleaned) != len(lines):
         raise PluginError(f"gave {len(cleaned)} lines for {len(lines)}; expected one each")
     for line in cleaned:

@@ -36,7 +36,7 @@ from wholeword.core.errors import PluginError, WholewordError
 from wholeword.core.files import atomic_write, sha256_of, to_json
 from wholeword.core.memory import keep_freed_memory
 from wholeword.core.registry.registry import registry
-from wholeword.core.registry.returned import version_of
+from wholeword.core.registry.returned import title_of, version_of
 from wholeword.core.registry.spec import PluginSpec
 from wholeword.core.vocabulary import Vocabulary
 
@@ -198,7 +198,8 @@ class ShardBuilder:
             texts, words = find_words(self.segmenter, sentences)
         except PluginError as error:
             first = f"{sentences[0][:40]!r} at {where}"
-            raise PluginError(f"segmenter {self.spec.segmenter.name!r} {error} (among {len(sentences)} sentences from {first})") from error
+            title = title_of("segmenter", self.spec.segmenter.name)
+            raise PluginError(f"{title} {error} (among {len(sentences)} sentences from {first})") from error
         cache.add(sentences, words)
         return texts, words
 

@@ -38,6 +38,12 @@ def calling(kind: str, name: str) -> Iterator[None]:
         raise registry.explained(kind, name, error) from error
 
 
+def title_of(kind: str, name: str) -> str:
+    """A plugin in messages; one of another distribution is named with it."""
+    entry = registry.find(kind, name) if registry.has(kind, name) else None
+    return f"{kind} {name!r}" + (f" of {entry.distribution} {entry.version}" if entry and entry.distribution != PROJECT else "")
+
+
 def version_of(plugin: Any, entry: Entry) -> str:
     """What decides, beside its settings, the results of a cleaner or segmenter: its own version, or that of its distribution."""
     return str(plugin.version) if isinstance(plugin, Versioned) else entry.version

@@ -10,6 +10,7 @@ it returned and what was expected. Wholeword's own plugins pass through the same
 """
 
 from wholeword.core.testing.backend import check_backend
+from wholeword.core.testing.cheap import CHEAP_CHECKS
 from wholeword.core.testing.cleaner import check_cleaner
 from wholeword.core.testing.command import check_command
 from wholeword.core.testing.exporter import check_exporter
@@ -23,6 +24,7 @@ from wholeword.core.testing.tracker import check_tracker
 from wholeword.core.testing.zoo_source import check_zoo_source
 
 __all__ = [
+    "CHEAP_CHECKS",
     "LINES",
     "SENTENCES",
     "check_backend",

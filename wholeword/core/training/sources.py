@@ -9,11 +9,13 @@ from typing import Any
 from wholeword.core.config.job import Job
 from wholeword.core.contracts import Array, BoundStrategy, MaskingStrategy
 from wholeword.core.data.batches import BatchSource, evaluation_batches, evaluation_examples
+from wholeword.core.data.checked import checked_strategy
 from wholeword.core.data.examples import PAIRS, Examples
 from wholeword.core.data.google import GoogleSource
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.returned import calling
 from wholeword.core.registry.spec import PluginSpec
 
 HeldOut = Sequence[Mapping[str, Array]]
@@ -50,7 +52,7 @@ class JobRows:
         spec = self.job.rows.masking if name is None else PluginSpec(name, {})
         key = _strategy_key(spec)
         if key not in self._strategies:
-            self._strategies[key] = bind(registry.create("masking", spec.name, **spec.settings), self.tokenizer)
+            self._strategies[key] = bind(registry.create("masking", spec.name, **spec.settings), self.tokenizer, name=spec.name)
         return self._strategies[key]
 
     def training(self, number: int) -> BatchSource | GoogleSource:
@@ -113,11 +115,16 @@ class JobRows:
         }
 
 
-def bind(strategy: MaskingStrategy, tokenizer: WordPieceTokenizer) -> MaskingStrategy:
-    """The strategy itself, after its `bind` was called with the tokenizer, if it has one."""
+def bind(strategy: MaskingStrategy, tokenizer: WordPieceTokenizer, *, name: str) -> MaskingStrategy:
+    """The strategy, ready for rows: bound to the tokenizer if it wants to be, and checked if it is of another distribution.
+
+    Args:
+        name: as in the recipe.
+    """
     if isinstance(strategy, BoundStrategy):
-        strategy.bind(tokenizer)
-    return strategy
+        with calling("masking", name):
+            strategy.bind(tokenizer)
+    return checked_strategy(strategy, name)
 
 
 def _strategy_key(spec: PluginSpec) -> str:

@@ -1,0 +1,25 @@
+"""The part of the checks that needs no settings, no files and no time: for `wholeword doctor`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from wholeword.core.testing.cleaner import check_cleaner
+from wholeword.core.testing.command import check_command
+from wholeword.core.testing.exporter import check_exporter
+from wholeword.core.testing.masking import check_masking
+from wholeword.core.testing.samples import LINES, SENTENCES
+from wholeword.core.testing.schedule import check_schedule
+from wholeword.core.testing.segmenter import check_segmenter
+from wholeword.core.testing.zoo_source import check_zoo_source
+
+# kind of plugin -> the check of one made without settings (of a command: of the command itself)
+CHEAP_CHECKS: dict[str, Callable[[Any], None]] = {
+    "cleaner": partial(check_cleaner, lines=LINES[:4], idempotent=False),
+    "segmenter": partial(check_segmenter, sentences=SENTENCES[:4], lossless=False),
+    "masking": partial(check_masking, rate=None, whole_words=False),
+    "exporter": partial(check_exporter, reproducible=False),
+    "schedule": check_schedule,
+    "zoo_source": check_zoo_source,
+    "command": check_command,
+}
