@@ -1,0 +1,111 @@
+"""Whole runs with optimizers, schedules and backends of other distributions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_run import DOCUMENTS, RECIPE
+
+from wholeword.core.config import load_recipe
+from wholeword.core.config.job import resolve
+from wholeword.core.console import Silent
+from wholeword.core.errors import PluginError
+from wholeword.core.training.run import train
+from wholeword.plugins.pytorch import PyTorch
+
+PHASE = "[{max_seq_length: 32, batch_size: 8, steps: 20, peak_lr: 5.0e-2, warmup_steps: 3}]"
+
+
+class Sgd:
+    """What the contract allows: torch.optim as it is."""
+
+    def __init__(self, *, momentum: float = 0.9):
+        self.momentum = momentum
+
+    def build(self, framework: str, named_parameters: Any) -> Any:
+        return torch.optim.SGD([parameter for _, parameter in named_parameters], momentum=self.momentum, dampening=0.5)
+
+    def reference(self) -> Any:
+        raise NotImplementedError
+
+
+class Killed(Exception):
+    """Ends a run where it stands."""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    (tmp_path / "corpus.txt").write_text("\n\n".join("\n".join(document) for document in DOCUMENTS) + "\n", encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+
+    def started(output: str, *overrides: str) -> Path:
+        settings = [f"output={tmp_path / output}", f"phases={PHASE}", "prepare_workers=1", *overrides]
+        return train(resolve(load_recipe(str(tmp_path / "recipe.yaml"), overrides=settings)), observer=Silent())
+
+    return started
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Log, weights and optimizer state; what else a checkpoint holds names the output folder."""
+    paths = [folder / "log.jsonl", *(folder / "checkpoints").rglob("*.safetensors")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_a_run_with_an_optimizer_of_torch_is_killed_and_ends_with_the_same_bytes(plugins: Any, run: Any) -> None:
+    plugins("optimizer", "sgd", Sgd)
+
+    class Dying(PyTorch):
+        def start(self, **arguments: Any) -> Any:  # type: ignore[override]
+            trainer = super().start(**arguments)
+            train_steps, taken = trainer.train_steps, [0]
+
+            def some_steps(batches: Any, **settings: Any) -> Any:
+                metrics = train_steps(batches, **settings)
+                taken[0] += len(metrics)
+                if taken[0] > 12:
+                    raise Killed
+                return metrics
+
+            trainer.train_steps = some_steps  # type: ignore[method-assign]
+            return trainer
+
+    plugins("backend", "dying", Dying)
+    optimizer = "optimizer={name: sgd, momentum: 0.8}"
+    whole = files_of(run("whole", optimizer))
+    with pytest.raises(Killed):
+        run("killed", optimizer, "backend={name: dying, precision: fp32, threads: 1, micro_batch_size: 5}")
+    assert len(whole) == 5 and files_of(run("killed", optimizer)) == whole
+    losses = [json.loads(line)["loss"] for line in whole["log.jsonl"].splitlines() if b'"lr"' in line]
+    assert losses[-1] < losses[0]
+
+
+def test_the_log_has_the_rates_of_the_schedule(run: Any) -> None:
+    folder = run("run", "phases.0.schedule={name: warmup-stable-decay, decay_rate: 0.5, shape: linear}")
+    rates = {line["step"]: line["lr"] for line in map(json.loads, (folder / "log.jsonl").read_text().splitlines()) if "lr" in line}
+    assert rates == pytest.approx({step: 5e-2 * min((step - 1) / 3, 1, 1 - (step - 11) / 10) for step in (3, 6, 9, 12, 15, 18, 20)})
+
+
+def test_a_backend_without_nsp_loss_is_named_before_the_first_step(plugins: Any, run: Any, tmp_path: Path) -> None:
+    class Forgetful(PyTorch):
+        def start(self, **arguments: Any) -> Any:  # type: ignore[override]
+            trainer = super().start(**arguments)
+            evaluate = trainer.evaluate
+            trainer.evaluate = lambda batch: {name: array for name, array in evaluate(batch).items() if name != "nsp_loss"}  # type: ignore
+            return trainer
+
+    plugins("backend", "forgetful", Forgetful, distribution="my-backend", version="0.3")
+    with pytest.raises(PluginError, match=r"^backend 'forgetful' of my-backend 0\.3: evaluate returned a dict without nsp_loss; expected"):
+        run("run", "backend={name: forgetful, precision: fp32, threads: 1}")
+    assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 1  # the header
+
+
+def test_adamw_on_another_framework_says_which_have_it(plugins: Any, run: Any) -> None:
+    class Jax:
+        def start(self, *, optimizer: Any, **_: Any) -> Any:
+            optimizer.build("jax", [])
+
+    plugins("backend", "jax", Jax)
+    with pytest.raises(PluginError, match=r"^optimizer 'adamw' has no kernel for 'jax', only for pytorch, tensorflow; "):
+        run("run", "backend=jax", "optimizer=adamw")
