@@ -12,7 +12,7 @@ BROKEN = [
     (14, "export: []\n▸export: []", "export: duplicate entry (first on line 14); keep one"),
     (3, "corpus: {files: ▸wiki.txt}", "corpus.files: 'wiki.txt' is text; expected a list of text"),
     (3, "corpus: {files: ▸[]}", "corpus.files: an empty list; expected a list of text"),
-    (3, "corpus: {files: [a.txt], format: ▸txt}", "corpus.format: 'txt'; expected one of sentences, text, jsonl"),
+    (3, "corpus: {files: [a.txt], format: ▸txt}", "corpus.format.name: unknown corpus_format 'txt'; did you mean 'text'?"),
     (3, "corpus: {files: [a.txt], text_key: ▸body}", "corpus.text_key: only jsonl has keys"),
     (3, "corpus: {files: [a.txt], format: jsonl, documents: ▸line}", "corpus.documents: every line of jsonl is a document"),
     (3, "corpus: ▸[a.txt]", "corpus: a list; expected settings as key: value (files, format, documents"),

@@ -16,7 +16,7 @@ FULL = """\
 version: 1
 name: full
 seed: 1
-corpus: {files: [a], format: text, documents: line, text_key: text, bad_bytes: error, drop_duplicates: true, shard_mb: 1,
+corpus: {files: [a], format: {name: text}, documents: line, text_key: text, bad_bytes: error, drop_duplicates: true, shard_mb: 1,
          cleaning: [{name: html}]}
 segmenter: {name: jieba}
 tokenizer: {vocab: v, train: 800, min_frequency: 2, lowercase: true, add: [x], reuse_unused: true}

@@ -127,11 +127,13 @@ def compatibility_is_all_or_nothing(compat: str | None, examples: models.Example
 
 
 def corpus_settings_fit_the_format(corpus: models.CorpusSection) -> Problems:
-    given = corpus.model_fields_set
-    if "text_key" in given and corpus.format != "jsonl":
-        yield ("corpus", "text_key"), f"only jsonl has keys; expected format: jsonl beside it, not {corpus.format}, or no text_key"
-    if "documents" in given and corpus.format == "jsonl":
-        yield ("corpus", "documents"), "every line of jsonl is a document; expected no setting 'documents' beside format: jsonl"
+    name = corpus.format.name
+    unknown = corpus.model_fields_set - registry.parameters("corpus_format", name).keys()
+    if "text_key" in unknown:
+        yield ("corpus", "text_key"), f"only jsonl has keys; expected format: jsonl beside it, not {name}, or no text_key"
+    if "documents" in unknown:
+        reason = "every line of jsonl is a document" if name == "jsonl" else f"{name} itself decides where a document ends"
+        yield ("corpus", "documents"), f"{reason}; expected no setting 'documents' beside format: {name}"
 
 
 def one_vocabulary(tokenizer: models.TokenizerSection) -> Problems:
@@ -175,7 +177,7 @@ def sentences_have_a_mask(evaluation: models.EvaluationSection) -> Problems:
             yield ("evaluation", "fill_mask", number), f"no [MASK] in {sentence!r}; expected [MASK] in the place of each piece to fill in"
 
 
-def exporters_are_named_once(export: list[models.ExporterSection]) -> Problems:
+def exporters_are_named_once(export: list[models.BriefSection]) -> Problems:
     names = [exporter.name for exporter in export]
     for name, count in Counter(names).items():
         if count > 1:
@@ -231,7 +233,7 @@ def trained_weights_have_a_low_rate(model: models.ModelSection, phases: list[mod
 
 
 def pairs_have_two_sentences(corpus: models.CorpusSection, examples: models.ExamplesSection) -> Problems:
-    if corpus.format == "sentences" and corpus.documents == "line" and examples.name in PAIRS:
+    if corpus.format.name == "sentences" and corpus.documents == "line" and examples.name in PAIRS:
         message = f"a document of one line is one sentence, and {examples.name} want two; consider documents: blank-line, or format: text"
         yield ("corpus", "documents"), message
 

