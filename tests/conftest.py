@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -31,3 +31,26 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         return entry
 
     return offer
+
+
+class Ran(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """`wholeword ARGUMENTS` in this process, which has imported everything before: what it printed, and how it ended."""
+    from wholeword.cli import main
+
+    def run(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = 0
+        try:
+            main(list(arguments))
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        return Ran(code, *capsys.readouterr())
+
+    return run

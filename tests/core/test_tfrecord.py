@@ -213,9 +213,10 @@ def load(recipe, *overrides):
     return resolve(load_recipe(str(recipe), overrides=[f"output={recipe.parent / 'run'}", *overrides]))
 
 
-def run(recipe, *arguments):
-    command = [sys.executable, "-m", "wholeword", "prepare", str(recipe), "--set", f"output={recipe.parent / 'run'}", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+@pytest.fixture
+def run(recipe, command):
+    """`wholeword prepare` of the recipe."""
+    return lambda *arguments: command("prepare", str(recipe), "--set", f"output={recipe.parent / 'run'}", *arguments)
 
 
 def hashes(folder):
@@ -228,8 +229,8 @@ def deal_back(paths):
     return [shards[number % len(shards)][number // len(shards)] for number in range(sum(map(len, shards)))]
 
 
-def test_prepare_writes_the_rows_of_every_pass_and_the_held_out_ones(recipe):
-    result = run(recipe, "--to", "tfrecord", "--shards", "4")
+def test_prepare_writes_the_rows_of_every_pass_and_the_held_out_ones(recipe, run):
+    result = run("--to", "tfrecord", "--shards", "4")
     assert result.returncode == 0, result.stderr
     loaded, folder = load(recipe), recipe.parent / "run"
     store = TokenStore(folder / "store")
@@ -268,19 +269,19 @@ def test_every_example_of_every_pass_is_there_once(recipe, examples):
             assert rows == source.num_examples
 
 
-def test_a_finished_phase_is_kept_and_another_one_is_refused(recipe):
-    first = run(recipe, "--to", "tfrecord", "-o", str(recipe.parent / "out"))
+def test_a_finished_phase_is_kept_and_another_one_is_refused(recipe, run):
+    first = run("--to", "tfrecord", "-o", str(recipe.parent / "out"))
     assert first.returncode == 0 and not (recipe.parent / "run" / "tfrecord").exists()
     before = hashes(recipe.parent / "out")
     assert len(before) == 2 * (10 + 2)
-    again = run(recipe, "--to", "tfrecord", "-o", str(recipe.parent / "out"), "--set", "phases.0.peak_lr=0.01")
+    again = run("--to", "tfrecord", "-o", str(recipe.parent / "out"), "--set", "phases.0.peak_lr=0.01")
     assert again.returncode == 0 and f"{recipe.parent / 'out' / 'phase-1'}: finished earlier, intact, and kept" in again.stdout
-    other = run(recipe, "--to", "tfrecord", "-o", str(recipe.parent / "out"), "--passes", "4", "--set", "masking.dynamic=true")
+    other = run("--to", "tfrecord", "-o", str(recipe.parent / "out"), "--passes", "4", "--set", "masking.dynamic=true")
     assert other.returncode == 2 and len(other.stderr.splitlines()) == 1 and "inputs.passes: 3 -> 4" in other.stderr
     assert hashes(recipe.parent / "out") == before
     path = recipe.parent / "out" / "phase-2" / "part-00003-of-00010.tfrecord"
     path.write_bytes(path.read_bytes()[:-1])
-    damaged = run(recipe, "--to", "tfrecord", "-o", str(recipe.parent / "out"))
+    damaged = run("--to", "tfrecord", "-o", str(recipe.parent / "out"))
     assert damaged.returncode == 3 and str(path) in damaged.stderr and "Traceback" not in damaged.stderr
 
 
@@ -309,17 +310,17 @@ def test_a_phase_is_whole_or_absent(recipe):
         write_phases(load(recipe), store, recipe.parent / "out", shards=2, observer=Silent())
 
 
-def test_dynamic_masking_has_no_last_pass_and_says_how_many_are_written(recipe):
-    result = run(recipe, "--to", "tfrecord", "--set", "masking.dynamic=true")
+def test_dynamic_masking_has_no_last_pass_and_says_how_many_are_written(recipe, run):
+    result = run("--to", "tfrecord", "--set", "masking.dynamic=true")
     assert result.returncode == 0 and "masking is dynamic, and files hold a fixed number of passes: 3" in result.stdout
-    told = run(recipe, "--to", "tfrecord", "--set", "masking.dynamic=true", "--passes", "1", "-o", str(recipe.parent / "one"))
+    told = run("--to", "tfrecord", "--set", "masking.dynamic=true", "--passes", "1", "-o", str(recipe.parent / "one"))
     assert told.returncode == 0 and "masking is dynamic" not in told.stdout and "; 1 pass over the corpus" in told.stdout
 
 
-def test_prepare_alone_does_without_it(recipe):
+def test_prepare_alone_does_without_it(recipe, run):
     program = "import sys; from wholeword.cli import app; app(sys.argv[1:], standalone_mode=False); print(*sys.modules)"
     command = [sys.executable, "-c", program, "prepare", str(recipe), "--set", f"output={recipe.parent / 'run'}"]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split()
     assert "wholeword.core.training.prepare" in loaded and not {"google_crc32c", "wholeword.core.formats.tfrecord"} & set(loaded)
-    options = run(recipe, "--shards", "3")
+    options = run("--shards", "3")
     assert options.returncode == 2 and "require --to tfrecord" in options.stderr

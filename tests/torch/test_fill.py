@@ -2,13 +2,11 @@
 
 import itertools
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from toys import NO_DROPOUT, SECTION, toy_trainer
+from toys import NO_DROPOUT, SECTION, pytorch_trainer
 
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import initial_weights
@@ -29,7 +27,7 @@ EVERYTHING = 10**9
 @pytest.fixture(scope="module")
 def trainer():
     config = model_config(SECTION | NO_DROPOUT | {"initializer_range": 0.5}, vocab_size=len(VOCABULARY))
-    return toy_trainer(config, seed=3, next_sentence=False, trainable=[])
+    return pytorch_trainer(config, seed=3, next_sentence=False, trainable=[])
 
 
 @torch.no_grad()
@@ -154,14 +152,14 @@ def test_a_head_that_predicts_nothing_is_named():
         check_head(model._replace(provenance=Provenance(missing=["MLM head"])), "x")
 
 
-def test_the_command_line_prints_candidates(tmp_path):
+def test_the_command_line_prints_candidates(command, tmp_path):
     from wholeword.core.training.export import export
 
     model = toy_model()
     export(model, "pytorch-bin", tmp_path / "model")
     write_file(tmp_path / "words.txt", "天气\n吃饭\n".encode())
     arguments = ["fill", "今天[MASK][MASK]很好", "--model", str(tmp_path / "model"), "--words", str(tmp_path / "words.txt"), "--json"]
-    ran = subprocess.run([sys.executable, "-m", "wholeword", *arguments], capture_output=True, text=True, encoding="utf-8", check=True)
-    assert '"天气"' in ran.stdout and "今天吃饭很好" in ran.stdout and "never trained" in ran.stderr
-    wrong = subprocess.run([sys.executable, "-m", "wholeword", "fill", "天气"], capture_output=True, text=True, encoding="utf-8")
+    ran = command(*arguments)
+    assert ran.returncode == 0 and '"天气"' in ran.stdout and "今天吃饭很好" in ran.stdout and "never trained" in ran.stderr
+    wrong = command("fill", "天气")
     assert wrong.returncode == 2 and "no [MASK]" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
