@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import NO_DROPOUT, PREDICTIONS, toy_batch, toy_config, toy_trainer, train, two_devices
+from toys import NO_DROPOUT, pytorch_trainer, tensorflow_trainer, toy_batch, toy_config, train, two_devices
 
 from wholeword.core.bert import forward as reference
 from wholeword.core.bert.shapes import initial_weights
-from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.training.hosts import Hosts
 from wholeword.plugins.optimizers.adamw import AdamW
@@ -18,15 +17,8 @@ from wholeword.plugins.tensorflow import TensorFlow
 OPTIMIZERS = {"adamw": AdamW(), "lamb": Lamb(variant="hfl")}
 
 
-def pytorch_trainer(config: BertConfig, **settings: Any) -> Any:
-    from wholeword.plugins.pytorch import PyTorch
-
-    defaults: dict[str, Any] = {"weights": initial_weights(config, 1), "optimizer": AdamW(), "next_sentence": True, "clip_norm": 1.0}
-    return PyTorch(precision="fp32", device="cpu").start(config=config, **defaults | settings)
-
-
 def mirrored(**settings: Any) -> Any:
-    return toy_trainer(toy_config(**NO_DROPOUT), strategy=two_devices(), **settings)
+    return tensorflow_trainer(toy_config(**NO_DROPOUT), strategy=two_devices(), **settings)
 
 
 def assert_same_curves(found: list[dict[str, float]], expected: list[dict[str, float]], rel: float) -> None:
@@ -41,7 +33,7 @@ def assert_same_curves(found: list[dict[str, float]], expected: list[dict[str, f
 @pytest.mark.parametrize("act", ["gelu", "gelu_tanh"])
 def test_the_forward_pass_is_numpys(act: str) -> None:
     config = toy_config(hidden_act=act)
-    trainer, batch = toy_trainer(config), toy_batch(3)
+    trainer, batch = tensorflow_trainer(config), toy_batch(3)
     expected = reference.forward(initial_weights(config, 1), config, batch)
     figures = trainer.evaluate(batch)
     real = batch["masked_lm_weights"] > 0
@@ -52,7 +44,7 @@ def test_the_forward_pass_is_numpys(act: str) -> None:
     np.testing.assert_allclose(figures["mlm_loss"][real], nll[real], atol=2e-5)
     assert not figures["mlm_loss"][~real].any() and not figures["mlm_correct"][~real].any()
     ids, probabilities = trainer.predict(batch, 3)
-    assert ids.shape == probabilities.shape == (8, PREDICTIONS, 3)
+    assert ids.shape == probabilities.shape == (8, 6, 3)
     np.testing.assert_allclose(probabilities[real], -np.sort(-shares[real], -1)[:, :3], atol=1e-5)
 
 
@@ -61,7 +53,7 @@ def test_the_forward_pass_is_numpys(act: str) -> None:
 def test_a_hundred_steps_are_those_of_pytorch(name: str, next_sentence: bool) -> None:
     config = toy_config(**NO_DROPOUT)
     settings: dict[str, Any] = {"optimizer": OPTIMIZERS[name], "next_sentence": next_sentence}
-    ours, theirs = toy_trainer(config, **settings), pytorch_trainer(config, **settings)
+    ours, theirs = tensorflow_trainer(config, **settings), pytorch_trainer(config, **settings)
     rate = {"adamw": 1e-3, "lamb": 1e-2}[name]
     curve = train(ours, 0, 100, rate=rate)
     assert_same_curves(curve, train(theirs, 0, 100, rate=rate), 1e-4)
@@ -75,7 +67,7 @@ def test_a_run_goes_from_pytorch_to_tensorflow_and_back(name: str) -> None:
     config = toy_config(**NO_DROPOUT)
     whole = train(pytorch_trainer(config, optimizer=OPTIMIZERS[name]), 0, 60)
     curve, state = [], None
-    for first, make in ((0, pytorch_trainer), (20, toy_trainer), (40, pytorch_trainer)):
+    for first, make in ((0, pytorch_trainer), (20, tensorflow_trainer), (40, pytorch_trainer)):
         trainer = make(config, optimizer=OPTIMIZERS[name])
         if state is not None:
             trainer.load(*state)
@@ -86,7 +78,7 @@ def test_a_run_goes_from_pytorch_to_tensorflow_and_back(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_two_devices_are_one(name: str) -> None:
-    one = toy_trainer(toy_config(**NO_DROPOUT), optimizer=OPTIMIZERS[name])
+    one = tensorflow_trainer(toy_config(**NO_DROPOUT), optimizer=OPTIMIZERS[name])
     two = mirrored(optimizer=OPTIMIZERS[name])
     assert_same_curves(train(two, 0, 30), train(one, 0, 30), 1e-5)
     found, expected = two.weights(), one.weights()
@@ -99,14 +91,14 @@ def test_two_devices_are_one(name: str) -> None:
 
 def test_micro_batches_add_up() -> None:
     config = toy_config(**NO_DROPOUT)
-    assert_same_curves(train(toy_trainer(config, micro_batch_size=2), 0, 20), train(toy_trainer(config), 0, 20), 1e-5)
+    assert_same_curves(train(tensorflow_trainer(config, micro_batch_size=2), 0, 20), train(tensorflow_trainer(config), 0, 20), 1e-5)
 
 
 @pytest.mark.parametrize("settings", [{"micro_batch_size": 2}, {"steps_per_call": 4}])
 def test_dropout_follows_from_the_seed_alone(settings: dict[str, Any]) -> None:
-    first, again = (train(toy_trainer(**settings), 0, 8) for _ in range(2))
+    first, again = (train(tensorflow_trainer(**settings), 0, 8) for _ in range(2))
     assert first == again
-    trainer = toy_trainer(**settings)
+    trainer = tensorflow_trainer(**settings)
     other = trainer.train_steps([toy_batch(0)], learning_rates=[0.0], seeds=[5]) + trainer.train_steps(
         [toy_batch(0)], learning_rates=[0.0], seeds=[6]
     )
@@ -119,14 +111,14 @@ def test_rows_have_dropout_of_their_own() -> None:
     config = toy_config(hidden_dropout_prob=0.5)
     losses = set()
     for settings in ({}, {"micro_batch_size": 1}, {"strategy": two_devices()}):
-        trainer = toy_trainer(config, **settings)
+        trainer = tensorflow_trainer(config, **settings)
         losses.add(trainer.train_steps([batch], learning_rates=[0.0], seeds=[3])[0]["mlm_loss"])
         losses.add(trainer.train_steps([{n: v[:2] for n, v in batch.items()}], learning_rates=[0.0], seeds=[4])[0]["mlm_loss"])
     assert len(losses) == 6
 
 
 def test_the_host_loop_changes_nothing() -> None:
-    one, many = toy_trainer(), toy_trainer(steps_per_call=7)
+    one, many = tensorflow_trainer(), tensorflow_trainer(steps_per_call=7)
     assert train(one, 0, 20) == train(many, 0, 20)
     for name, values in one.weights().items():
         assert np.array_equal(values, many.weights()[name]), name
@@ -136,7 +128,7 @@ def test_a_gradient_that_is_no_number_changes_nothing_nor_does_any_after_it() ->
     config = toy_config(**NO_DROPOUT)
     weights = initial_weights(config, 1)
     weights["cls/predictions/output_bias"][7] = np.nan
-    trainer = toy_trainer(config, weights=weights, steps_per_call=3)
+    trainer = tensorflow_trainer(config, weights=weights, steps_per_call=3)
     metrics = train(trainer, 0, 3)
     assert len(metrics) == 1 and not np.isfinite(metrics[0]["grad_norm"])
     for name, values in trainer.weights().items():
@@ -148,7 +140,7 @@ def test_only_heads_are_trained_over_a_frozen_encoder() -> None:
     config = toy_config()
     weights = initial_weights(config, 1)
     settings: dict[str, Any] = {"trainable": [name for name in weights if not name.startswith("bert/")], "next_sentence": False}
-    trainer = toy_trainer(config, **settings)
+    trainer = tensorflow_trainer(config, **settings)
     curve = train(trainer, 0, 20)
     assert_same_curves(curve, train(pytorch_trainer(config, **settings), 0, 20), 1e-4)
     for name, values in trainer.weights().items():
@@ -162,7 +154,7 @@ def test_clipping_by_replica_is_googles() -> None:
     trainer = mirrored(clip="per-replica", clip_norm=0.5, optimizer=AdamW(weight_decay=0.0))
     norms = []
     for half in (slice(0, 4), slice(4, 8)):
-        one = toy_trainer(config, clip_norm=0.5)
+        one = tensorflow_trainer(config, clip_norm=0.5)
         norms.append(one.train_steps([{n: v[half] for n, v in batch.items()}], learning_rates=[0.0], seeds=[0])[0]["grad_norm"])
     found = trainer.train_steps([batch], learning_rates=[1e-3], seeds=[0])[0]
     assert found["grad_norm"] == pytest.approx(np.mean(norms), rel=1e-5) and min(norms) > 0.5
@@ -173,7 +165,7 @@ def test_clipping_by_replica_is_googles() -> None:
 
 def test_bf16_is_near_and_keeps_float32_variables() -> None:
     config = toy_config(**NO_DROPOUT)
-    short, full = toy_trainer(config, bf16=True), toy_trainer(config)
+    short, full = tensorflow_trainer(config, bf16=True), tensorflow_trainer(config)
     curve = train(short, 0, 20)
     assert_same_curves([{"mlm_loss": line["mlm_loss"]} for line in curve], [{"mlm_loss": x["mlm_loss"]} for x in train(full, 0, 20)], 0.02)
     assert all(values.dtype == np.float32 for values in short.weights().values())
@@ -181,10 +173,10 @@ def test_bf16_is_near_and_keeps_float32_variables() -> None:
 
 def test_what_does_not_fit_is_said() -> None:
     with pytest.raises(UserError, match=r"micro_batch_size: 3 rows at once do not divide the 8 rows of a replica"):
-        train(toy_trainer(micro_batch_size=3), 0, 1)
+        train(tensorflow_trainer(micro_batch_size=3), 0, 1)
     with pytest.raises(UserError, match=r"7 rows on this host cannot be shared by 2 replicas"):
         train(mirrored(), 0, 1, rows=7)
-    trainer = toy_trainer()
+    trainer = tensorflow_trainer()
     weights, state = trainer.weights(), trainer.optimizer_state()
     with pytest.raises(UserError, match="bert/pooler/dense/bias is missing"):
         trainer.load({name: values for name, values in weights.items() if name != "bert/pooler/dense/bias"}, state)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from toys import NO_DROPOUT, toy_batch, toy_config, toy_trainer, train
+from toys import NO_DROPOUT, tensorflow_trainer, toy_batch, toy_config, train
 
 from wholeword.core.formats.tfrecord import FEATURES, encode_examples, frame
 from wholeword.plugins.optimizers.lamb import Lamb
@@ -38,7 +38,7 @@ def tensors(batch: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
 @pytest.mark.parametrize("settings", [{}, {"micro_batch_size": 2}, {"optimizer": Lamb(variant="nvlamb")}, {"next_sentence": False}])
 @pytest.mark.parametrize("bf16", [False, True])
 def test_the_lowered_step_has_no_dynamic_dimension_and_calls_nobody(settings: dict[str, Any], bf16: bool) -> None:
-    trainer = toy_trainer(bf16=bf16, **settings)
+    trainer = tensorflow_trainer(bf16=bf16, **settings)
     compiled = placed(trainer)
     lowered = compiled.experimental_get_compiler_ir(tensors(toy_batch(1)), RATE, SEED)(stage="hlo")
     assert "HloModule" in lowered and len(lowered) > 10_000 and re.search(r"\bdot\(", lowered)
@@ -57,7 +57,7 @@ def test_what_finds_dynamic_dimensions_finds_them() -> None:
 def test_the_compiled_step_is_the_other_one() -> None:
     """Not its dropout: XLA and TensorFlow's own kernels draw alike here, but nobody promises that."""
     config = toy_config(**NO_DROPOUT)
-    one, other = toy_trainer(config), toy_trainer(config)
+    one, other = tensorflow_trainer(config), tensorflow_trainer(config)
     compiled = placed(other)
     for number in range(10):
         batch = toy_batch(number)
@@ -70,7 +70,7 @@ def test_the_compiled_step_is_the_other_one() -> None:
 
 
 def test_one_compilation_serves_fifty_steps_and_each_phase_has_one() -> None:
-    trainer = toy_trainer()
+    trainer = tensorflow_trainer()
     compiled = placed(trainer)
     for rows, length in ((8, 24), (4, 48)):  # two phases
         for number in range(50):
@@ -79,7 +79,7 @@ def test_one_compilation_serves_fifty_steps_and_each_phase_has_one() -> None:
 
 
 def test_the_host_loop_is_traced_once_a_phase() -> None:
-    trainer = toy_trainer(steps_per_call=20)
+    trainer = tensorflow_trainer(steps_per_call=20)
     for rows, length in ((8, 24), (4, 48)):
         train(trainer, 0, 50, rows=rows, length=length)  # 20, 20 and 10 steps a call
     assert trainer.steps.experimental_get_tracing_count() == 2
@@ -87,7 +87,7 @@ def test_the_host_loop_is_traced_once_a_phase() -> None:
 
 def test_the_setting_compiles_whole_runs() -> None:
     config = toy_config(**NO_DROPOUT)
-    plain, compiled = train(toy_trainer(config), 0, 20), train(toy_trainer(config, jit_compile=True), 0, 20)
+    plain, compiled = train(tensorflow_trainer(config), 0, 20), train(tensorflow_trainer(config, jit_compile=True), 0, 20)
     for line, other in zip(compiled, plain, strict=True):
         assert line["loss"] == pytest.approx(other["loss"], rel=1e-5)
 
@@ -108,6 +108,6 @@ def test_rows_from_files_have_static_shapes(tmp_path: Any) -> None:
 
     dataset = tf.data.TFRecordDataset(str(tmp_path / "rows")).batch(5, drop_remainder=True).map(parse)
     assert all(spec.shape.is_fully_defined() for name, spec in dataset.element_spec.items() if name != "next_sentence_labels")
-    compiled = placed(toy_trainer())
+    compiled = placed(tensorflow_trainer())
     figures = [compiled(batch, RATE, SEED).numpy() for batch in dataset]
     assert len(figures) == 4 and np.isfinite(figures).all() and compiled.experimental_get_tracing_count() == 1

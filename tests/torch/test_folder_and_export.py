@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import SECTION, toy_trainer
+from toys import SECTION, pytorch_trainer
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
@@ -98,7 +98,7 @@ def test_transformers_computes_what_the_trainer_does(folder: Path, act: str, onl
     assert type(loaded) is BertForMaskedLM and type(tokenizer).__name__ in ("BertTokenizer", "BertTokenizerFast")
     ids = tokenizer(SENTENCE)["input_ids"]
     expected = loaded.eval()(torch.tensor([ids])).logits.detach()[0]
-    trainer = toy_trainer(model.config)
+    trainer = pytorch_trainer(model.config)
     trainer.load(model.weights, trainer.optimizer_state())
     trainer.model.eval()
     with torch.no_grad():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import toy_batch, toy_config, toy_trainer
+from toys import pytorch_trainer, toy_batch, toy_config
 
 from wholeword.cli import main
 from wholeword.core.bert.heads import PARTS, inspect, inspect_model
@@ -112,11 +112,11 @@ def test_it_says_what_it_needs(trained: Path, tmp_path: Path, capsys: pytest.Cap
 
 def test_heads_are_untouched_before_and_trained_after_fifty_steps() -> None:
     config = toy_config()
-    trainer = toy_trainer(config)
+    trainer = pytorch_trainer(config)
     assert [finding.state for finding in inspect(trainer.weights(), config)] == ["untouched"] * 3
     trainer.train_steps([toy_batch(seed) for seed in range(50)], learning_rates=[1e-3] * 50, seeds=range(50))
     assert [finding.state for finding in inspect(trainer.weights(), config)] == ["trained"] * 3
-    trainer = toy_trainer(config, next_sentence=False)
+    trainer = pytorch_trainer(config, next_sentence=False)
     trainer.train_steps([toy_batch(seed) for seed in range(50)], learning_rates=[1e-3] * 50, seeds=range(50))
     assert [finding.state for finding in inspect(trainer.weights(), config)] == ["trained", "untouched", "untouched"]
 
@@ -138,9 +138,9 @@ def test_what_is_frozen_stays_has_no_gradient_and_no_dropout() -> None:
     """The head learns as it does beside a frozen encoder anywhere: gradients are those of the whole model without dropout."""
     config, batch = toy_config(), toy_batch(3)
     names = [PARTS["MLM head"].kernel, *PARTS["MLM head"].vectors]
-    whole = toy_trainer(toy_config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0), clip_norm=1e9)
+    whole = pytorch_trainer(toy_config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0), clip_norm=1e9)
     whole.train_steps([batch], learning_rates=[0.0], seeds=[0])
-    part = toy_trainer(config, trainable=names, clip_norm=1e9)
+    part = pytorch_trainer(config, trainable=names, clip_norm=1e9)
     before = part.weights()
     part.train_steps([batch], learning_rates=[0.0], seeds=[0])
     for name, parameter in part.parameters.items():

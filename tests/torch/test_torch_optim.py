@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import NO_DROPOUT, toy_batch, toy_config, toy_trainer
+from toys import NO_DROPOUT, toy_batch, toy_config, pytorch_trainer
 
 from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.errors import PluginError, UserError
@@ -77,7 +77,7 @@ def assert_identical(found: dict[str, np.ndarray], expected: dict[str, np.ndarra
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_resumed_run_is_bit_identical(name: str, tmp_path: Path) -> None:
     """10 steps, a checkpoint on the disk, and 10 more in a new trainer; a new phase in between, too."""
-    whole, first, second = (toy_trainer(toy_config(), optimizer=TorchOptim(OPTIMIZERS[name])) for _ in range(3))
+    whole, first, second = (pytorch_trainer(toy_config(), optimizer=TorchOptim(OPTIMIZERS[name])) for _ in range(3))
     log = steps(whole, 0, 20)
     log_of_parts = steps(first, 0, 10)
     save_checkpoint(tmp_path / "x", first.weights(), first.optimizer_state(), {})
@@ -87,7 +87,7 @@ def test_a_resumed_run_is_bit_identical(name: str, tmp_path: Path) -> None:
     assert_identical(second.weights(), whole.weights())
     assert_identical(second.optimizer_state(), whole.optimizer_state())
 
-    fresh = toy_trainer(toy_config(), optimizer=TorchOptim(OPTIMIZERS[name]))
+    fresh = pytorch_trainer(toy_config(), optimizer=TorchOptim(OPTIMIZERS[name]))
     fresh.load(second.weights(), fresh.optimizer_state())
     second.reset_optimizer()
     assert steps(second, 0, 3) == steps(fresh, 0, 3)
@@ -97,7 +97,7 @@ def test_a_resumed_run_is_bit_identical(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "groups"])
 def test_equal_to_pytorchs_own_loop(name: str) -> None:
     """Clipping by the global norm, the learning rate set before each step, and nothing else."""
-    trainer, other = (toy_trainer(toy_config(**NO_DROPOUT), optimizer=TorchOptim(OPTIMIZERS[name]), clip_norm=0.5) for _ in range(2))
+    trainer, other = (pytorch_trainer(toy_config(**NO_DROPOUT), optimizer=TorchOptim(OPTIMIZERS[name]), clip_norm=0.5) for _ in range(2))
     steps(trainer, 0, 5)
     optimizer = OPTIMIZERS[name](list(other.parameters.values()))
     for number in range(5):
@@ -115,7 +115,7 @@ def test_the_rates_of_groups_are_shares_of_the_scheduled_one() -> None:
     def make(tensors: list[torch.Tensor]) -> torch.optim.Optimizer:
         return torch.optim.SGD([{"params": tensors[:1], "lr": 0.05}, {"params": tensors[1:2]}, {"params": tensors[2:], "lr": 0.0}], lr=0.1)
 
-    trainer = toy_trainer(toy_config(**NO_DROPOUT), optimizer=TorchOptim(make), clip_norm=1e9)
+    trainer = pytorch_trainer(toy_config(**NO_DROPOUT), optimizer=TorchOptim(make), clip_norm=1e9)
     before = trainer.weights()
     trainer.train_steps([toy_batch(0)], learning_rates=[0.5], seeds=[0])
     after, names = trainer.weights(), list(trainer.parameters)
@@ -125,7 +125,7 @@ def test_the_rates_of_groups_are_shares_of_the_scheduled_one() -> None:
 
 
 def test_a_gradient_that_is_no_number_changes_nothing() -> None:
-    trainer = toy_trainer(toy_config(), optimizer=TorchOptim(OPTIMIZERS["adam"]))
+    trainer = pytorch_trainer(toy_config(), optimizer=TorchOptim(OPTIMIZERS["adam"]))
     steps(trainer, 0, 2)
     before, state = trainer.weights(), trainer.optimizer_state()
     batch = toy_batch(1)
@@ -136,7 +136,7 @@ def test_a_gradient_that_is_no_number_changes_nothing() -> None:
 
 
 def test_state_of_another_optimizer_is_refused() -> None:
-    adam, groups = (toy_trainer(toy_config(), optimizer=TorchOptim(OPTIMIZERS[name])) for name in ("adam", "groups"))
+    adam, groups = (pytorch_trainer(toy_config(), optimizer=TorchOptim(OPTIMIZERS[name])) for name in ("adam", "groups"))
     steps(adam, 0, 1)
     with pytest.raises(UserError, match=r"optimizer state: param_groups/0/eps is unknown to test_torch_optim's CountsInItsGroups"):
         groups.load(groups.weights(), {name: array for name, array in adam.optimizer_state().items() if "eps" in name})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from toys import NO_DROPOUT, toy_batch, toy_config, toy_trainer
+from toys import NO_DROPOUT, pytorch_trainer, toy_batch, toy_config
 from transformers import BertForPreTraining
 
 from wholeword.core.bert.names import from_framework, to_framework
@@ -69,7 +69,7 @@ def test_loss_and_gradients_are_those_of_transformers(act: str, padded: bool) ->
     loss.backward()
     expected = {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
 
-    trainer = toy_trainer(config, micro_batch_size=3, clip_norm=1e9)
+    trainer = pytorch_trainer(config, micro_batch_size=3, clip_norm=1e9)
     metrics = trainer.train_steps([batch], learning_rates=[0.0], seeds=[0])[0]
     assert metrics["loss"] == pytest.approx(loss.item(), abs=1e-5)
     assert metrics["loss"] == pytest.approx(metrics["mlm_loss"] + metrics["nsp_loss"], abs=1e-6)
@@ -86,7 +86,7 @@ def test_micro_batches_add_up_to_the_step() -> None:
     """Rows have unequal numbers of predictions; each counts once in the step's mean, whatever micro batch it falls into."""
     config, batch = toy_config(**NO_DROPOUT), toy_batch(4)
     assert len(set(batch["masked_lm_weights"].sum(1))) > 2
-    one, eight = (toy_trainer(config, micro_batch_size=size) for size in (1, 8))
+    one, eight = (pytorch_trainer(config, micro_batch_size=size) for size in (1, 8))
     for trainer in (one, eight):
         trainer.metrics = trainer.train_steps([batch], learning_rates=[1e-3], seeds=[0])[0]
     assert one.metrics == pytest.approx(eight.metrics, rel=1e-6)
@@ -101,7 +101,7 @@ def test_padding_changes_nothing() -> None:
         name: np.pad(array, ((0, 0), (0, 8))) if name in ("input_ids", "input_mask", "segment_ids") else array
         for name, array in short.items()
     }
-    losses = [toy_trainer(config).train_steps([batch], learning_rates=[0.0], seeds=[0])[0]["loss"] for batch in (short, wide)]
+    losses = [pytorch_trainer(config).train_steps([batch], learning_rates=[0.0], seeds=[0])[0]["loss"] for batch in (short, wide)]
     assert losses[0] == losses[1]
 
 
@@ -109,13 +109,13 @@ def test_padding_changes_nothing() -> None:
 def test_a_resumed_run_is_bit_identical(optimizer: Any) -> None:
     """20 steps with dropout against 10, a save, and 10 more in a new trainer."""
     config = toy_config()
-    whole = toy_trainer(config, optimizer=optimizer, micro_batch_size=3)
+    whole = pytorch_trainer(config, optimizer=optimizer, micro_batch_size=3)
     log = steps(whole, 0, 20)
-    first = toy_trainer(config, optimizer=optimizer, micro_batch_size=3)
+    first = pytorch_trainer(config, optimizer=optimizer, micro_batch_size=3)
     log_of_parts = steps(first, 0, 10)
     saved = first.weights(), first.optimizer_state()
     steps(first, 10, 12)  # what was saved does not move with the model
-    second = toy_trainer(config, seed=2, optimizer=optimizer, micro_batch_size=3)
+    second = pytorch_trainer(config, seed=2, optimizer=optimizer, micro_batch_size=3)
     second.load(*saved)
     torch.rand(7)  # nor does it matter what else draws random numbers
     log_of_parts += steps(second, 10, 20)
@@ -123,7 +123,7 @@ def test_a_resumed_run_is_bit_identical(optimizer: Any) -> None:
     assert_identical(second.weights(), whole.weights())
     assert_identical(second.optimizer_state(), whole.optimizer_state())
 
-    third = toy_trainer(config, optimizer=optimizer, micro_batch_size=3)
+    third = pytorch_trainer(config, optimizer=optimizer, micro_batch_size=3)
     third.load(saved[0], third.optimizer_state())  # one piece of the state not restored
     steps(third, 10, 20)
     assert not np.array_equal(third.weights()["bert/pooler/dense/kernel"], whole.weights()["bert/pooler/dense/kernel"])
@@ -131,21 +131,21 @@ def test_a_resumed_run_is_bit_identical(optimizer: Any) -> None:
 
 def test_dropout_follows_the_seed() -> None:
     config, batch = toy_config(), toy_batch(1)
-    losses = [toy_trainer(config).train_steps([batch], learning_rates=[0.0], seeds=[seed])[0]["loss"] for seed in (1, 1, 2**63 - 1)]
+    losses = [pytorch_trainer(config).train_steps([batch], learning_rates=[0.0], seeds=[seed])[0]["loss"] for seed in (1, 1, 2**63 - 1)]
     assert losses[0] == losses[1] != losses[2]
 
 
 def test_training_leaves_the_random_state_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
-    trainer = toy_trainer(toy_config())
+    trainer = pytorch_trainer(toy_config())
     torch.manual_seed(5)
     steps(trainer, 0, 2)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_new_phase_forgets_the_moments_alone() -> None:
-    trainer = toy_trainer(toy_config(), optimizer=Lamb(variant="nvlamb"))
+    trainer = pytorch_trainer(toy_config(), optimizer=Lamb(variant="nvlamb"))
     fresh = trainer.optimizer_state()
     steps(trainer, 0, 3)
     weights = trainer.weights()
@@ -156,7 +156,7 @@ def test_a_new_phase_forgets_the_moments_alone() -> None:
 
 def test_without_nsp_pooler_and_nsp_head_stay_as_they_were() -> None:
     config = toy_config()
-    trainer = toy_trainer(config, next_sentence=False)
+    trainer = pytorch_trainer(config, next_sentence=False)
     metrics = steps(trainer, 0, 3)
     assert metrics[0]["loss"] == metrics[0]["mlm_loss"] and not any(name.startswith("nsp") for name in metrics[0])
     before, after = initial_weights(config, 1), trainer.weights()
@@ -165,12 +165,12 @@ def test_without_nsp_pooler_and_nsp_head_stay_as_they_were() -> None:
 
 
 def test_a_gradient_that_is_no_number_changes_nothing_and_ends_the_steps() -> None:
-    trainer = toy_trainer(toy_config())
+    trainer = pytorch_trainer(toy_config())
     steps(trainer, 0, 2)
     before, slots = trainer.weights(), trainer.optimizer_state()
     batches = [toy_batch(n) for n in range(3)]
     batches[1]["masked_lm_weights"][0, 0] = np.inf
-    reference = toy_trainer(toy_config(), seed=3)
+    reference = pytorch_trainer(toy_config(), seed=3)
     reference.load(before, slots)
     reference.train_steps(batches[:1], learning_rates=[1e-2], seeds=[0])
     metrics = trainer.train_steps(batches, learning_rates=[1e-2] * 3, seeds=[0, 1, 2])
@@ -181,14 +181,14 @@ def test_a_gradient_that_is_no_number_changes_nothing_and_ends_the_steps() -> No
 
 
 def test_steps_end_with_the_batches() -> None:
-    trainer = toy_trainer(toy_config())
+    trainer = pytorch_trainer(toy_config())
     assert trainer.train_steps([], learning_rates=[0.1], seeds=[0]) == []
     assert len(trainer.train_steps([toy_batch(0)], learning_rates=[0.1, 0.1], seeds=[0, 1])) == 1
 
 
 def test_evaluation_is_the_brute_force_computation() -> None:
     config, batch = toy_config(), toy_batch(6)  # with dropout configured, and not applied
-    trainer = toy_trainer(config, micro_batch_size=3)
+    trainer = pytorch_trainer(config, micro_batch_size=3)
     steps(trainer, 0, 2)
     found = trainer.evaluate(batch)
     assert all(isinstance(array, np.ndarray) for array in found.values())
@@ -209,7 +209,7 @@ def test_evaluation_is_the_brute_force_computation() -> None:
 
 def test_predictions_are_the_best_of_all_pieces() -> None:
     config, batch = toy_config(), toy_batch(7)
-    trainer = toy_trainer(config, micro_batch_size=3)
+    trainer = pytorch_trainer(config, micro_batch_size=3)
     ids, probabilities = trainer.predict(batch, 4)
     logits = transformers_model(config, trainer.weights())(**transformers_inputs(batch)).prediction_logits.detach()
     for row, slot in zip(*np.nonzero(batch["masked_lm_weights"]), strict=True):
@@ -221,27 +221,27 @@ def test_predictions_are_the_best_of_all_pieces() -> None:
 
 def test_it_learns() -> None:
     batch = toy_batch(8)
-    trainer = toy_trainer(toy_config(**NO_DROPOUT))
+    trainer = pytorch_trainer(toy_config(**NO_DROPOUT))
     losses = [metrics["loss"] for metrics in trainer.train_steps([batch] * 60, learning_rates=[5e-3] * 60, seeds=range(60))]
     assert losses[-1] < 0.2 < 3 < losses[0]
 
 
 def test_bf16_is_close_and_keeps_float32_weights() -> None:
     config = toy_config(**NO_DROPOUT)
-    exact, rounded = toy_trainer(config), toy_trainer(config, precision="bf16")
+    exact, rounded = pytorch_trainer(config), pytorch_trainer(config, precision="bf16")
     for metrics, other in zip(steps(exact, 0, 5), steps(rounded, 0, 5), strict=True):
         assert metrics["loss"] != other["loss"] == pytest.approx(metrics["loss"], rel=0.02)
     assert all(array.dtype == np.float32 for array in rounded.weights().values())
 
 
 def test_state_of_another_model_or_optimizer_is_refused() -> None:
-    trainer = toy_trainer(toy_config())
-    other = toy_trainer(toy_config(num_hidden_layers=1), optimizer=Lamb())
+    trainer = pytorch_trainer(toy_config())
+    other = pytorch_trainer(toy_config(num_hidden_layers=1), optimizer=Lamb())
     with pytest.raises(UserError, match=r"layer_1/.* is missing"):
         trainer.load(other.weights(), other.optimizer_state())
     with pytest.raises(UserError, match=r"optimizer state: .*(adam|lamb)_m is (missing|unknown)"):
-        trainer.load(trainer.weights(), toy_trainer(toy_config(), optimizer=Lamb()).optimizer_state())
-    wide = toy_trainer(toy_config(intermediate_size=64))
+        trainer.load(trainer.weights(), pytorch_trainer(toy_config(), optimizer=Lamb()).optimizer_state())
+    wide = pytorch_trainer(toy_config(intermediate_size=64))
     with pytest.raises(UserError, match=r"intermediate/dense/kernel has shape \[32, 64\]"):
         trainer.load(wide.weights(), wide.optimizer_state())
 

@@ -1,5 +1,7 @@
-"""A small model and small batches for the tests of this folder."""
+"""A small model, small batches and trainers of both frameworks. Each framework is imported on its first use."""
 
+from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,6 @@ from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.contracts import BertConfig
 from wholeword.plugins.optimizers.adamw import AdamW
-from wholeword.plugins.pytorch import PyTorch
-from wholeword.plugins.pytorch.trainer import PyTorchTrainer
 
 SECTION = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 24, "initializer_range": 0.2}
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -39,7 +39,14 @@ def toy_batch(seed: int, *, rows: int = 8, length: int = 24, slots: int = 6, pad
     }
 
 
-def toy_trainer(
+def train(trainer: Any, first: int, end: int, *, rate: float = 1e-3, **batch: Any) -> list[dict[str, float]]:
+    """Some steps over eight batches, with a rate that warms up and decays, whatever the framework."""
+    numbers = range(first, end)
+    rates = [rate * min((n + 1) / 10, 1 - n / 200) for n in numbers]
+    return trainer.train_steps([toy_batch(n % 8, **batch) for n in numbers], learning_rates=rates, seeds=[2**62 + n for n in numbers])
+
+
+def pytorch_trainer(
     config: BertConfig,
     *,
     seed: int = 1,
@@ -47,13 +54,39 @@ def toy_trainer(
     next_sentence: bool = True,
     clip_norm: float = 1.0,
     trainable: list[str] | None = None,
+    weights: Any = None,
     **backend: Any,
-) -> PyTorchTrainer:
+) -> Any:
+    from wholeword.plugins.pytorch import PyTorch
+
     return PyTorch(**{"precision": "fp32", "device": "cpu", "threads": 1} | backend).start(
         config=config,
-        weights=initial_weights(config, seed),
+        weights=weights or initial_weights(config, seed),
         optimizer=optimizer or AdamW(),
         next_sentence=next_sentence,
         clip_norm=clip_norm,
         trainable=trainable,
     )
+
+
+def tensorflow_trainer(config: BertConfig | None = None, **settings: Any) -> Any:
+    """Settings are arguments of the trainer, or of `Computing`."""
+    import tensorflow as tf
+
+    from wholeword.plugins.tensorflow.computing import Computing
+    from wholeword.plugins.tensorflow.trainer import TensorFlowTrainer
+
+    config = config or toy_config(max_position_embeddings=64)
+    defaults: dict[str, Any] = {"weights": initial_weights(config, 1), "optimizer": AdamW(), "next_sentence": True, "clip_norm": 1.0}
+    strategy = settings.pop("strategy", None) or tf.distribute.OneDeviceStrategy("/device:CPU:0")
+    names = {field.name for field in fields(Computing)}
+    computing = Computing(strategy, **{name: settings.pop(name) for name in names & settings.keys()})
+    return TensorFlowTrainer(config=config, computing=computing, **defaults | settings)
+
+
+@cache
+def two_devices() -> Any:
+    """The two logical devices of tests/tensorflow/conftest.py. Two strategies over the same devices mix their collectives up."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(["/device:CPU:0", "/device:CPU:1"])
