@@ -15,7 +15,6 @@ LONG_FILES = {
     "core/data/masking.py",
     "core/data/shards.py",
     "core/data/store.py",
-    "core/training/run.py",
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import NO_DROPOUT, toy_batch, toy_config, pytorch_trainer
+from toys import NO_DROPOUT, pytorch_trainer, toy_batch, toy_config
 
 from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.errors import PluginError, UserError
