@@ -47,7 +47,9 @@ class Vocabulary:
             raise UserError(f"{source}: no {', '.join(missing)} among {len(self.pieces)} entries; every BERT vocabulary has them")
         if len(self.ids) != len(self.pieces):
             duplicate = next(piece for number, piece in enumerate(self.pieces) if self.ids[piece] != number)
-            raise UserError(f"{source}: {duplicate!r} is a duplicate entry (last on line {self.ids[duplicate] + 1}); every piece needs one id")
+            raise UserError(
+                f"{source}: {duplicate!r} is a duplicate entry (last on line {self.ids[duplicate] + 1}); every piece needs one id"
+            )
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (self.ids[piece] for piece in SPECIAL_PIECES)
 
     @classmethod

@@ -32,6 +32,8 @@ KeepOrNew = Literal["keep", "new"]
 
 
 class Section(BaseModel):
+    """A mapping of a recipe; unknown settings are errors."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
@@ -63,6 +65,7 @@ class PluginSection(Shorthand):
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The settings beside `name`."""
         return dict(self.__pydantic_extra__ or {})
 
 

@@ -29,6 +29,8 @@ NO_VALUES = ("version", "name")  # of the file, not of the model
 
 
 class Origin(NamedTuple):
+    """Where a value of a recipe comes from."""
+
     path: str  # phases.0.steps
     value: Any
     sources: list[str]  # keys of the head
@@ -36,6 +38,7 @@ class Origin(NamedTuple):
 
     @property
     def assumed(self) -> bool:
+        """Whether no source states the value."""
         return ASSUMED in self.sources
 
     def plain(self) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def read_section(model: type[Model], document: Document, *, plugins: Mapping[Key
 
 
 def lines(problems: Iterable[Problem]) -> list[str]:
+    """One line for each problem, in the order of the document."""
     return [str(problem) for problem in sorted(problems)]
 
 
@@ -73,6 +74,7 @@ class Reading:
         self.guessed: set[KeyPath] = set()  # settings that an unknown one was probably meant to be
 
     def problem(self, path: KeyPath, message: str) -> None:
+        """Report a problem with the value at a key path."""
         self.document.problems.append(Problem(self.document.place(path), f"{dotted(path)}: {message}"))
         self.broken.update(path[:1])
 
@@ -177,6 +179,7 @@ JSON = (type(None), bool, int, float, str, list, dict)
 
 
 def at(data: Any, path: KeyPath) -> Any:
+    """The value at a key path."""
     for part in path:
         data = data[part]
     return data

@@ -45,6 +45,8 @@ class Mark(NamedTuple):
 
 
 class Problem(NamedTuple):
+    """A problem of a document, and where it is."""
+
     mark: Mark
     message: str
 
@@ -72,6 +74,7 @@ class Document:
         return self.values[path] if path in self.values or not path else self.place(path[:-1])
 
     def key_place(self, path: KeyPath) -> Mark:
+        """Of the key at a path, or of the nearest one around it."""
         return self.keys.get(path) or self.place(path)
 
 
@@ -266,4 +269,5 @@ class _Marks:
 
 
 def dotted(path: KeyPath) -> str:
+    """A key path as people write it: phases.0.steps."""
     return ".".join(str(part) if str(part).isprintable() else repr(part) for part in path)

@@ -248,6 +248,7 @@ def load_examples(
 
 
 def no_examples(store: TokenStore, *, name: str, documents: str, held_out_rate: float) -> UserError:
+    """The error for a corpus that is too small."""
     corpus = f"{store.num_documents:,} documents of {store.num_sentences:,} sentences"
     share = "" if documents == "all" else f" with evaluation.held_out_rate {held_out_rate}"
     return UserError(f"no {documents.replace('_', '-')} examples of kind {name} in {corpus}{share}; the corpus is too small for that")

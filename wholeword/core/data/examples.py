@@ -109,6 +109,7 @@ def build_examples(
 
 
 def is_whole(path: Path, arguments: dict[str, Any]) -> bool:
+    """Whether a folder holds complete examples that were made with these arguments."""
     try:
         return check_manifest(path).get("examples") == arguments
     except IntegrityError:
@@ -116,6 +117,7 @@ def is_whole(path: Path, arguments: dict[str, Any]) -> bool:
 
 
 def open_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+    """A file mapped as an array."""
     if not path.stat().st_size:  # cannot be mapped
         return np.zeros((0, *shape), dtype)
     return np.asarray(np.memmap(path, dtype, "r")).reshape(-1, *shape)  # a plain view: indexing a memmap is slow
@@ -150,6 +152,7 @@ class Sentences(NamedTuple):
 
 
 def read_sentences(shard: Shard, members: np.ndarray, room: int, short_seq_rate: float, seed: int, pass_number: int) -> Sentences:
+    """The sentences of a shard, with what their documents decide for them."""
     document_ends = shard.document_ends.astype(np.int64)
     document_starts = np.append(0, document_ends[:-1])
     numbers = shard.document_offset + np.arange(shard.num_documents)

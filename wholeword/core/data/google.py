@@ -33,6 +33,8 @@ class Symbols(NamedTuple, Generic[Token]):
 
 
 class MaskedRow(NamedTuple, Generic[Token]):
+    """A row with its masks, as tokens."""
+
     tokens: list[Token]
     positions: list[int]  # of the predictions, ascending
     labels: list[Token]
@@ -40,6 +42,8 @@ class MaskedRow(NamedTuple, Generic[Token]):
 
 
 class Instance(NamedTuple, Generic[Token]):
+    """What `create_training_instances` calls a `TrainingInstance`."""
+
     row: MaskedRow[Token]
     segment_ids: list[int]
     is_random_next: bool

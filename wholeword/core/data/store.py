@@ -101,6 +101,7 @@ class TokenStore:
 
     @cached_property
     def shards(self) -> list[Shard]:
+        """The shards, their arrays mapped."""
         shards = []
         offsets = [0, 0, 0]
         for entry in self.manifest["shards"]:
@@ -207,6 +208,7 @@ class TokenStore:
 
 
 def id_dtype(vocabulary: Vocabulary) -> np.dtype[Any]:
+    """The smallest type that holds every id."""
     return np.dtype("<u2" if len(vocabulary) <= 1 << 16 else "<u4")
 
 
@@ -272,6 +274,7 @@ def finish_store(
 
 
 def shard_name(number: int) -> str:
+    """The file of a shard."""
     return f"shard-{number:05}.bin"
 
 

@@ -82,6 +82,7 @@ class WordPieceTokenizer:
         return encoded.ids, offsets_in_sentence(encoded)
 
     def encode_batch(self, sentences: Sequence[str]) -> Encoded:
+        """The pieces of many sentences at once."""
         codes, kinds, run_starts, runs = self.split("\n".join(["", *sentences, ""]))  # no run crosses a line feed: it is a blank
         numbers = self._numbers(runs)
         first = self._run_pieces[numbers]

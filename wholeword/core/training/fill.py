@@ -32,12 +32,15 @@ MASK = "[MASK]"
 
 
 class Candidate(NamedTuple):
+    """One way to fill the masks of a sentence."""
+
     pieces: tuple[str, ...]  # one a mask
     words: tuple[str, ...]  # one for each run of masks with nothing between
     text: str  # the whole sentence
     log_probability: float
 
     def plain(self) -> dict[str, Any]:
+        """For JSON, with the probability."""
         return self._asdict() | {"probability": math.exp(self.log_probability)}
 
 

@@ -45,10 +45,12 @@ class Hosts:
 
     @property
     def world_size(self) -> int:
+        """The number of hosts."""
         return len(self.addresses)
 
     @property
     def is_chief(self) -> bool:
+        """Whether this is rank 0, which prepares, writes and evaluates."""
         return self.rank == 0
 
     def own_rows(self, batch: Mapping[str, "np.ndarray"]) -> Mapping[str, "np.ndarray"]:
@@ -181,9 +183,11 @@ class HostRows:
         self.source, self.hosts, self.has_next_sentence = source, hosts, source.has_next_sentence
 
     def batch(self, step: int) -> Mapping[str, "np.ndarray"]:
+        """One batch, the rows of all hosts."""
         return self.source.batch(step)
 
     def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> Generator[Mapping[str, "np.ndarray"], None, None]:
+        """The batches of some steps, the rows of this host only."""
         with closing(self.source.batches(first_step, end_step, workers=workers)) as batches:
             for batch in batches:
                 yield self.hosts.own_rows(batch)
@@ -206,6 +210,7 @@ class Connection:
         return json.loads(self._file.readline(MAX_BYTES))
 
     def close(self) -> None:
+        """Close the connection; the other side notices at its next exchange."""
         self._file.close()
         self.socket.close()
 

@@ -68,13 +68,17 @@ class NoJournal:
     tokens = 0
 
     def write(self, line: Mapping[str, Any], *, total_steps: int, prefix: str) -> None:
+        """Nothing."""
         pass
 
     def clock(self, line: Mapping[str, Any]) -> float:
+        """No time."""
         return 0.0
 
     def sync(self) -> int:
+        """Nothing."""
         return 0
 
     def close(self) -> None:
+        """Nothing."""
         pass
