@@ -1,4 +1,4 @@
-"""The model card: what a model is and how it came about, in English and Chinese."""
+"""The model card: what a model is and how it was made, in English and Chinese."""
 
 import json
 from collections.abc import Iterator
@@ -63,11 +63,11 @@ STATES = {  # of a head, by `wholeword.core.bert.heads`
 
 
 def model_card(model: ModelFiles, library: str = "transformers", **names: str) -> str:
-    """Markdown from the configuration and the provenance; what the provenance lacks is left out.
+    """Markdown from the configuration and the provenance; unknown facts are left out.
 
     Args:
         library: a key of USAGE.
-        names: what USAGE speaks of beside the model's name.
+        names: more placeholders of USAGE.
     """
     provenance = model.provenance
     name = provenance.name or "bert"
@@ -93,7 +93,7 @@ def model_card(model: ModelFiles, library: str = "transformers", **names: str) -
 
 
 def head_lines(model: ModelFiles) -> Iterator[str]:
-    """Markdown, a line for each of the heads and the pooler: what the weights say of it."""
+    """Markdown, one line per head and one for the pooler: the verdict on its weights."""
     for name, (state, why) in inspect(model.weights, model.config).named().items():
         if name == "NSP head" and not model.next_sentence:
             yield "- NSP head: none, the model was trained without NSP. 无 NSP 头：训练时未使用 NSP。\n"

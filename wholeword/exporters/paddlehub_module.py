@@ -15,7 +15,7 @@ from wholeword.exporters.paddlenlp import write_model
 
 
 class PaddleHubModule:
-    """A folder of the module's name inside the folder given, which may have any name: PaddleHub imports the module by its folder's."""
+    """Writes a folder named like the module into the target folder: PaddleHub imports a module by the name of its folder."""
 
     def export(self, model: ModelFiles, folder: Path) -> None:
         """An NSP head that was not trained is left out. Raises: UserError for an activation that paddlenlp lacks; DiskError."""
@@ -28,7 +28,7 @@ class PaddleHubModule:
 
 
 def module_name(model: ModelFiles) -> str:
-    """The model's name as a Python identifier that no module of Python's has."""
+    """The model's name as a Python identifier that is not a module of the standard library."""
     name = re.sub(r"\W+", "_", model.provenance.name or "bert", flags=re.ASCII).strip("_").lower()
     fits = name.isidentifier() and not keyword.iskeyword(name) and name not in sys.stdlib_module_names
     return name if fits else f"bert_{name}".rstrip("_")

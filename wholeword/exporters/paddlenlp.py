@@ -13,7 +13,7 @@ from wholeword.exporters.model_card import model_card
 
 
 class PaddleNLP:
-    """Every file that the classes BertModel, BertForMaskedLM, BertForPretraining and BertTokenizer look for."""
+    """Writes every file that the classes BertModel, BertForMaskedLM, BertForPretraining and BertTokenizer read."""
 
     def export(self, model: ModelFiles, folder: Path) -> None:
         """An NSP head that was not trained is left out. Raises: UserError for an activation that paddlenlp lacks; DiskError."""
@@ -22,7 +22,7 @@ class PaddleNLP:
 
 
 def write_model(model: ModelFiles, folder: Path) -> None:
-    """All but the card. Raises: as `PaddleNLP.export`."""
+    """Everything but the model card. Raises: as `PaddleNLP.export`."""
     if ACTIVATIONS[activation := model.config.hidden_act].is_tanh:
         raise UserError(f"hidden_act is {activation!r}, and paddlenlp's BERT knows 'gelu' alone; export to pytorch-bin or tf-checkpoint")
     left_out = () if model.next_sentence else ("cls/seq_relationship/",)

@@ -16,7 +16,7 @@ from wholeword.exporters.model_card import model_card
 
 
 class PyTorchBin:
-    """Every file that the classes BertModel, BertForMaskedLM and BertForPreTraining and both BertTokenizers look for."""
+    """Writes every file that the classes BertModel, BertForMaskedLM and BertForPreTraining and both BertTokenizers read."""
 
     def export(self, model: ModelFiles, folder: Path) -> None:
         """An NSP head that was not trained is left out. A fine-tuned model has no `pytorch_model.bin`. Raises: DiskError."""
@@ -37,7 +37,7 @@ def _write_bin(path: Path, tensors: dict[str, np.ndarray]) -> None:
     import torch
 
     state = {name: torch.from_numpy(np.require(array, requirements=["C", "W"])) for name, array in tensors.items()}
-    with disk_errors(path), open(path, "wb") as file:  # given a path, torch.save would hide what the file system said
+    with disk_errors(path), open(path, "wb") as file:  # given a path, torch.save would hide the error of the file system
         torch.save(state, file)
 
 

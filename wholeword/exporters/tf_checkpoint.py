@@ -43,7 +43,7 @@ META = {
 
 
 class TFCheckpoint:
-    """The files in the folder, and a README.md that says what they are."""
+    """Writes the files, and a README.md that describes them."""
 
     def export(self, model: ModelFiles, folder: Path) -> None:
         """An NSP head that was not trained is left out. Raises: DiskError."""
@@ -60,7 +60,7 @@ class TFCheckpoint:
 
 
 class TFCheckpointZip:
-    """One archive with the files alone, `chinese_wwm_L-12_H-768_A-12.zip` for a model called bert-wwm."""
+    """Writes one archive of the files: `chinese_wwm_L-12_H-768_A-12.zip` for a model called bert-wwm."""
 
     def export(self, model: ModelFiles, folder: Path) -> None:
         """An NSP head that was not trained is left out. Raises: DiskError."""
@@ -69,7 +69,9 @@ class TFCheckpointZip:
         _write_checkpoint(model, files)
         with disk_errors(archive, needed=sum(path.stat().st_size for path in files.iterdir())), zipfile.ZipFile(archive, "w") as target:
             for path in sorted(files.iterdir()):
-                info = zipfile.ZipInfo(path.name)  # stored, since weights hardly become smaller; no time, so that the bytes stay the same
+                info = zipfile.ZipInfo(
+                    path.name
+                )  # stored, since weights hardly compress; without a time, so that the bytes are reproducible
                 info.external_attr = 0o644 << 16
                 with open(path, "rb") as source, target.open(info, "w", force_zip64=True) as member:
                     shutil.copyfileobj(source, member, 1 << 20)
@@ -77,7 +79,7 @@ class TFCheckpointZip:
 
 
 def zip_name(model: ModelFiles) -> str:
-    """As HFL calls its archives."""
+    """The name of the archive, in the style of HFL."""
     name = re.sub(r"\W+", "_", (model.provenance.name or "bert").removeprefix("chinese-").removeprefix("bert-")).strip("_") or "bert"
     config = model.config
     return f"chinese_{name}_L-{config.num_hidden_layers}_H-{config.hidden_size}_A-{config.num_attention_heads}.zip"
@@ -94,7 +96,7 @@ def _write_checkpoint(model: ModelFiles, folder: Path) -> None:
     config = replace(model.config, hidden_act=ACTIVATIONS[model.config.hidden_act].checkpoint)
     write_file(folder / "bert_config.json", to_json(config.to_dict()))
     write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
-    if not model.lowercase:  # Google's files have no place for it, and everybody's default is the other
+    if not model.lowercase:  # Google's files cannot say so, and every tool lowercases by default
         write_file(folder / "tokenizer_config.json", to_json({"do_lower_case": False}))
 
 

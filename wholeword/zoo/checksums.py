@@ -1,7 +1,7 @@
-"""The sha256 of large files, remembered as long as nobody touches them: `$HF_HOME/wholeword/checksums.json`.
+"""The sha256 of large files, cached until they are modified: `$HF_HOME/wholeword/checksums.json`.
 
-A file is known again by its place, inode, size and both of its times, of which no program can set the second (`ctime`). Bits that rot
-change none of them: `wholeword zoo verify` reads every byte, a load does not.
+A file is recognised by its path, inode, size and both of its times, the second of which (`ctime`) no program can set. Bit rot changes none
+of them: `wholeword zoo verify` reads every byte, loading does not.
 """
 
 import fcntl
@@ -12,12 +12,12 @@ from typing import Any
 
 from wholeword.core.files import atomic_write, sha256_of, to_json
 
-SMALLEST_BYTES = 1 << 20  # a smaller file is hashed in the time that looking it up takes
-SETTLED_SECONDS = 2.0  # a file changed so shortly ago may change again without another time
+SMALLEST_BYTES = 1 << 20  # smaller files are hashed as quickly as they are looked up
+SETTLED_SECONDS = 2.0  # a file modified this recently may change again within the same time stamp
 
 
 class Checksums:
-    """Ask `sha256` from any thread, then `save`; what cannot be read or written is hashed again the next time."""
+    """Call `sha256` from any thread, then `save`; if the cache cannot be read or written, files are hashed again."""
 
     def __init__(self) -> None:
         from huggingface_hub import constants

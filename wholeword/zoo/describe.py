@@ -1,4 +1,4 @@
-"""What the command line says of a model and does with its files."""
+"""What the command line shows about a model, and does with its files."""
 
 import shutil
 from pathlib import Path

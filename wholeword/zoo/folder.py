@@ -1,4 +1,4 @@
-"""Models from a folder or a file: Hugging Face's layout, Google's and HFL's checkpoints, Paddle's, archives of them, runs of ours."""
+"""Models from a folder or a file: Hugging Face's layout, checkpoints of Google, HFL and Paddle, archives of them, runs of wholeword."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,11 +22,11 @@ from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files
 if TYPE_CHECKING:
     from wholeword.core.contracts import Tensors
 
-PARTS = {"bert/pooler/": "pooler", "cls/predictions/": "MLM head", "cls/seq_relationship/": "NSP head"}  # what a checkpoint may lack
-# of older or other saved models: names for what we have by another one, and buffers
+PARTS = {"bert/pooler/": "pooler", "cls/predictions/": "MLM head", "cls/seq_relationship/": "NSP head"}  # that a checkpoint may lack
+# in older models, or models saved by other tools: other names of our tensors, and buffers
 SYNONYMS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 BUFFERS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
-FINETUNED = {  # `architectures` of transformers' models for other tasks: what they call the head
+FINETUNED = {  # `architectures` of fine-tuned models of transformers -> name of the head
     "['BertForSequenceClassification']": "classifier",
     "['BertForTokenClassification']": "classifier",
     "['BertForQuestionAnswering']": "qa_outputs",
@@ -44,7 +44,7 @@ class Folder:
         Args:
             location: a folder with `config.json` (or `bert_config.json`), `vocab.txt` (or `tokenizer.json`) and weights:
                 `model.safetensors`, `pytorch_model.bin` (both in shards too), a TF checkpoint or `model_state.pdparams`; a PaddleHub
-                module, which has these in `assets`; the prefix of a TF checkpoint; a .zip of a folder; or a run or checkpoint of ours.
+                module, which has these in `assets`; the prefix of a TF checkpoint; a .zip of a folder; or a run or checkpoint of wholeword.
         Returns: a model whose `provenance` has notes on what was not there, the missing parts, and the optimizer's slots.
         Raises: UserError naming files, keys or tensors that are missing, unknown or of a wrong shape; IntegrityError if a file is damaged,
             made to do harm, or not what the folder's manifest says.
@@ -100,8 +100,7 @@ def _read_saved_model(location: Path) -> ModelFiles:
     config = _bert_config(raw, config_path, token_types)
     vocabulary, lowercase, path = read_tokenizer_files(folder)
     if len(vocabulary) != config.vocab_size:
-        entries, said = len(vocabulary), config.vocab_size
-        raise UserError(f"{path} has {entries} entries but {config_path.name} says vocab_size {said}")
+        raise UserError(f"{path} has {len(vocabulary)} entries but {config_path.name} says vocab_size {config.vocab_size}")
     if lowercase is None:
         notes.append("lowercase: true, since no tokenizer_config.json says do_lower_case")
     weights, missing = _completed(_read_weights(stored, found, config, folder), config, folder)
@@ -120,7 +119,7 @@ def _read_saved_model(location: Path) -> ModelFiles:
 
 
 def _checked(folder: Path) -> dict[str, Any]:
-    """The manifest of what is in the folder; a file that nobody touched since it was found right is not read again."""
+    """The manifest of the folder, verified; files that were verified before and not modified since are not read again."""
     checksums = Checksums()
     manifest = check_manifest(folder, sha256=checksums.sha256)
     checksums.save()
@@ -146,7 +145,7 @@ def _bert_config(raw: Mapping[str, Any], path: Path, token_types: int) -> BertCo
 
 
 def _table_names(stored: Stored, folder: Path) -> dict[str, str]:
-    """What the table of names calls a tensor -> what the file calls it."""
+    """Name of a tensor in the table of names -> its name in the file."""
     found: dict[str, str] = {}
     bare = stored.framework != "canonical" and not any(name.startswith("bert.") for name in stored.shapes)  # saved from a BertModel
     for name in stored.shapes:
@@ -160,7 +159,7 @@ def _table_names(stored: Stored, folder: Path) -> dict[str, str]:
 
 
 def _read_weights(stored: Stored, found: Mapping[str, str], config: BertConfig, folder: Path) -> "Tensors":
-    """By canonical names, what there is of the configuration's tensors; shapes are compared before anything is read."""
+    """Those of the configuration's tensors that are stored, by canonical name; shapes are compared before anything is read."""
     framework, num_hidden_layers = stored.framework, config.num_hidden_layers
     canonical = {other: name for name, other in names(framework, num_hidden_layers=num_hidden_layers).items()}
     tied, shapes = TIED[framework], tensor_shapes(config)
@@ -186,7 +185,7 @@ def _read_weights(stored: Stored, found: Mapping[str, str], config: BertConfig, 
 
 
 def _completed(weights: "Tensors", config: BertConfig, folder: Path) -> tuple["Tensors", list[str]]:
-    """The complete weights, and the parts that were not there and had to be initialised."""
+    """The weights with missing parts initialised, and the names of these parts."""
     shapes = tensor_shapes(config)
     absent = {part: [name for name in shapes if name.startswith(prefix)] for prefix, part in PARTS.items()}
     absent = {part: expected for part, expected in absent.items() if not any(name in weights for name in expected)}

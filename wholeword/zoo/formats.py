@@ -1,4 +1,4 @@
-"""Files that tensors are kept in: what is in them is known before it is read, and nothing in them is executed."""
+"""The files that hold tensors: their content is known before it is read, and nothing in them is executed."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -26,7 +26,7 @@ EXPECTED = f"model.safetensors or pytorch_model.bin (one or in shards), {BUNDLE}
 class Stored(NamedTuple):
     """The tensors of a model in one or several files."""
 
-    framework: str  # whose names and layouts they have: a column of the table of names
+    framework: str  # whose names and layouts the tensors have: a column of the table of names
     shapes: dict[str, tuple[int, ...]]
     read: Callable[[Collection[str]], "Tensors"]
     num_slots: int = 0  # tensors of an optimizer, which are not among `shapes`
@@ -34,9 +34,9 @@ class Stored(NamedTuple):
 
 
 def stored_tensors(location: Path) -> Stored:
-    """What a folder, or a TF checkpoint's prefix, has; the first of the formats that is there.
+    """The tensors in a folder, or behind the prefix of a TF checkpoint; the first format that is found.
 
-    Raises: UserError if there is none; IntegrityError if a file is damaged, or made to do harm.
+    Raises: UserError if there is none; IntegrityError if a file is damaged or malicious.
     """
     if not location.is_dir():
         return _bundle(location)
@@ -55,7 +55,7 @@ def stored_tensors(location: Path) -> Stored:
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files that an index names. Raises: IntegrityError if it leads out of the folder or to what is not there."""
+    """The files that an index names. Raises: IntegrityError if one is missing or outside the folder."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
         raise IntegrityError(f"{index}: no weight_map from names to files")
@@ -73,10 +73,10 @@ def _safetensors(paths: list[Path]) -> Stored:
     for path in paths:
         try:
             with safe_open(path, framework="numpy") as file:
-                found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+                file_shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
         except (SafetensorError, OSError) as error:
             raise IntegrityError(f"{path}: not a whole safetensors file ({error}); get it again") from None
-        _add(shapes, found, path)
+        _add(shapes, file_shapes, path)
 
     def read(names: Collection[str]) -> "Tensors":
         return {name: array for path in paths for name, array in map_tensors(path).items() if name in names}  # nothing is read before use
@@ -85,11 +85,11 @@ def _safetensors(paths: list[Path]) -> Stored:
 
 
 def _bundle_prefix(folder: Path) -> Path | None:
-    found = sorted(path.with_suffix("") for path in folder.glob("*.index"))
-    if len(found) > 1 and folder / BUNDLE not in found:
-        names = ", ".join(prefix.name for prefix in found)
-        raise UserError(f"{folder}: several TF checkpoints ({names}); name the one you want, as in {found[0]}")
-    return folder / BUNDLE if folder / BUNDLE in found else next(iter(found), None)
+    prefixes = sorted(path.with_suffix("") for path in folder.glob("*.index"))
+    if len(prefixes) > 1 and folder / BUNDLE not in prefixes:
+        names = ", ".join(prefix.name for prefix in prefixes)
+        raise UserError(f"{folder}: several TF checkpoints ({names}); name the one you want, as in {prefixes[0]}")
+    return folder / BUNDLE if folder / BUNDLE in prefixes else next(iter(prefixes), None)
 
 
 def _bundle(prefix: Path) -> Stored:
@@ -116,10 +116,10 @@ def _bins(paths: list[Path]) -> Stored:
     return Stored("transformers", shapes, read)
 
 
-def _add(shapes: dict[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    if both := sorted(shapes.keys() & found.keys()):
+def _add(shapes: dict[str, tuple[int, ...]], more: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    if both := sorted(shapes.keys() & more.keys()):
         raise IntegrityError(f"{path}: {both[0]!r} is in another file too")
-    shapes |= found
+    shapes |= more
     if len(shapes) > MOST_TENSORS:
         raise IntegrityError(f"{path}: refused: more than {MOST_TENSORS:,} tensors")
 

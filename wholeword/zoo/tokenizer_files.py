@@ -1,4 +1,4 @@
-"""What a folder says of its tokenizer: `vocab.txt` and `tokenizer_config.json`, or `tokenizer.json`, all that transformers 5 saves."""
+"""The tokenizer of a folder: `vocab.txt` and `tokenizer_config.json`, or `tokenizer.json`, the only file that transformers 5 saves."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,27 +20,27 @@ class TokenizerFiles(NamedTuple):
 
 def assets_folder(folder: Path) -> Path:
     """The folder itself, or the assets of the PaddleHub module that it is or holds."""
-    found = [path.parent for pattern in ("assets/vocab.txt", "*/assets/vocab.txt") for path in folder.glob(pattern)]
-    return found[0] if len(found) == 1 and not (folder / "config.json").exists() else folder
+    assets = [path.parent for pattern in ("assets/vocab.txt", "*/assets/vocab.txt") for path in folder.glob(pattern)]
+    return assets[0] if len(assets) == 1 and not (folder / "config.json").exists() else folder
 
 
 def read_tokenizer_files(folder: Path) -> TokenizerFiles:
     """Raises: UserError if there is no vocabulary, or none of a BERT."""
-    said = _object(folder / "tokenizer_config.json").get("do_lower_case")
+    lowercase = _object(folder / "tokenizer_config.json").get("do_lower_case")
     path = folder / "vocab.txt"
     if path.exists() or not (folder / "tokenizer.json").exists():
         if path.exists() and path.stat().st_size > MOST_VOCABULARY_BYTES:
             raise UserError(f"{path}: {path.stat().st_size:,} bytes; refused, no vocabulary has more than {MOST_VOCABULARY_BYTES:,}")
-        return TokenizerFiles(Vocabulary.read(path), said, path)
+        return TokenizerFiles(Vocabulary.read(path), lowercase, path)
     path = folder / "tokenizer.json"
     content = _object(path)
-    if said is None and isinstance(content.get("normalizer"), dict):
-        said = content["normalizer"].get("lowercase")
-    return TokenizerFiles(Vocabulary(_pieces(content, path), source=str(path)), said, path)
+    if lowercase is None and isinstance(content.get("normalizer"), dict):
+        lowercase = content["normalizer"].get("lowercase")
+    return TokenizerFiles(Vocabulary(_pieces(content, path), source=str(path)), lowercase, path)
 
 
 def _pieces(content: dict[str, Any], path: Path) -> list[str]:
-    """In the order of ids, those that were added to the model's behind it."""
+    """The pieces in the order of ids, with the added tokens."""
     model = content.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict) or model.get("continuing_subword_prefix") != "##":
         raise UserError(f"{path}: no WordPiece model with ## in it; expected the tokenizer of a BERT, or a vocab.txt")
