@@ -46,7 +46,7 @@ class Optimizer(Protocol):
     """Turns gradients into updates: one reference in NumPy, and one kernel for each framework."""
 
     def reference(self) -> OptimizerReference:
-        """The update in NumPy, in float64."""
+        """The definition of the update, in NumPy."""
         ...
 
     def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> Any:
@@ -86,7 +86,9 @@ class Trainer(Protocol):
         Args:
             batches: the seven features of `wholeword.core.data.batches`, one whole step each (split further by the trainer).
             learning_rates, seeds: one a step (it ends with the batches); the seed drives dropout, so that nothing random is saved.
-        Returns: per step `loss`, `mlm_loss`, `nsp_loss` (NSP only), `mlm_correct`, `mlm_count`, `nsp_correct`, `nsp_count`, `grad_norm`.
+        Returns: per step `loss`, `mlm_loss`, `mlm_correct`, `mlm_count`, `grad_norm` (before clipping), and with NSP `nsp_loss`,
+            `nsp_correct`, `nsp_count`; losses are means, the others counts. One dict per batch, or fewer if the last has a loss or
+            norm that is not finite, which ends the run.
         """
         ...
 
@@ -99,11 +101,11 @@ class Trainer(Protocol):
         ...
 
     def weights(self) -> Tensors:
-        """All weights."""
+        """Copies of all weights, by canonical name and in the layouts of Google's checkpoints."""
         ...
 
     def optimizer_state(self) -> Tensors:
-        """All that the optimizer needs to continue as if it had not stopped."""
+        """Copies of all that the optimizer needs to continue as if it had not stopped."""
         ...
 
     def load(self, weights: Tensors, optimizer_state: Tensors) -> None:
@@ -230,7 +232,7 @@ class FineTuner(Protocol):
         ...
 
     def optimizer_state(self) -> Tensors:
-        """All that the optimizer needs to continue as if it had not stopped."""
+        """Copies of all that the optimizer needs to continue as if it had not stopped."""
         ...
 
     def load(self, weights: Tensors, optimizer_state: Tensors) -> None:

@@ -75,7 +75,7 @@ class CheckedTrainer:
     def train_steps(
         self, batches: Iterable[Mapping[str, Array]], *, learning_rates: Sequence[float], seeds: Sequence[int]
     ) -> list[dict[str, float]]:
-        """As the contract says; here and below."""
+        """As the contract says."""
         counted = Batches(batches)
         try:
             steps = self._trainer.train_steps(counted, learning_rates=learning_rates, seeds=seeds)
@@ -85,21 +85,27 @@ class CheckedTrainer:
         return self._returned.metrics(steps, names, taken=counted.taken)
 
     def evaluate(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        """As the contract says."""
         return self._returned.evaluation(self._trainer.evaluate(batch), batch, next_sentence=self.next_sentence)
 
     def predict(self, batch: Mapping[str, Array], top: int) -> tuple[Array, Array]:
+        """As the contract says."""
         return self._returned.predictions(self._trainer.predict(batch, top), batch, top)
 
     def weights(self) -> Tensors:
+        """As the contract says."""
         return self._returned.weights(self._trainer.weights(), self._shapes)
 
     def optimizer_state(self) -> Tensors:
+        """As the contract says."""
         return self._returned.tensors(self._trainer.optimizer_state(), "optimizer_state")
 
     def load(self, weights: Tensors, optimizer_state: Tensors) -> None:
+        """As the contract says."""
         self._trainer.load(weights, optimizer_state)
 
     def reset_optimizer(self) -> None:
+        """As the contract says."""
         self._trainer.reset_optimizer()
 
 
@@ -114,7 +120,7 @@ class CheckedFineTuner:
     def train_steps(
         self, batches: Iterable[Mapping[str, Array]], *, learning_rates: Sequence[float], seeds: Sequence[int]
     ) -> list[dict[str, float]]:
-        """As the contract says; here and below."""
+        """As the contract says."""
         counted = Batches(batches)
         try:
             steps = self._tuner.train_steps(counted, learning_rates=learning_rates, seeds=seeds)
@@ -123,16 +129,20 @@ class CheckedFineTuner:
         return self._returned.metrics(steps, FINETUNING_METRICS, taken=counted.taken)
 
     def logits(self, rows: Rows) -> Array:
+        """As the contract says."""
         by_piece = self._head != "classification"
         return self._returned.logits(self._tuner.logits(rows), rows, by_piece=by_piece, num_labels=self._num_labels)
 
     def weights(self) -> Tensors:
+        """As the contract says."""
         return self._returned.tensors(self._tuner.weights(), "weights")
 
     def optimizer_state(self) -> Tensors:
+        """As the contract says."""
         return self._returned.tensors(self._tuner.optimizer_state(), "optimizer_state")
 
     def load(self, weights: Tensors, optimizer_state: Tensors) -> None:
+        """As the contract says."""
         self._tuner.load(weights, optimizer_state)
 
 

@@ -18,7 +18,9 @@ class AdamW:
         self.settings = {"weight_decay": weight_decay, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
 
     def reference(self) -> AdamWReference:
+        """See `wholeword.core.contracts.Optimizer`."""
         return AdamWReference(**self.settings)
 
     def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> OptimizerKernel:
+        """See `wholeword.core.contracts.Optimizer`."""
         return build_kernel("adamw", framework, named_parameters, **self.settings)

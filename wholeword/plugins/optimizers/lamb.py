@@ -30,7 +30,9 @@ class Lamb:
         self.settings = {"weight_decay": weight_decay, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
 
     def reference(self) -> LambReference:
+        """See `wholeword.core.contracts.Optimizer`."""
         return LambReference(variant=self.variant, **self.settings)
 
     def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> OptimizerKernel:
+        """See `wholeword.core.contracts.Optimizer`."""
         return build_kernel("lamb", framework, named_parameters, variant=self.variant, **self.settings)

@@ -25,6 +25,7 @@ class AdamWReference:
         self.slots: dict[str, np.ndarray] = {}
 
     def step(self, parameters: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray], learning_rate: float) -> None:
+        """See `wholeword.core.contracts.OptimizerReference`."""
         for name, gradient in gradients.items():
             parameter = parameters[name]
             m, v = _moments(self.slots, name, gradient, "adam", self.beta_1, self.beta_2)
@@ -43,6 +44,7 @@ class LambReference:
         self.num_steps = 0
 
     def step(self, parameters: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray], learning_rate: float) -> None:
+        """See `wholeword.core.contracts.OptimizerReference`."""
         self.num_steps += 1
         correct_1 = correct_2 = scale = 1.0
         if self.variant in ("tfa", "nvlamb"):

@@ -170,9 +170,11 @@ class PyTorchFineTuner:
         return found
 
     def weights(self) -> "Tensors":
+        """As the contract says."""
         return {name: to_canonical(parameter, name) for name, parameter in self.parameters.items()}
 
     def optimizer_state(self) -> "Tensors":
+        """As the contract says."""
         return self.optimizer.state()
 
     def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None:

@@ -20,6 +20,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, gradients: Mapping[str, Tensor], learning_rate: float, *, divisor: Tensor, skip: Tensor) -> None:
+        """See `wholeword.core.contracts.OptimizerKernel`."""
         # subtle: the kernel divides by 1 - beta ** step. At this step both are exactly 1, which is BERT's lack of a bias correction.
         late_step = torch.full_like(divisor, 2.0**30, dtype=torch.float32)
         for decay in (True, False):
@@ -54,6 +55,7 @@ class Lamb:
 
     @torch.no_grad()
     def step(self, gradients: Mapping[str, Tensor], learning_rate: float, *, divisor: Tensor, skip: Tensor) -> None:
+        """See `wholeword.core.contracts.OptimizerKernel`."""
         names = list(gradients)
         if skip or not names:
             return

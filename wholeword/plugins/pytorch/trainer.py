@@ -187,4 +187,5 @@ class PyTorchTrainer:
         self.optimizer.load(optimizer_state)
 
     def reset_optimizer(self) -> None:
+        """As the contract says."""
         self.optimizer.reset()

@@ -32,6 +32,7 @@ class Dropout:
         self.seeds = None if seed is None else iter(tf.unstack(tf.random.split(seed, count)))
 
     def __call__(self, x: tf.Tensor, rate: float) -> tf.Tensor:
+        """Drop some of x, as the next draw says."""
         if self.seeds is None or rate == 0:
             return x
         # subtle: whole numbers rather than uniform floats, which in bfloat16 would be too coarse for the rate

@@ -24,6 +24,8 @@ class AdamW:
         self.slots = _zeros(self.parameters, ("adam_m", "adam_v"))
 
     def step(self, gradients: Gradients, learning_rate: tf.Tensor, *, divisor: tf.Tensor, skip: tf.Tensor) -> None:
+        """See `wholeword.core.contracts.OptimizerKernel`."""
+
         def update() -> None:
             for name, gradient in gradients.items():
                 parameter, rate = self.parameters[name], tf.cast(learning_rate, gradient.dtype)
@@ -55,6 +57,8 @@ class Lamb:
             self.slots["lamb_step"] = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def step(self, gradients: Gradients, learning_rate: tf.Tensor, *, divisor: tf.Tensor, skip: tf.Tensor) -> None:
+        """See `wholeword.core.contracts.OptimizerKernel`."""
+
         def update() -> None:
             shrink = tf.cast(divisor, next(iter(gradients.values())).dtype)
             if self.variant == "nvlamb":
