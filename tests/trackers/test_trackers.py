@@ -63,10 +63,13 @@ def log_of(run: Path) -> list[dict[str, float]]:
 
 def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
 
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
-    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    return {
+        name: [(event.step, float(make_ndarray(event.tensor_proto))) for event in events.Tensors(name)] for name in events.Tags()["tensors"]
+    }
 
 
 def test_tensorboard_reads_the_metrics_of_the_log(recipe):
