@@ -32,7 +32,7 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
 
     for text in texts:
         if "[MASK]" not in text:
-            raise UserError(f"{text}: no [MASK] in it; expected one [MASK] for each piece to fill in")
+            raise UserError(f"{text}: contains no [MASK]; expected one [MASK] for each piece to fill in")
     allowed = read_words(words) if words else None
     if model == DEFAULT_MODEL and not Path(model).exists():
         raise UserError(f"{model}: no such folder; give --model, or train one with: wholeword train quickstart")

@@ -1,4 +1,4 @@
-"""Held-out figures of a masked language model, beside what knowing nothing but piece frequencies would reach."""
+"""Held-out metrics of a masked language model, compared with a baseline that knows only piece frequencies."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -33,16 +33,16 @@ def evaluate(trainer: Trainer, batches: Iterable[Mapping[str, np.ndarray]], *, n
             nsp_correct.append(result["nsp_correct"][rows])
     loss, hit = np.concatenate(losses).astype(np.float64), np.concatenate(correct)
     length = np.minimum(np.concatenate(lengths), LONGEST)
-    figures: dict[str, Any] = {"mlm_loss": float(loss.mean()), "mlm_accuracy": float(hit.mean()), "mlm_count": len(loss)}
-    figures["accuracy_by_word_length"] = {
+    metrics: dict[str, Any] = {"mlm_loss": float(loss.mean()), "mlm_accuracy": float(hit.mean()), "mlm_count": len(loss)}
+    metrics["accuracy_by_word_length"] = {
         f"{size}+" if size == LONGEST else str(size): float(hit[length == size].mean())
         for size in range(1, LONGEST + 1)
         if (length == size).any()
     }
     if next_sentence:
-        figures["nsp_loss"] = float(np.concatenate(nsp_losses).astype(np.float64).mean())
-        figures["nsp_accuracy"] = float(np.concatenate(nsp_correct).mean())
-    return figures
+        metrics["nsp_loss"] = float(np.concatenate(nsp_losses).astype(np.float64).mean())
+        metrics["nsp_accuracy"] = float(np.concatenate(nsp_correct).mean())
+    return metrics
 
 
 def original_ids(batch: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -54,9 +54,9 @@ def original_ids(batch: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def unigram_baseline(batches: Iterable[Mapping[str, np.ndarray]], vocabulary: "Vocabulary") -> dict[str, float | str]:
-    """What the held-out pieces themselves allow without any context, special pieces aside.
+    """What can be reached on held-out pieces without any context, special pieces aside.
 
-    Returns: `entropy` of their distribution in nats, the share of the most frequent one, and which it is.
+    Returns: the `entropy` of their distribution in nats, `most_frequent_share` and `most_frequent_piece`.
     """
     counts = np.zeros(len(vocabulary), np.int64)
     for batch in batches:
@@ -71,7 +71,7 @@ def unigram_baseline(batches: Iterable[Mapping[str, np.ndarray]], vocabulary: "V
 
 
 def encode_masked(sentence: str, tokenizer: "WordPieceTokenizer") -> tuple[np.ndarray, np.ndarray]:
-    """The ids of a sentence with [MASK], int32 [length] between [CLS] and [SEP], and the places of its masks."""
+    """The ids of a sentence with [MASK], int32 [length] between [CLS] and [SEP], and the positions of its masks."""
     vocabulary = tokenizer.vocabulary
     ids = [vocabulary.cls_id]
     for count, part in enumerate(sentence.split("[MASK]")):
@@ -80,26 +80,26 @@ def encode_masked(sentence: str, tokenizer: "WordPieceTokenizer") -> tuple[np.nd
     return row, np.flatnonzero(row == vocabulary.mask_id)
 
 
-def prediction_batch(rows: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
-    """What `Trainer.predict` takes, for rows [batch, length] of one segment without padding and places in them [predictions]."""
-    positions = np.broadcast_to(places.astype(np.int32), (len(rows), len(places)))
+def prediction_batch(rows: np.ndarray, positions: np.ndarray) -> dict[str, np.ndarray]:
+    """A batch for `Trainer.predict`: rows [batch, length] of one segment without padding, and positions in them [predictions]."""
+    all_positions = np.broadcast_to(positions.astype(np.int32), (len(rows), len(positions)))
     return {
         "input_ids": rows,
         "input_mask": np.ones_like(rows),
         "segment_ids": np.zeros_like(rows),
-        "masked_lm_positions": positions,
-        "masked_lm_ids": np.zeros_like(positions),
-        "masked_lm_weights": np.ones(positions.shape, np.float32),
+        "masked_lm_positions": all_positions,
+        "masked_lm_ids": np.zeros_like(all_positions),
+        "masked_lm_weights": np.ones(all_positions.shape, np.float32),
         "next_sentence_labels": np.zeros(len(rows), np.int32),
     }
 
 
 def fill_mask(trainer: Trainer, tokenizer: "WordPieceTokenizer", sentences: Iterable[str], *, top: int = 3) -> Iterator[str]:
-    """For each sentence with [MASK], the `top` pieces for each of them and their probabilities, as one line."""
+    """For each sentence, one line with the `top` pieces for every [MASK] and their probabilities."""
     vocabulary = tokenizer.vocabulary
     for sentence in sentences:
-        row, places = encode_masked(sentence, tokenizer)
-        best, probabilities = trainer.predict(prediction_batch(row[None], places), top)
+        row, positions = encode_masked(sentence, tokenizer)
+        best, probabilities = trainer.predict(prediction_batch(row[None], positions), top)
         options = (
             " ".join(f"{vocabulary.pieces[piece]} {share:.2f}" for piece, share in zip(pieces, shares, strict=True))
             for pieces, shares in zip(best[0], probabilities[0], strict=True)
@@ -107,21 +107,21 @@ def fill_mask(trainer: Trainer, tokenizer: "WordPieceTokenizer", sentences: Iter
         yield f"{sentence}  ->  {' | '.join(options)}"
 
 
-def report(figures: Mapping[str, Any]) -> Iterator[str]:
-    """`{"unigram": unigram_baseline(...), masking: evaluate(...), ...}` in lines for people."""
-    unigram = figures["unigram"]
+def report(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """`{"unigram": unigram_baseline(...), masking: evaluate(...), ...}` as text, one line at a time."""
+    unigram = metrics["unigram"]
     yield (
         f"held out: unigram entropy {unigram['entropy']:.2f} nats; the most frequent piece {unigram['most_frequent_piece']!r} "
         f"is {unigram['most_frequent_share']:.3f} of all"
     )
-    for name, found in figures.items():
+    for name, values in metrics.items():
         if name == "unigram":
             continue
-        loss, accuracy = found["mlm_loss"], found["mlm_accuracy"]
+        loss, accuracy = values["mlm_loss"], values["mlm_accuracy"]
         below, times = unigram["entropy"] - loss, accuracy / unigram["most_frequent_share"]
         yield (
             f"held out, {name} masks: loss {loss:.2f} ({below:.2f} below the unigram entropy), "
             f"accuracy {accuracy:.3f} ({times:.1f} times that of always saying {unigram['most_frequent_piece']!r})"
         )
-        by_length = ", ".join(f"{size}: {share:.3f}" for size, share in found["accuracy_by_word_length"].items())
+        by_length = ", ".join(f"{size}: {share:.3f}" for size, share in values["accuracy_by_word_length"].items())
         yield f"  accuracy by word length in pieces: {by_length}"

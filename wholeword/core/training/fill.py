@@ -1,11 +1,11 @@
 """Fill-mask for words: the best candidates for several masks together, not the best piece for each mask by itself.
 
-A candidate is scored by the probability of filling its masks one after the other from left to right, each one seen by those after it:
+A candidate's score is the probability of filling its masks from left to right, each one visible to those after it:
 
     log p(x1 | the sentence) + log p(x2 | the sentence with x1) + ... + log p(xk | the sentence with x1 ... xk-1)
 
-where what is not filled yet is [MASK]. This is a distribution: over all pieces in all places it sums to 1. It is computed by the model
-itself in float32 and never approximated; what is approximate is the search, if `width` is less than the candidates there are.
+where positions that are not filled yet hold [MASK]. This is a distribution: it sums to 1 over all pieces in all positions. The model
+computes it in float32, without approximation; only the search is approximate, if `width` is smaller than the number of candidates.
 """
 
 import math
@@ -26,8 +26,8 @@ from wholeword.core.training.trainers import NoOptimizer, start_trainer
 if TYPE_CHECKING:
     from wholeword.core.data.tokenizer import WordPieceTokenizer
 
-WIDTH = 64  # partial candidates that are kept after each mask
-TOKENS = 4096  # of the rows computed at once
+WIDTH = 64  # partial candidates kept after each mask
+TOKENS = 4096  # in rows that are computed together
 MASK = "[MASK]"
 
 
@@ -60,7 +60,7 @@ def start_model(model: ModelFiles, *, backend: str = "pytorch") -> Trainer:
 
 
 def check_head(model: ModelFiles, name: str) -> str | None:
-    """A doubt about a model's predictions, in one line. Raises: UserError if it has no MLM head to predict with."""
+    """A warning about a model's predictions, in one line, or None. Raises: UserError if it has no MLM head to predict with."""
     if "MLM head" in (model.provenance.missing or ()):
         raise UserError(f"{name}: its files hold no MLM head, and a random one predicts nothing; `wholeword repair-head` trains one")
     state, why = inspect_model(model).mlm
@@ -82,40 +82,42 @@ def fill(
     """The `top` candidates for the masks of a sentence, the most probable first.
 
     Args:
-        width: partial candidates to keep after each mask. By default WIDTH; for a word of a list, all, so that no candidate is missed.
-        words: what masks with nothing between may be; only words of as many pieces count. By default any pieces that text can give.
+        width: partial candidates to keep after each mask. By default WIDTH; all of them for words of a list, so that none is missed.
+        words: allowed fillings of adjacent masks; only words of that many pieces are used. By default any pieces that text can produce.
         max_seq_length: of the model.
     Raises: UserError if the sentence has no mask or is too long, or no word fits.
     """
-    row, places = encode_masked(sentence, tokenizer)
-    if not len(places):
-        raise UserError(f"{sentence}: no {MASK} in it; expected {MASK} in the place of each piece to fill in")
+    row, positions = encode_masked(sentence, tokenizer)
+    if not len(positions):
+        raise UserError(f"{sentence}: contains no {MASK}; expected one for each piece to fill in")
     if len(row) > max_seq_length:
-        raise UserError(f"{sentence}: {len(row)} pieces with [CLS] and [SEP]; the model takes {max_seq_length}: expected a shorter text")
+        raise UserError(
+            f"{sentence}: {len(row)} pieces with [CLS] and [SEP]; the model takes at most {max_seq_length}: expected a shorter text"
+        )
     between = sentence.split(MASK)[1:-1]
-    runs = [list(run) for run in np.split(np.arange(len(places)), [number for number, text in enumerate(between, 1) if text])]
+    runs = [list(run) for run in np.split(np.arange(len(positions)), [number for number, text in enumerate(between, 1) if text])]
     choices = _any_pieces(tokenizer) if words is None else _word_pieces(words, [len(run) for run in runs], tokenizer)
     if width is None:
         width = WIDTH if words is None or len(runs) > 1 else sys.maxsize
-    found = _search(trainer, row, places, choices, vocab_size=len(tokenizer.vocabulary), width=width)
-    return [_candidate(ids, score, sentence, runs, tokenizer) for ids, score in found[:top]]
+    beams = _search(trainer, row, positions, choices, vocab_size=len(tokenizer.vocabulary), width=width)
+    return [_candidate(ids, score, sentence, runs, tokenizer) for ids, score in beams[:top]]
 
 
-Choices = Callable[[tuple[int, ...]], np.ndarray]  # ids of the masks filled so far -> ids that the next one may have, ascending
+Choices = Callable[[tuple[int, ...]], np.ndarray]  # ids of the masks filled so far -> allowed ids for the next one, ascending
 Beam = tuple[tuple[int, ...], float]
 
 
-def _search(trainer: Trainer, row: np.ndarray, places: np.ndarray, choices: Choices, *, vocab_size: int, width: int) -> list[Beam]:
+def _search(trainer: Trainer, row: np.ndarray, positions: np.ndarray, choices: Choices, *, vocab_size: int, width: int) -> list[Beam]:
     """Beam search over the masks, left to right; the best first."""
     beams: list[Beam] = [((), 0.0)]
     rows_at_once = max(1, TOKENS // len(row))
-    for number, place in enumerate(places):
+    for number, position in enumerate(positions):
         scores, parents, pieces = [], [], []
         for first in range(0, len(beams), rows_at_once):
             some = beams[first : first + rows_at_once]
             rows = np.repeat(row[None], len(some), axis=0)
-            rows[:, places[:number]] = np.array([ids for ids, _ in some], np.int32).reshape(len(some), number)
-            log_probabilities = _log_probabilities(trainer, rows, place, vocab_size)
+            rows[:, positions[:number]] = np.array([ids for ids, _ in some], np.int32).reshape(len(some), number)
+            log_probabilities = _log_probabilities(trainer, rows, position, vocab_size)
             for offset, (ids, score) in enumerate(some):
                 allowed = choices(ids)
                 scores.append(score + log_probabilities[offset, allowed])
@@ -127,35 +129,35 @@ def _search(trainer: Trainer, row: np.ndarray, places: np.ndarray, choices: Choi
     return beams
 
 
-def _log_probabilities(trainer: Trainer, rows: np.ndarray, place: int, vocab_size: int) -> np.ndarray:
-    """float64 [batch, vocab_size]: of each piece at one place of each row."""
-    ids, probabilities = (array[:, 0] for array in trainer.predict(prediction_batch(rows, np.array([place])), vocab_size))
+def _log_probabilities(trainer: Trainer, rows: np.ndarray, position: int, vocab_size: int) -> np.ndarray:
+    """float64 [batch, vocab_size]: of each piece at one position of each row."""
+    ids, probabilities = (array[:, 0] for array in trainer.predict(prediction_batch(rows, np.array([position])), vocab_size))
     by_id = np.zeros((len(rows), vocab_size))
     np.put_along_axis(by_id, ids, probabilities.astype(np.float64), axis=1)
-    with np.errstate(divide="ignore"):  # of a piece less probable than 1e-45
+    with np.errstate(divide="ignore"):  # for a piece less probable than 1e-45
         return np.log(by_id)
 
 
-# --- what may stand there
+# --- allowed pieces
 
 
 def _any_pieces(tokenizer: "WordPieceTokenizer") -> Choices:
-    """Whatever text can give: no special piece, and no `##` before a Chinese character."""
+    """All pieces that text can produce: no special piece, and no `##` before a Chinese character."""
     pool = tokenizer.vocabulary.pool("live")
     return lambda filled: pool
 
 
 def _word_pieces(words: Iterable[str], lengths: Sequence[int], tokenizer: "WordPieceTokenizer") -> Choices:
-    """A word of as many pieces as there are masks, in each run of them. Raises: UserError if there is none for a run."""
+    """For each run of adjacent masks, the words of as many pieces. Raises: UserError if there is none for a run."""
     by_length: dict[int, set[tuple[int, ...]]] = {length: set() for length in lengths}
     for word in words:
         ids = tuple(tokenizer.encode(word)[0].tolist())
         if len(ids) in by_length and tokenizer.vocabulary.unk_id not in ids:
             by_length[len(ids)].add(ids)
-    trees = {length: _beginnings(found) for length, found in by_length.items()}
-    if none := [length for length, found in by_length.items() if not found]:
-        raise UserError(f"no word of {none[0]} pieces in the list; expected one for each run of as many {MASK}")
-    runs = [(number, length) for length in lengths for number in range(length)]  # mask -> place in its run, length of the run
+    trees = {length: _prefixes(matches) for length, matches in by_length.items()}
+    if missing := [length for length, matches in by_length.items() if not matches]:
+        raise UserError(f"the list has no word of {missing[0]} pieces; expected one for every run of that many {MASK}")
+    runs = [(number, length) for length in lengths for number in range(length)]  # mask -> its number in its run, length of the run
 
     def choices(filled: tuple[int, ...]) -> np.ndarray:
         number, length = runs[len(filled)]
@@ -164,17 +166,17 @@ def _word_pieces(words: Iterable[str], lengths: Sequence[int], tokenizer: "WordP
     return choices
 
 
-def _beginnings(words: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], np.ndarray]:
-    """Every beginning of a word -> the pieces that may follow it, ascending."""
+def _prefixes(words: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], np.ndarray]:
+    """Every prefix of a word -> the pieces that may follow it, ascending."""
     following: dict[tuple[int, ...], set[int]] = {}
     for ids in words:
         for number, piece in enumerate(ids):
             following.setdefault(ids[:number], set()).add(piece)
-    return {beginning: np.array(sorted(pieces)) for beginning, pieces in following.items()}
+    return {prefix: np.array(sorted(pieces)) for prefix, pieces in following.items()}
 
 
 def read_words(path: Path | str) -> list[str]:
-    """A word list: UTF-8, a word a line, what stands behind a blank or tab (a frequency, a tag) ignored. Raises: UserError."""
+    """Read a word list: UTF-8, one word per line; anything after a space or tab (a frequency, a tag) is ignored. Raises: UserError."""
     try:
         lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
     except FileNotFoundError:
@@ -187,7 +189,7 @@ def read_words(path: Path | str) -> list[str]:
     return words
 
 
-# --- what is said of it
+# --- candidates as text
 
 
 def _candidate(
@@ -203,7 +205,7 @@ def _candidate(
 
 
 def _joined(pieces: Sequence[str]) -> str:
-    """Pieces as text: `##` goes, and a blank stands between two words of letters or digits."""
+    """Pieces as text: without `##`, and with a space between two words of letters or digits."""
     text = ""
     for piece in pieces:
         apart = text and text[-1].isascii() and piece[0].isascii() and text[-1].isalnum() and piece[0].isalnum()

@@ -1,4 +1,4 @@
-"""A trained MLM head for a model that has none: `wholeword repair-head`, a recipe with `model.freeze: encoder` around somebody's model."""
+"""A trained MLM head for a model that has none: `wholeword repair-head`, a recipe with `model.freeze: encoder` that starts from it."""
 
 import json
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ def repair_recipe(
     """The recipe that fits the heads of `model`, read from `source`. The model's vocabulary is written into `output` for it.
 
     Args:
-        recipe: whose corpus, masks and phases to take; the shipped `repair-head` by default.
-        corpus: files to take instead of the recipe's; relative paths start from the working directory.
+        recipe: supplies corpus, masking and phases; by default the shipped `repair-head`.
+        corpus: files to use instead of the recipe's; relative paths start from the working directory.
         overrides: more settings as "a.b=c".
     Raises: RecipeError.
     """
@@ -33,5 +33,5 @@ def repair_recipe(
         "output": str(output),
         **({"corpus.files": files} if files else {}),
     }
-    given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
-    return load_recipe(recipe or RECIPE, overrides=[*given, *overrides])
+    from_model = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
+    return load_recipe(recipe or RECIPE, overrides=[*from_model, *overrides])
