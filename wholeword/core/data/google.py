@@ -1,10 +1,8 @@
-"""`compat: google`: examples and masks equal, draw for draw, to those of google-research/bert.
+"""`compat: google`: rows and masks equal, draw for draw, to those of google-research/bert.
 
-Follows `create_pretraining_data.py` of commit eedf571 with and without `do_whole_word_mask`, from the documents on: everything is drawn
-from one `random.Random`, in its order. Slow and in memory, and what `examples`, `batches` and `masking` are measured against. What they
-do otherwise is kept here and marked as an oddity; beside these, a row in which no word fits the budget has no prediction.
-
-A token is anything hashable: a piece, an id. Beside each stands whether it belongs to the word before it (Google's `##`).
+Follows `create_pretraining_data.py` of commit eedf571, with and without `do_whole_word_mask`: everything is drawn from one `random.Random`,
+in its order. Slow and in memory; `examples`, `batches` and `masking` are tested against it. Where they differ, the code here is marked as
+an oddity; besides, a row in which no word fits the budget has no prediction. A token is anything hashable.
 """
 
 import random
@@ -42,7 +40,7 @@ class MaskedRow(NamedTuple, Generic[Token]):
 
 
 class Instance(NamedTuple, Generic[Token]):
-    """What `create_training_instances` calls a `TrainingInstance`."""
+    """A `TrainingInstance` of the original."""
 
     row: MaskedRow[Token]
     segment_ids: list[int]
