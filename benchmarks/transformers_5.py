@@ -52,7 +52,7 @@ def ours(sentences: list[str], vocabulary: Vocabulary, draws: int) -> np.ndarray
     word_starts[candidates] = pieces.word_starts
     given = ids, word_starts, candidates, np.arange(len(sentences), dtype=np.uint64)
     context = {"seed": 1, "max_predictions": 77, "vocabulary": vocabulary}
-    counts = [WholeWord().mask(*given, **context, pass_number=number).chosen.sum(axis=1) for number in range(draws)]
+    counts = [WholeWord().mask(*given, **context, epoch=number).chosen.sum(axis=1) for number in range(draws)]
     return np.stack([np.array(counts), np.broadcast_to(sizes, (draws, len(sizes)))], axis=-1)
 
 

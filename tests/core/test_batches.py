@@ -236,10 +236,10 @@ def running_loaders():
 
 
 class Failing(WholeWord):
-    def mask(self, *arguments, pass_number, **context):
-        if pass_number == 2:
+    def mask(self, *arguments, epoch, **context):
+        if epoch == 2:
             raise ValueError("缺了一个词")
-        return super().mask(*arguments, pass_number=pass_number, **context)
+        return super().mask(*arguments, epoch=epoch, **context)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -152,7 +152,7 @@ def in_place(ids, masked):
         (whole_word(result=first_only), "chosen in part"),
         (whole_word(result=in_place), "wrote into its argument ids"),
         (whole_word(seed=1), "another seed"),
-        (whole_word(pass_number=1), "another pass_number"),
+        (whole_word(epoch=1), "another epoch"),
         (registry.create("masking", "whole-word", rate=0.3), r"0\.\d+ of the pieces"),
         (registry.create("masking", "wordpiece"), "chosen in part"),
     ],
@@ -180,7 +180,7 @@ def test_a_share_of_the_rows_may_be_masked_piece_by_piece():
     strategy = registry.create("masking", "whole-word", wordpiece_rate=0.7)
     everywhere, sample_ids = np.ones_like(word_starts), np.arange(2000, dtype=np.uint64)
     chosen = strategy.mask(
-        ids, word_starts, everywhere, sample_ids, seed=1, pass_number=0, max_predictions=10, vocabulary=vocabulary
+        ids, word_starts, everywhere, sample_ids, seed=1, epoch=0, max_predictions=10, vocabulary=vocabulary
     ).chosen.reshape(2000, 16, 4)
     whole = (chosen.all(axis=2) == chosen.any(axis=2)).all(axis=1)
     assert abs(whole.mean() - 0.3) < 3 * np.sqrt(0.3 * 0.7 / 2000)

@@ -90,7 +90,7 @@ def test_words_of_every_length_are_masked_as_often_as_by_google(store, length, m
     words = np.bincount(lengths, minlength=6)
     ours = np.zeros(6)
     for number in range(passes):
-        masked = WholeWord().mask(*rows, seed=3, pass_number=number, max_predictions=most, vocabulary=store.vocabulary)
+        masked = WholeWord().mask(*rows, seed=3, epoch=number, max_predictions=most, vocabulary=store.vocabulary)
         ours += np.bincount(lengths[masked.chosen.reshape(-1)[groups.starts]], minlength=6)
 
     symbols = Symbols(store.vocabulary.cls_id, store.vocabulary.sep_id, store.vocabulary.mask_id, range(len(store.vocabulary)))

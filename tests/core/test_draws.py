@@ -71,8 +71,8 @@ def test_uniform_is_in_the_unit_interval():
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 10, 97, 100, 101, 1000, 17410, 65536, 65537])
 def test_permutation_is_a_bijection(n):
-    for pass_number in range(3):
-        assert np.array_equal(np.sort(permutation(5, pass_number, np.arange(n), n)), np.arange(n))
+    for epoch in range(3):
+        assert np.array_equal(np.sort(permutation(5, epoch, np.arange(n), n)), np.arange(n))
 
 
 def test_permutation_needs_no_neighbours():
@@ -85,13 +85,13 @@ def test_permutation_needs_no_neighbours():
 def test_every_order_of_a_few_is_equally_likely():
     for n, passes in ((2, 200), (3, 300), (4, 1200), (5, 2400)):
         orders = {order: number for number, order in enumerate(permutations(range(n)))}
-        seen = [orders[tuple(permutation(1, pass_number, np.arange(n), n).tolist())] for pass_number in range(passes)]
+        seen = [orders[tuple(permutation(1, epoch, np.arange(n), n).tolist())] for epoch in range(passes)]
         assert chi_square_is_plausible(np.bincount(seen, minlength=len(orders)), passes / len(orders))
 
 
 def test_permuted_places_are_uniform_and_neighbours_part():
     n, passes = 100, 3000
-    table = np.array([permutation(11, pass_number, np.arange(n), n) for pass_number in range(passes)])
+    table = np.array([permutation(11, epoch, np.arange(n), n) for epoch in range(passes)])
     for place in (0, 1, 50, 99):
         assert chi_square_is_plausible(np.bincount(table[:, place], minlength=n), passes / n)
     apart = (table[:, 1:] - table[:, :-1]) % n  # 0 cannot be; the others are equally likely

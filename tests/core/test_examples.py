@@ -28,7 +28,7 @@ def random_sizes(num_documents, seed, *, sentences=12, mean=20):
 
 
 def build(store, name="nsp-pairs", **changes):
-    arguments = {"max_seq_length": 64, "short_seq_rate": 0.1, "seed": 3, "pass_number": 0, "documents": "all", "held_out_rate": 0.0}
+    arguments = {"max_seq_length": 64, "short_seq_rate": 0.1, "seed": 3, "epoch": 0, "documents": "all", "held_out_rate": 0.0}
     return build_examples(store, name=name, **(arguments | changes))
 
 
@@ -43,11 +43,11 @@ def spans(examples):
 class OurDraws:
     """The choices of a document as `build_examples` draws them."""
 
-    def __init__(self, seed, pass_number):
-        self.seed, self.pass_number = seed, pass_number
+    def __init__(self, seed, epoch):
+        self.seed, self.epoch = seed, epoch
 
     def document(self, document):
-        self.key = row_keys(self.seed, self.pass_number, document)
+        self.key = row_keys(self.seed, self.epoch, document)
 
     def chunk(self, sentence):
         self.chunk_key = draws(self.key, sentence, Stream.CHUNK)
@@ -159,10 +159,10 @@ def test_pairs_are_those_of_googles_loop(tmp_path, max_seq_length, short_seq_rat
         sizes = random_sizes(30, seed, mean=mean)
         store = make_store(tmp_path / f"{seed}", sizes, tokens_per_shard=200)
         assert len(store.shards) > 1
-        for pass_number in range(2):
+        for epoch in range(2):
             arguments = {"max_seq_length": max_seq_length, "short_seq_rate": short_seq_rate}
-            examples = build(store, seed=seed, pass_number=pass_number, **arguments)
-            expected = google_pairs(sizes, OurDraws(seed, pass_number), **arguments)
+            examples = build(store, seed=seed, epoch=epoch, **arguments)
+            expected = google_pairs(sizes, OurDraws(seed, epoch), **arguments)
             assert spans(examples) == [pair for pair, _ in expected]
             assert examples.labels.tolist() == [label for _, label in expected]
 
@@ -278,9 +278,9 @@ def test_examples_do_not_depend_on_shards(tmp_path, name):
 def test_passes_and_seeds_differ(tmp_path):
     store = make_store(tmp_path / "store", random_sizes(100, 3))
     first = spans(build(store))
-    assert first == spans(build(store)) and first != spans(build(store, pass_number=1)) and first != spans(build(store, seed=4))
+    assert first == spans(build(store)) and first != spans(build(store, epoch=1)) and first != spans(build(store, seed=4))
     fixed = {"name": "doc-sentences", "short_seq_rate": 0.0}
-    assert spans(build(store, **fixed)) == spans(build(store, **fixed, pass_number=1, seed=4))
+    assert spans(build(store, **fixed)) == spans(build(store, **fixed, epoch=1, seed=4))
 
 
 @pytest.mark.parametrize("name", KINDS)

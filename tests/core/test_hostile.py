@@ -201,7 +201,7 @@ def check_corpus(sentences, cutter, *, seed, tokenizer, kind, length, most, toke
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         store = write_store(Path(folder, "store"), tokenizer.vocabulary, documents, tokens_per_shard=tokens_per_shard)
         chosen = {"max_seq_length": length, "short_seq_rate": 0.1, "seed": seed}
-        examples = build_examples(store, name=kind, pass_number=0, documents="all", held_out_rate=0.0, **chosen)
+        examples = build_examples(store, name=kind, epoch=0, documents="all", held_out_rate=0.0, **chosen)
         if not len(examples):
             return
         rows = layout(examples, aligned.ids, aligned.word_starts, length, tokenizer.vocabulary)

@@ -22,9 +22,9 @@ from wholeword.plugins.masking.wordpiece import WordPiece
 from wholeword.plugins.segmenters.jieba import Jieba
 
 
-def mask(batch, *, strategy=None, seed=1, pass_number=0, max_predictions=20, vocabulary=VOCABULARY):
+def mask(batch, *, strategy=None, seed=1, epoch=0, max_predictions=20, vocabulary=VOCABULARY):
     strategy = strategy or WholeWord()
-    return strategy.mask(*batch, seed=seed, pass_number=pass_number, max_predictions=max_predictions, vocabulary=vocabulary)
+    return strategy.mask(*batch, seed=seed, epoch=epoch, max_predictions=max_predictions, vocabulary=vocabulary)
 
 
 def test_groups_of_a_sentence():
@@ -97,7 +97,7 @@ def test_choice_is_the_sequential_rule_on_the_same_order():
     exceptions = 0
     for (ids, word_starts, candidates, sample_ids), rate, most in hostile_batches():
         strategy = WholeWord(rate=rate)
-        chosen = mask((ids, word_starts, candidates, sample_ids), strategy=strategy, seed=9, pass_number=4, max_predictions=most).chosen
+        chosen = mask((ids, word_starts, candidates, sample_ids), strategy=strategy, seed=9, epoch=4, max_predictions=most).chosen
         keys = row_keys(9, 4, sample_ids)
         for row in range(len(ids)):
             words = words_of(word_starts[row].tolist(), candidates[row].tolist())
@@ -194,7 +194,7 @@ def test_words_of_every_length_are_chosen_as_often_as_by_google(million):
     words = np.bincount(lengths, minlength=6)
     us = sum(
         np.bincount(lengths[masked.chosen.reshape(-1)[groups.starts]], minlength=6)
-        for masked in (mask(batch, max_predictions=most, pass_number=number, vocabulary=vocabulary) for number in range(8))
+        for masked in (mask(batch, max_predictions=most, epoch=number, vocabulary=vocabulary) for number in range(8))
     )
     google = np.zeros(6)
     generator = random.Random(12345)
@@ -236,7 +236,7 @@ def test_what_replaces_a_piece_is_drawn_piece_by_piece(million):
 def test_another_pass_chooses_independently(million):
     vocabulary, batch, most, _, chosen = million
     candidates, share = batch[2], chosen.sum() / batch[2].sum()
-    for changes in ({"seed": 3}, {"seed": 2, "pass_number": 1}):
+    for changes in ({"seed": 3}, {"seed": 2, "epoch": 1}):
         again = mask(batch, max_predictions=most, vocabulary=vocabulary, **changes).chosen
         assert abs((again & chosen).sum() / candidates.sum() - share**2) < 0.002
 

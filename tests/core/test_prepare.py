@@ -645,7 +645,7 @@ def test_a_row_with_a_fallback_can_be_masked_piece_by_piece(built, tmp_path, mon
         for step in range(6):
             source.batch(step)
     examples = build_examples(
-        store, name="nsp-pairs", max_seq_length=64, short_seq_rate=0.1, seed=1, pass_number=0, documents="train", held_out_rate=0.0
+        store, name="nsp-pairs", max_seq_length=64, short_seq_rate=0.1, seed=1, epoch=0, documents="train", held_out_rate=0.0
     )
     numbers = [int(sample) for step in range(6) for sample in source.batch(step)["sample_ids"]]
     touched = [

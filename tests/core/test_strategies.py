@@ -27,8 +27,8 @@ from wholeword.plugins.segmenters.jieba import Jieba
 DATA = os.environ.get("WHOLEWORD_DATA")
 
 
-def mask(strategy, batch, *, seed=1, pass_number=0, max_predictions=20, vocabulary=VOCABULARY):
-    return strategy.mask(*batch, seed=seed, pass_number=pass_number, max_predictions=max_predictions, vocabulary=vocabulary)
+def mask(strategy, batch, *, seed=1, epoch=0, max_predictions=20, vocabulary=VOCABULARY):
+    return strategy.mask(*batch, seed=seed, epoch=epoch, max_predictions=max_predictions, vocabulary=vocabulary)
 
 
 def group_numbers(batch):
@@ -173,7 +173,7 @@ def test_a_third_of_the_released_vocabulary_is_dead():
     starts = np.ones(ids.shape, bool)
     batch = ids, starts, starts.copy(), np.arange(4000, dtype=np.uint64)
     strategy = WholeWord(rate=1.0, random_pool="live")
-    passes = (mask(strategy, batch, vocabulary=vocabulary, pass_number=number, max_predictions=252) for number in range(10))
+    passes = (mask(strategy, batch, vocabulary=vocabulary, epoch=number, max_predictions=252) for number in range(10))
     draws = np.concatenate([masked.input_ids.ravel() for masked in passes])
     random_pieces = draws[(draws != vocabulary.mask_id) & (draws != vocabulary.ids["的"])]
     assert len(random_pieces) > 1_000_000 and set(np.unique(random_pieces).tolist()) <= set(vocabulary.pool("live").tolist())

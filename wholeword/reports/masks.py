@@ -77,7 +77,7 @@ def masked_rows(store: TokenStore, masking: Masking, max_seq_length: int, max_pr
         max_seq_length=max_seq_length,
         short_seq_rate=masking.short_seq_rate,
         seed=masking.seed,
-        pass_number=0,
+        epoch=0,
     )
     watched = _Watched(masking.strategy)
     num_rows = min(len(examples), max(1, MAX_TOKENS // max_seq_length))
@@ -91,7 +91,7 @@ def masked_rows(store: TokenStore, masking: Masking, max_seq_length: int, max_pr
             structure=0,
             strategy=watched,
             seed=masking.seed,
-            pass_number=0,
+            epoch=0,
             max_seq_length=max_seq_length,
             max_predictions=max_predictions,
             fallback=masking.fallback,

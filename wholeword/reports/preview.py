@@ -130,7 +130,7 @@ def mask_sentence(
             candidates,
             np.array([number], np.uint64),
             seed=seed,
-            pass_number=0,
+            epoch=0,
             max_predictions=row.shape[1],
             vocabulary=vocabulary,
         )

@@ -42,7 +42,7 @@ class MaskingStrategy(Protocol):
         sample_ids: Array,
         *,
         seed: int,
-        pass_number: int,
+        epoch: int,
         max_predictions: int,
         vocabulary: Vocabulary,
     ) -> Masked:
@@ -53,7 +53,7 @@ class MaskingStrategy(Protocol):
             word_starts: bool [batch, length], True where a word begins.
             candidates: bool [batch, length], False at [CLS], [SEP] and padding: never chosen, and every word ends there.
             sample_ids: uint64 [batch], what makes a row's draws its own, whatever batch it stands in.
-            pass_number: how often the corpus has been gone through.
+            epoch: how many times the whole corpus has been seen before.
             max_predictions: most places to choose in a row.
         """
         ...

@@ -1,8 +1,8 @@
 """Batches: the seven features of google-research/bert's `create_pretraining_data.py`, as NumPy arrays of static shape.
 
 `BatchSource.batch(step)` is a pure function of the source's arguments and the step. Row r of step s is sample s * batch_size + r of an
-endless sequence of passes over the examples, each shuffled by a permutation of its own. Pass p has the examples of pass p mod dupe_factor
-(if passes differ in their examples at all) and the masks of pass p, or of pass p mod dupe_factor when masking is static.
+endless sequence of epochs, each of which shuffles the examples by a permutation of its own. Epoch e has the examples of epoch e mod
+dupe_factor (if epochs differ in their examples at all) and the masks of epoch e, or of epoch e mod dupe_factor when masking is static.
 """
 
 import threading
@@ -25,9 +25,9 @@ from wholeword.core.memory import keep_freed_memory
 
 Batch = dict[str, np.ndarray]
 
-EVALUATION_PASS = 2**32  # no training gets there: evaluation has masks of its own
+EVALUATION_EPOCH = 2**32  # no training gets there: evaluation has masks of its own
 SHUFFLE_BLOCK = 1 << 12  # rows
-EXAMPLE_BITS = 48  # a sample id is the number of the example, and above it the pass that made it
+EXAMPLE_BITS = 48  # a sample id is the number of the example, and above it the epoch that made it
 
 
 class BatchSource:
@@ -35,11 +35,11 @@ class BatchSource:
 
     Args:
         examples: the name of their kind, see `examples.KINDS`.
-        dynamic: new masks in every pass; else they repeat after `dupe_factor` passes.
+        dynamic: new masks in every epoch; otherwise they repeat after `dupe_factor` epochs.
         documents: "train", "held_out" or "all".
         fallback: "sample": rows with a sentence in which words are not those of the text are masked piece by piece; "span": its span is.
         word_lengths: whether batches say how long the words are that their predictions belong to; training does not ask.
-        cache: a folder for the examples, see `build_examples`; those of each pass are built when it is reached.
+        cache: a folder for the examples, see `build_examples`; those of each epoch are built when it is reached.
     Raises: UserError if there is not a single example.
 
     A batch holds, with B rows, L = max_seq_length and P = max_predictions:
@@ -103,18 +103,18 @@ class BatchSource:
         """The batch of a step, counted from 0."""
         parts, position, end = [], step * self.batch_size, (step + 1) * self.batch_size
         while position < end:
-            pass_number, begin = self._pass_at(position)
-            structure = pass_number % self.num_structures
+            epoch, begin = self._epoch_at(position)
+            structure = epoch % self.num_structures
             examples = self._examples_of(structure)
             places = np.arange(position, min(end, begin + len(examples))) - begin
-            numbers = self._shuffled(pass_number, places, len(examples))
-            masks = pass_number if self.dynamic else pass_number % self.dupe_factor
-            parts.append(self._make(examples, numbers, structure=structure, pass_number=masks))
+            numbers = self._shuffled(epoch, places, len(examples))
+            masks = epoch if self.dynamic else epoch % self.dupe_factor
+            parts.append(self._make(examples, numbers, structure=structure, epoch=masks))
             position += len(places)
         return parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
     def num_rows(self, passes: int) -> int:
-        """How many rows the first so many passes have together."""
+        """How many rows the first `passes` epochs have together."""
         sizes = [len(self._examples_of(structure)) for structure in range(min(passes, self.num_structures))]
         rounds, rest = divmod(passes, len(sizes))
         return rounds * sum(sizes) + sum(sizes[:rest])
@@ -123,27 +123,27 @@ class BatchSource:
         """The batches of some steps, see `prefetch`."""
         return prefetch(self.batch, range(first_step, end_step), workers=workers)
 
-    def _shuffled(self, pass_number: int, places: np.ndarray, num_examples: int) -> np.ndarray:
-        """What a pass has in consecutive places. The shuffle is made in blocks, and the last blocks are kept."""
+    def _shuffled(self, epoch: int, places: np.ndarray, num_examples: int) -> np.ndarray:
+        """The numbers of the examples in consecutive places of an epoch. The shuffle is made in blocks, and the last blocks are kept."""
         parts = []
         for block in range(places[0] // SHUFFLE_BLOCK, places[-1] // SHUFFLE_BLOCK + 1):
             begin = block * SHUFFLE_BLOCK
-            numbers = self._blocks.get((pass_number, block))
+            numbers = self._blocks.get((epoch, block))
             if numbers is None:
                 inside = np.arange(begin, min(begin + SHUFFLE_BLOCK, num_examples))
-                numbers = permutation(self.seed, pass_number, inside, num_examples)
-                self._blocks = {**dict(list(self._blocks.items())[-3:]), (pass_number, block): numbers}
+                numbers = permutation(self.seed, epoch, inside, num_examples)
+                self._blocks = {**dict(list(self._blocks.items())[-3:]), (epoch, block): numbers}
             parts.append(numbers[max(places[0] - begin, 0) : places[-1] + 1 - begin])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _examples_of(self, structure: int) -> Examples:
         with self._lock:
             while len(self._examples) <= structure:
-                self._examples.append(self._build(pass_number=len(self._examples)))
+                self._examples.append(self._build(epoch=len(self._examples)))
             return self._examples[structure]
 
-    def _pass_at(self, position: int) -> tuple[int, int]:
-        """The pass that a place in the endless sequence falls into, and where it begins."""
+    def _epoch_at(self, position: int) -> tuple[int, int]:
+        """The epoch of a position in the endless sequence, and where that epoch begins."""
         begin = 0
         for structure in range(self.num_structures):
             size = len(self._examples_of(structure))
@@ -151,7 +151,7 @@ class BatchSource:
                 return structure, begin
             begin += size
         rounds, rest = divmod(position, begin)
-        structure, start = self._pass_at(rest)
+        structure, start = self._epoch_at(rest)
         return rounds * self.num_structures + structure, rounds * begin + start
 
 
@@ -191,7 +191,7 @@ def evaluation_examples(
         max_seq_length=max_seq_length,
         short_seq_rate=0.0,
         seed=seed,
-        pass_number=0,
+        epoch=0,
     )
 
 
@@ -213,11 +213,11 @@ def evaluation_batches(
     """
     batch_size = min(batch_size, len(examples))
     num_batches = min(num_batches, len(examples) // batch_size)
-    numbers = permutation(seed, EVALUATION_PASS, np.arange(num_batches * batch_size), len(examples))
+    numbers = permutation(seed, EVALUATION_EPOCH, np.arange(num_batches * batch_size), len(examples))
     make = partial(
         make_batch, store, examples, strategy=strategy, seed=seed, max_seq_length=max_seq_length, max_predictions=max_predictions
     )
-    return [make(rows, structure=0, pass_number=EVALUATION_PASS) for rows in numbers.reshape(num_batches, batch_size)]
+    return [make(rows, structure=0, epoch=EVALUATION_EPOCH) for rows in numbers.reshape(num_batches, batch_size)]
 
 
 def load_examples(
@@ -228,7 +228,7 @@ def load_examples(
     held_out_rate: float,
     cache: Path | None,
     max_seq_length: int,
-    pass_number: int,
+    epoch: int,
     **rest: Any,
 ) -> Examples:
     """`build_examples`, in a folder of the cache. Raises: UserError if there are none."""
@@ -237,9 +237,9 @@ def load_examples(
         name=name,
         documents=documents,
         held_out_rate=held_out_rate,
-        path=cache and cache / f"{name}-{max_seq_length}-{documents}-{pass_number}",
+        path=cache and cache / f"{name}-{max_seq_length}-{documents}-{epoch}",
         max_seq_length=max_seq_length,
-        pass_number=pass_number,
+        epoch=epoch,
         **rest,
     )
     if not len(examples):
@@ -262,7 +262,7 @@ def make_batch(
     structure: int,
     strategy: MaskingStrategy,
     seed: int,
-    pass_number: int,
+    epoch: int,
     max_seq_length: int,
     max_predictions: int,
     fallback: str = "span",
@@ -272,8 +272,8 @@ def make_batch(
 
     Args:
         numbers: int64 [rows], which examples.
-        structure: the pass that made the examples.
-        pass_number: the pass of the masks.
+        structure: the epoch that made the examples.
+        epoch: the one whose masks to use.
     Raises: PluginError if the strategy chooses what it must not.
     """
     vocabulary = store.vocabulary
@@ -311,7 +311,7 @@ def make_batch(
         candidates,
         sample_ids,
         seed=seed,
-        pass_number=pass_number,
+        epoch=epoch,
         max_predictions=max_predictions,
         vocabulary=vocabulary,
     )

@@ -50,9 +50,9 @@ def child(keys: ArrayLike, numbers: ArrayLike) -> np.ndarray:
         return z
 
 
-def row_keys(seed: int, pass_number: int, sample_ids: ArrayLike) -> np.ndarray:
+def row_keys(seed: int, epoch: int, sample_ids: ArrayLike) -> np.ndarray:
     """One key a sample (uint64, the shape of `sample_ids`): all that is drawn for the sample in this pass comes from it."""
-    return child(child(np.uint64(seed % 2**64), pass_number), sample_ids)
+    return child(child(np.uint64(seed % 2**64), epoch), sample_ids)
 
 
 def draws(keys: ArrayLike, positions: ArrayLike, stream: int) -> np.ndarray:
@@ -70,7 +70,7 @@ def uniform(draws: np.ndarray) -> np.ndarray:
     return (draws >> np.uint64(11)) * 2.0**-53
 
 
-def permutation(seed: int, pass_number: int, positions: ArrayLike, n: int) -> np.ndarray:
+def permutation(seed: int, epoch: int, positions: ArrayLike, n: int) -> np.ndarray:
     """Where a shuffle of [0, n) puts `positions`, int64 of their shape, without holding the shuffle: a bijection on [0, n), n < 2**62.
 
     An alternating Feistel network on pairs (row, column) of a near-square table with at least n places; what comes out at n or above
@@ -80,7 +80,7 @@ def permutation(seed: int, pass_number: int, positions: ArrayLike, n: int) -> np
     root = isqrt(max(n, 1) - 1) + 1
     height = min(range(root, root + min(root // 8, 64) + 1), key=lambda height: -n % height)  # few places to spare
     sizes = np.uint64(height), np.uint64(-(-n // height))
-    keys = child(row_keys(seed, pass_number, Stream.SHUFFLE), np.arange(FEISTEL_ROUNDS))
+    keys = child(row_keys(seed, epoch, Stream.SHUFFLE), np.arange(FEISTEL_ROUNDS))
 
     def network(x: np.ndarray) -> np.ndarray:
         halves = [x // sizes[1], x % sizes[1]]

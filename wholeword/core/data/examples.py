@@ -50,7 +50,7 @@ def build_examples(
     max_seq_length: int,
     short_seq_rate: float,
     seed: int,
-    pass_number: int,
+    epoch: int,
     documents: str,
     held_out_rate: float,
     path: Path | None = None,
@@ -71,13 +71,13 @@ def build_examples(
     if max_seq_length < specials + 2:
         raise UserError(f"max_seq_length {max_seq_length} is too short for {name}; expected at least {specials + 2}")
     random = name in PAIRS or short_seq_rate > 0
-    pass_number = pass_number if random else 0
+    epoch = epoch if random else 0
     members = select_documents(store, documents, seed, held_out_rate)
 
     def shards() -> Iterator[tuple[np.ndarray, ...]]:
         for shard in store.shards:
             if shard.num_sentences:
-                sentences = read_sentences(shard, members, max_seq_length - specials, short_seq_rate, seed, pass_number)
+                sentences = read_sentences(shard, members, max_seq_length - specials, short_seq_rate, seed, epoch)
                 if name in PAIRS:
                     yield make_pairs(store, shard, sentences, members, max_seq_length - specials, swap=name == "sop-pairs")
                 else:
@@ -92,7 +92,7 @@ def build_examples(
         "max_seq_length": max_seq_length,
         "short_seq_rate": short_seq_rate,
         "seed": seed,
-        "pass_number": pass_number,
+        "pass_number": epoch,  # the name in the manifests of earlier versions
         "documents": documents,
         "held_out_rate": held_out_rate,
     }
@@ -151,12 +151,12 @@ class Sentences(NamedTuple):
     keys: np.ndarray  # uint64, the key of its document
 
 
-def read_sentences(shard: Shard, members: np.ndarray, room: int, short_seq_rate: float, seed: int, pass_number: int) -> Sentences:
+def read_sentences(shard: Shard, members: np.ndarray, room: int, short_seq_rate: float, seed: int, epoch: int) -> Sentences:
     """The sentences of a shard, with what their documents decide for them."""
     document_ends = shard.document_ends.astype(np.int64)
     document_starts = np.append(0, document_ends[:-1])
     numbers = shard.document_offset + np.arange(shard.num_documents)
-    keys = row_keys(seed, pass_number, numbers)
+    keys = row_keys(seed, epoch, numbers)
     short = uniform(draws(keys, 0, Stream.SHORT)) < short_seq_rate
     target = np.where(short, 2 + below(draws(keys, 0, Stream.TARGET), room - 1), room)
     selected = np.zeros(len(numbers), bool)

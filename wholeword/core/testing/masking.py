@@ -27,7 +27,7 @@ def check_masking(strategy: MaskingStrategy, *, rate: float | None = 0.15, whole
     ids, word_starts, candidates, _ = batch
 
     def mask(rows: Any = slice(None), **changes: Any) -> tuple[np.ndarray, np.ndarray]:
-        arguments: dict[str, Any] = {"seed": 7, "pass_number": 0, "max_predictions": MOST, "vocabulary": vocabulary} | changes
+        arguments: dict[str, Any] = {"seed": 7, "epoch": 0, "max_predictions": MOST, "vocabulary": vocabulary} | changes
         given = [array[rows].copy() for array in batch]
         masked = strategy.mask(*given, **arguments)
         for name, before, after in zip(
@@ -53,7 +53,7 @@ def check_masking(strategy: MaskingStrategy, *, rate: float | None = 0.15, whole
         for first in range(0, 28, size):
             part = mask(slice(first, first + size))
             assert np.array_equal(part[0], input_ids[first : first + size]), f"rows {first}.. came out differently in a batch of {size}"
-    for name, value in (("seed", 8), ("pass_number", 1)):
+    for name, value in (("seed", 8), ("epoch", 1)):
         assert not np.array_equal(mask(**{name: value})[1], chosen), f"another {name} gave the same choice"
 
 

@@ -49,11 +49,11 @@ class NGram:
         sample_ids: np.ndarray,
         *,
         seed: int,
-        pass_number: int,
+        epoch: int,
         max_predictions: int,
         vocabulary: Vocabulary,
     ) -> Masked:
-        keys = row_keys(seed, pass_number, sample_ids)
+        keys = row_keys(seed, epoch, sample_ids)
         words = find_groups(word_starts, candidates)
         spans = join_groups(words, keys, length=ids.shape[1], weights=self.weights)
         return mask_groups(ids, words, keys, rules=self.rules, max_predictions=max_predictions, vocabulary=vocabulary, spans=spans)

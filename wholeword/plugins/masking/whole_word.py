@@ -42,11 +42,11 @@ class WholeWord:
         sample_ids: np.ndarray,
         *,
         seed: int,
-        pass_number: int,
+        epoch: int,
         max_predictions: int,
         vocabulary: Vocabulary,
     ) -> Masked:
-        keys = row_keys(seed, pass_number, sample_ids)
+        keys = row_keys(seed, epoch, sample_ids)
         if self.wordpiece_rate:
             single = uniform(draws(keys, 0, Stream.KIND)) < self.wordpiece_rate
             word_starts = word_starts | single[:, None]
