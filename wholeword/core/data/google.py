@@ -60,10 +60,9 @@ def mask_row(
     generator: random.Random,
     whole_words: bool = True,
 ) -> MaskedRow[Token]:
-    """Google's `create_masked_lm_predictions`.
+    """Google's `create_masked_lm_predictions`, for a whole row without padding.
 
     Args:
-        tokens: the whole row, without padding.
         continues: for each token, whether it belongs to the word before it.
         whole_words: False to choose every token by itself.
     """
