@@ -117,13 +117,14 @@ def plugins(as_json: bool) -> None:
         reasons = {state: [plugin._asdict() for plugin in unusable] for state, unusable in troubles.items()}
         click.echo(json_text({"entries": rows, **reasons}))
         return
+    lines = []
     for entry in sorted(registry.entries):
-        bare = registry.has_bare_name(entry)
-        note = f"  offered by several packages: write {entry.qualified_name}" if entry in clashing and not bare else ""
-        click.echo(f"{entry.kind:11} {entry.name:16} {entry.distribution} {entry.version}  {entry.target}{note}")
+        ambiguous = entry in clashing and not registry.has_bare_name(entry)
+        note = f"  offered by several packages: write {entry.qualified_name}" if ambiguous else ""
+        lines.append(f"{entry.kind:11} {entry.name:16} {entry.distribution} {entry.version}  {entry.target}{note}")
     for state, unusable in troubles.items():
-        for plugin in unusable:
-            click.echo(f"{state:11} {plugin.distribution} {plugin.version}  {plugin.entry_point}  {plugin.reason}")
+        lines += [f"{state:11} {plugin.distribution} {plugin.version}  {plugin.entry_point}  {plugin.reason}" for plugin in unusable]
+    click.echo("\n".join(lines))
 
 
 @app.command()
