@@ -1,5 +1,4 @@
 import hashlib
-import json
 import random
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from small_runs import write_corpus
 
 from wholeword.core.config import load_recipe
 from wholeword.core.config.job import resolve
@@ -24,7 +24,6 @@ from wholeword.core.training.records import write_tfrecords as write_phases
 from wholeword.core.training.sources import JobRows
 
 SMALL = Path(__file__).parents[1] / "data" / "google_small"
-DOCUMENTS = json.loads((SMALL / "documents.json").read_text(encoding="utf-8"))["documents"]
 RECIPE = f"""
 version: 1
 name: test
@@ -203,7 +202,7 @@ def test_bytes_that_are_no_example_are_refused_and_never_crash(tmp_path_factory,
 
 @pytest.fixture
 def recipe(tmp_path):
-    (tmp_path / "corpus.txt").write_text("\n\n".join("\n".join(document) for document in DOCUMENTS) + "\n", encoding="utf-8")
+    write_corpus(tmp_path)
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE, encoding="utf-8")
     return path

@@ -7,6 +7,7 @@ import socket
 import numpy as np
 import pytest
 import tiny
+from small_runs import log_of
 
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import checkpoints, latest_checkpoint, read_checkpoint
@@ -55,7 +56,7 @@ def finish(processes):
 
 
 def assert_as_one(folder, whole):
-    lines, others = tiny.log_of(folder), tiny.log_of(whole)
+    lines, others = log_of(folder), log_of(whole)
     assert len(lines) == len(others)
     for line, other in zip(lines, others, strict=True):
         assert line.keys() == other.keys()
@@ -91,7 +92,7 @@ def test_a_signal_to_one_host_stops_both_at_a_step_that_is_saved(whole):
             processes[1].send_signal(signal.SIGTERM)
             break
     for code, _, errors in finish(processes):
-        assert code == 130 and "the same command goes on" in errors, errors
+        assert code == 130 and "the same command resumes" in errors, errors
     for code, _, errors in finish(start_both(whole, output=output)):
         assert code == 0, errors
     assert_as_one(whole.parent / output, whole.parent / "whole")

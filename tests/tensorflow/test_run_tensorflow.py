@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny
 from killing import kill
+from small_runs import log_of
 
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
 
@@ -33,7 +34,7 @@ def test_a_recipe_becomes_a_checkpoint_that_tensorflow_reads(whole):
     import tensorflow as tf
 
     folder = whole.parent / "whole"
-    lines = tiny.log_of(folder)
+    lines = log_of(folder)
     losses = [line["mlm_loss"] for line in lines[1:] if "held_out" not in line]
     assert np.isfinite(losses).all() and losses[-1] < losses[0]
     exported = folder / "export" / "tf-checkpoint"
@@ -58,7 +59,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_from_files(whole):
             process.send_signal(signal.SIGINT)
             break
     _, errors = process.communicate()
-    assert process.returncode == 130 and "Traceback" not in errors and "the same command goes on" in errors
+    assert process.returncode == 130 and "Traceback" not in errors and "the same command resumes" in errors
     place = read_checkpoint(latest_checkpoint(folder / "stopped" / "checkpoints")).state["place"]
     assert (place["phase"], place["step"]) < (1, 13)
     tiny.run("train", whole, f"backend.records={folder / 'rows'}", output="stopped")
@@ -115,7 +116,7 @@ def test_a_recipe_goes_from_pytorch_to_tensorflow_and_back(whole):
                 break
         _, errors = process.communicate()
         assert process.returncode in (0, 130), errors
-    lines, others = tiny.log_of(folder / "both"), tiny.log_of(folder / "pytorch")
+    lines, others = log_of(folder / "both"), log_of(folder / "pytorch")
     assert len(lines) == len(others)
     for line, other in zip(lines[1:], others[1:], strict=True):
         assert line["mlm_loss"] == pytest.approx(other["mlm_loss"], rel=1e-4), (line, other)

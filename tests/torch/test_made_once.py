@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from small_runs import write_recipe
 
 from wholeword.core.config import load_recipe
 from wholeword.core.config.job import resolve
@@ -18,28 +19,6 @@ from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.files import sha256_of
 from wholeword.plugins.masking.whole_word import WholeWord
 from wholeword.plugins.masking.wordpiece import WordPiece
-
-DOCUMENTS = json.loads((Path(__file__).parents[1] / "data" / "google_small" / "documents.json").read_text(encoding="utf-8"))["documents"]
-
-RECIPE = """
-version: 1
-name: small
-seed: 7
-corpus: {files: [corpus.txt], format: sentences}
-segmenter: jieba
-tokenizer: {train: 500, min_frequency: 1}
-examples: nsp-pairs
-masking: {name: whole-word, dynamic: false, dupe_factor: 2}
-model: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, max_position_embeddings: 64}
-backend: {name: pytorch, precision: fp32, threads: 1}
-phases:
-  - {max_seq_length: 32, batch_size: 8, steps: 12, peak_lr: 5.0e-3}
-  - {max_seq_length: 64, batch_size: 4, steps: 8, peak_lr: 5.0e-3}
-evaluation: {held_out_rate: 0.2, every: 4, batches: 2, maskings: [whole-word, wordpiece], fill_mask: ['他说今年的[MASK]比去年少。']}
-checkpoint: {every: 4, keep: 5}
-prepare_workers: 1
-export: []
-"""
 
 
 @contextmanager
@@ -81,18 +60,22 @@ def counts(tmp_path_factory) -> dict[str, Counter]:
     from wholeword.core.training.run import train
 
     folder = tmp_path_factory.mktemp("once")
-    (folder / "corpus.txt").write_text("\n\n".join("\n".join(document) for document in DOCUMENTS) + "\n", encoding="utf-8")
-    (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    recipe = str(folder / "recipe.yaml")
+    sections = {
+        "masking": "{name: whole-word, dynamic: false, dupe_factor: 2}",
+        "evaluation": "{held_out_rate: 0.2, every: 4, batches: 2, maskings: [whole-word, wordpiece], fill_mask: ['今年的[MASK]少了。']}",
+        "checkpoint": "{every: 4, keep: 5}",
+        "export": "[]",
+    }
+    recipe = str(write_recipe(folder, steps=(12, 8), **sections))
     found = {}
-    prepare(resolve(load_recipe(recipe, overrides=[f"output={folder / 'run'}"])).prepare)
+    prepare(resolve(load_recipe(recipe, overrides=[f"output={folder / 'run'}", "prepare_workers=1"])).prepare)
     for case in ("new", "resumed"):
         if case == "resumed":
             checkpoints = sorted((folder / "run" / "checkpoints").iterdir())
             for checkpoint in checkpoints[1:]:
                 checkpoint.rename(folder / checkpoint.name)  # only the first is left: after step 4 of 12
         with counted(folder / "run" / "examples") as counter:
-            train(resolve(load_recipe(recipe, overrides=[f"output={folder / 'run'}"])), observer=Silent())
+            train(resolve(load_recipe(recipe, overrides=[f"output={folder / 'run'}", "prepare_workers=1"])), observer=Silent())
         found[case] = counter
     print(json.dumps(found, indent=1))
     return found

@@ -1,16 +1,15 @@
 """Whole runs, from a text file to an exported model."""
 
-import json
 import math
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from killing import kill
+from small_runs import log_of, write_recipe
 
 from wholeword.core.config import load_recipe
 from wholeword.core.config.job import resolve
@@ -19,45 +18,15 @@ from wholeword.core.errors import DivergedError, UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
 from wholeword.core.training.run import train
 
-DOCUMENTS = json.loads((Path(__file__).parents[1] / "data" / "google_small" / "documents.json").read_text(encoding="utf-8"))["documents"]
-
-RECIPE = """
-version: 1
-name: small
-seed: 7
-corpus: {files: [corpus.txt], format: sentences}
-segmenter: jieba
-tokenizer: {train: 500, min_frequency: 1}
-examples: nsp-pairs
-masking: {name: whole-word, dynamic: false, dupe_factor: 2}
-model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 64}
-optimizer: {name: lamb, variant: hfl}
-backend: {name: pytorch, precision: fp32, threads: 1, micro_batch_size: 5}
-phases:
-  - {max_seq_length: 32, batch_size: 8, steps: 31, peak_lr: 5.0e-3, warmup_steps: 3}
-  - {max_seq_length: 64, batch_size: 4, steps: 20, peak_lr: 5.0e-3, warmup_steps: 2}
-evaluation: {held_out_rate: 0.2, every: 10, batches: 2, maskings: [whole-word, wordpiece]}
-checkpoint: {every: 5, keep: 2}
-log: {every: 3}
-export: [pytorch-bin]
-"""
-
 
 @pytest.fixture
 def recipe(tmp_path):
-    (tmp_path / "corpus.txt").write_text("\n\n".join("\n".join(document) for document in DOCUMENTS) + "\n", encoding="utf-8")
-    path = tmp_path / "recipe.yaml"
-    path.write_text(RECIPE, encoding="utf-8")
-    return path
+    return write_recipe(tmp_path)
 
 
 def run(recipe, *overrides, **arguments):
     output = recipe.parent / "run"
     return train(resolve(load_recipe(str(recipe), overrides=[f"output={output}", *overrides])), observer=Silent(), **arguments)
-
-
-def log_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def test_a_recipe_becomes_a_model_that_transformers_loads(recipe):
