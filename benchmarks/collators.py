@@ -35,7 +35,8 @@ from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.contracts import Masked
 from wholeword.core.data.batches import BatchSource
-from wholeword.core.data.google import Symbols, filled, mask_row, padded
+from wholeword.core.data.google import Symbols, mask_row
+from wholeword.core.data.google_source import filled, padded
 from wholeword.core.data.store import TokenStore
 from wholeword.core.training.prepare import prepare
 from wholeword.plugins.masking.whole_word import WholeWord

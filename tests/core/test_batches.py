@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from wholeword.core.contracts import Masked
-from wholeword.core.data.batches import EXAMPLE_BITS, BatchSource, evaluation_batches, evaluation_examples
-from wholeword.core.data.examples import KINDS, select_documents
+from wholeword.core.data.batches import BatchSource, evaluation_batches, evaluation_examples
+from wholeword.core.data.examples import KINDS
+from wholeword.core.data.rows import EXAMPLE_BITS
+from wholeword.core.data.selection import select_documents
 from wholeword.core.data.store import write_store
 from wholeword.core.errors import PluginError, UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary

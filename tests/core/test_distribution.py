@@ -16,8 +16,9 @@ import pytest
 from wholeword.core.contracts import Masked
 from wholeword.core.data.align import align, find_words
 from wholeword.core.data.batches import BatchSource
-from wholeword.core.data.google import GoogleSource, Symbols, mask_row
-from wholeword.core.data.masking import find_groups
+from wholeword.core.data.google import Symbols, mask_row
+from wholeword.core.data.google_source import GoogleSource
+from wholeword.core.data.groups import find_groups
 from wholeword.core.data.sentences import split_sentences
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from wholeword.core.data.draws import Stream, below, draws, row_keys, uniform
-from wholeword.core.data.examples import KINDS, build_examples, held_out, select_documents
+from wholeword.core.data.examples import KINDS, build_examples
+from wholeword.core.data.selection import held_out, select_documents
 from wholeword.core.data.store import write_store
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary

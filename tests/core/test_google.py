@@ -12,8 +12,9 @@ from wholeword.core.config import load_recipe
 from wholeword.core.config.job import resolve
 from wholeword.core.data.align import pieces_of_batch
 from wholeword.core.data.batches import BatchSource
-from wholeword.core.data.examples import select_documents
-from wholeword.core.data.google import GoogleSource, Symbols, budget, create_instances, mask_row, read_documents, take_words, truncate
+from wholeword.core.data.google import Symbols, budget, create_instances, mask_row, take_words, truncate
+from wholeword.core.data.google_source import GoogleSource, read_documents
+from wholeword.core.data.selection import select_documents
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError

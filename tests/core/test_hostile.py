@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from wholeword.core.data.align import align, find_words, pieces_of_batch, segment
-from wholeword.core.data.batches import EXAMPLE_BITS, BatchSource
+from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.examples import KINDS, build_examples
+from wholeword.core.data.rows import EXAMPLE_BITS
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer, offsets_in_sentence, valid
 from wholeword.core.registry.registry import registry

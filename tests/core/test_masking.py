@@ -12,7 +12,8 @@ from masking_rows import JIEBA, VOCABULARY, make_rows, words_of
 from wholeword.core.data.align import pieces_of_batch
 from wholeword.core.data.draws import Stream, below, draws, row_keys
 from wholeword.core.data.google import budget, take_words
-from wholeword.core.data.masking import budgets, choose_groups, find_groups, take_in_order
+from wholeword.core.data.groups import find_groups
+from wholeword.core.data.masking import budgets, choose_groups, take_in_order
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.testing import check_masking

@@ -13,7 +13,8 @@ from masking_rows import VOCABULARY, make_rows, words_of
 
 from wholeword.core.data.align import pieces_of
 from wholeword.core.data.draws import row_keys
-from wholeword.core.data.masking import Rules, budgets, find_groups, join_groups
+from wholeword.core.data.groups import find_groups, join_groups
+from wholeword.core.data.masking import Rules, budgets
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary, is_chinese

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wholeword.core.data.masking import find_groups
+from wholeword.core.data.groups import find_groups
 from wholeword.core.data.tokenizer import Encoded
 from wholeword.reports.masks import MaskedRows, chosen_inside, share
 

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wholeword.core.contracts import Masked, MaskingStrategy
-from wholeword.core.data.batches import load_examples, make_batch
+from wholeword.core.data.batches import load_examples
 from wholeword.core.data.draws import permutation
-from wholeword.core.data.masking import Groups, budgets, find_edges, find_groups
+from wholeword.core.data.groups import Groups, find_edges, find_groups
+from wholeword.core.data.masking import budgets
+from wholeword.core.data.rows import make_batch
 from wholeword.core.data.store import TokenStore
 from wholeword.core.vocabulary import Vocabulary
 

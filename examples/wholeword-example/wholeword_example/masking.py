@@ -1,6 +1,6 @@
 import numpy as np
 
-from wholeword.core.data.masking import group_lengths_at
+from wholeword.core.data.groups import group_lengths_at
 from wholeword.plugins.masking.whole_word import WholeWord
 
 

@@ -11,7 +11,7 @@ once, and a walk along them gives the chunks. It departs from Google in these po
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wholeword.core.data.draws import Stream, below, draws, row_keys, uniform
+from wholeword.core.data.selection import select_documents
 from wholeword.core.data.store import Shard, TokenStore
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import atomic_directory, check_manifest, write_manifest
@@ -37,7 +38,7 @@ class Examples:
     starts: np.ndarray  # int64 [examples, 2], where A and B begin in the store
     lengths: np.ndarray  # int32 [examples, 2], their tokens; 0 for B when there is one segment
     labels: np.ndarray  # int8 [examples], 0 next or in order, 1 random or swapped; 0 when there is one segment
-    random: bool  # whether another pass makes other examples
+    random: bool  # whether another epoch makes other examples
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,7 +56,7 @@ def build_examples(
     held_out_rate: float,
     path: Path | None = None,
 ) -> Examples:
-    """All examples of one pass, in the order of the store.
+    """All examples of one epoch, in the order of the store.
 
     Args:
         name: one of `KINDS`.
@@ -97,15 +98,20 @@ def build_examples(
         "held_out_rate": held_out_rate,
     }
     if not is_whole(path, arguments):
-        shutil.rmtree(path, ignore_errors=True)
-        with atomic_directory(path) as folder:
-            with ExitStack() as stack:
-                files = [stack.enter_context(open(folder / key, "wb")) for key in FILES]
-                for arrays in shards():
-                    for file, array in zip(files, arrays, strict=True):
-                        file.write(array.tobytes())
-            write_manifest(folder, {"examples": arguments})
+        _write_examples(path, shards(), arguments)
     return Examples(**{key: open_array(path / key, dtype, shape) for key, (dtype, shape) in FILES.items()}, random=random)
+
+
+def _write_examples(path: Path, shards: Iterable[tuple[np.ndarray, ...]], arguments: dict[str, Any]) -> None:
+    """Make the folder of some examples anew, shard by shard."""
+    shutil.rmtree(path, ignore_errors=True)
+    with atomic_directory(path) as folder:
+        with ExitStack() as stack:
+            files = [stack.enter_context(open(folder / key, "wb")) for key in FILES]
+            for arrays in shards:
+                for file, array in zip(files, arrays, strict=True):
+                    file.write(array.tobytes())
+        write_manifest(folder, {"examples": arguments})
 
 
 def is_whole(path: Path, arguments: dict[str, Any]) -> bool:
@@ -121,22 +127,6 @@ def open_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
     if not path.stat().st_size:  # cannot be mapped
         return np.zeros((0, *shape), dtype)
     return np.asarray(np.memmap(path, dtype, "r")).reshape(-1, *shape)  # a plain view: indexing a memmap is slow
-
-
-def held_out(documents: np.ndarray, seed: int, rate: float) -> np.ndarray:
-    """Which of the documents (global numbers) are kept from training: bool of their shape."""
-    return uniform(draws(row_keys(seed, 0, documents), 0, Stream.HELD_OUT)) < rate
-
-
-def select_documents(store: TokenStore, documents: str, seed: int, held_out_rate: float) -> np.ndarray:
-    """The global numbers of the documents that are "train", "held_out" or "all", ascending, uint32."""
-    parts = [np.zeros(0, np.uint32)]
-    for shard in store.shards:
-        numbers = np.arange(shard.document_offset, shard.document_offset + shard.num_documents, dtype=np.uint32)
-        if documents != "all":
-            numbers = numbers[held_out(numbers, seed, held_out_rate) == (documents == "held_out")]
-        parts.append(numbers)
-    return np.concatenate(parts)
 
 
 class Sentences(NamedTuple):

@@ -18,10 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from wholeword.core.data.spans import Spans
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import atomic_directory, check_manifest, read_manifest, sha256_of, to_json, write_file, write_manifest
 from wholeword.core.ragged import ragged_range
@@ -50,36 +51,6 @@ class Shard:
     sentence_ends: np.ndarray  # uint32 [num_sentences]
     document_ends: np.ndarray  # uint32 [num_documents]
     fallback_sentences: np.ndarray  # uint32 [num_fallback_sentences], ascending
-
-
-class Spans(NamedTuple):
-    """Arrays that hold the tokens of some spans, each span without a gap."""
-
-    ids: np.ndarray  # uint16 or uint32
-    word_start_bits: np.ndarray  # uint8
-    id_places: np.ndarray  # int64 [num_spans], where a span begins among the ids,
-    bit_places: np.ndarray  # int64 [num_spans], and among the bits
-
-    def rows(self, before: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """See `TokenStore.rows`."""
-        ids = windows(self.ids, self.id_places - before, length)
-        first_bits = self.bit_places - before
-        bits = np.unpackbits(windows(self.word_start_bits, first_bits >> 3, (length + 14) >> 3), axis=1, bitorder="little")
-        places = np.arange(len(bits)) * bits.shape[1] + (first_bits & 7)
-        return ids, windows(bits.reshape(-1), places, length).view(bool)
-
-
-def windows(array: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """array[start : start + length] for each start: [num_starts, length]; places outside of the array hold anything."""
-    if len(array) < length:
-        array = np.append(array, np.zeros(length - len(array), array.dtype))
-    size = array.itemsize
-    every = np.ndarray((len(array) - length + 1, length), array.dtype, array, strides=(size, size))  # overlapping, nothing is copied
-    inside = np.minimum(np.maximum(starts, 0), len(every) - 1)
-    rows: np.ndarray = every[inside]
-    for row in np.flatnonzero(inside != starts).tolist():
-        rows[row] = array.take(starts[row] + np.arange(length), mode="clip")
-    return rows
 
 
 class TokenStore:

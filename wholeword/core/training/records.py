@@ -9,7 +9,7 @@ from wholeword.core.config.job import Job
 from wholeword.core.console import Observer
 from wholeword.core.contracts import Array
 from wholeword.core.data.batches import BatchSource
-from wholeword.core.data.google import GoogleSource
+from wholeword.core.data.google_source import GoogleSource
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_directory, check_manifest, differences, read_manifest, write_manifest

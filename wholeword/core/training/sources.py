@@ -11,7 +11,7 @@ from wholeword.core.contracts import Array, BoundStrategy, MaskingStrategy
 from wholeword.core.data.batches import BatchSource, evaluation_batches, evaluation_examples
 from wholeword.core.data.checked import checked_strategy
 from wholeword.core.data.examples import PAIRS, Examples
-from wholeword.core.data.google import GoogleSource
+from wholeword.core.data.google_source import GoogleSource
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.registry.registry import registry

@@ -6,7 +6,8 @@ import numpy as np
 
 from wholeword.core.contracts import Masked
 from wholeword.core.data.draws import row_keys
-from wholeword.core.data.masking import Budget, RandomPool, Replacement, Rules, Unknown, find_groups, join_groups, mask_groups
+from wholeword.core.data.groups import find_groups, join_groups
+from wholeword.core.data.masking import Budget, RandomPool, Replacement, Rules, Unknown, mask_groups
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import Vocabulary
 
