@@ -8,13 +8,22 @@ from typing import Any
 
 import click
 
-from wholeword.commands import json_option, json_text, next_commands, path_type, print_result, print_warnings, recipe_argument, set_option
+from wholeword.commands import (
+    AppCommands,
+    json_option,
+    json_text,
+    next_commands,
+    path_type,
+    print_result,
+    print_warnings,
+    recipe_argument,
+    set_option,
+)
 from wholeword.commands.bench import bench
 from wholeword.commands.fill import fill
 from wholeword.commands.finetune import finetune
 from wholeword.commands.leakage import leakage
 from wholeword.commands.models import export, grow_vocab, repair_head, take_layers
-from wholeword.commands.plugins import AppCommands
 from wholeword.commands.recipes import recipes
 from wholeword.commands.show import mask, report
 from wholeword.commands.zoo import zoo

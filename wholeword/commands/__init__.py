@@ -3,7 +3,9 @@
 As there, each command imports everything but click inside its function.
 """
 
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,55 @@ class Commands(click.Group):
             close = get_close_matches(args[0], names, n=1)
             message = f"No such command {args[0]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
             raise click.UsageError(f"{message} Commands: {', '.join(names)}", ctx) from error
+
+
+class AppCommands(Commands):
+    """The commands of wholeword itself, then those of plugins, which never replace one of the former."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As click does, with the commands of plugins at the end."""
+        return [*super().list_commands(ctx), *self._plugins()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """As click does; plugins are looked up for names that are not wholeword's own."""
+        return super().get_command(ctx, cmd_name) or self._plugins().get(cmd_name)
+
+    def _plugins(self) -> Mapping[str, click.Command]:
+        if not _others_have_plugins():
+            return {}
+        from wholeword.commands.plugins import plugin_commands
+
+        return plugin_commands(self)
+
+
+def _others_have_plugins() -> bool:
+    """Whether a distribution other than wholeword has an entry point of its group; True where that cannot be seen quickly.
+
+    Read from the entry points on disk, in a fraction of the time that it takes to import pluggy.
+    """
+    return any(b"[wholeword]" in content for content in _entry_points())
+
+
+def _entry_points() -> Iterator[bytes]:
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except NotADirectoryError:
+            if "python3" not in os.path.basename(folder):  # python311.zip, the standard library
+                yield b"[wholeword]"
+            continue
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")) and not name.startswith("wholeword-"):
+                try:
+                    file = os.open(f"{folder or '.'}/{name}/entry_points.txt", os.O_RDONLY)
+                except OSError:
+                    continue
+                try:
+                    yield os.read(file, 1 << 20)
+                finally:
+                    os.close(file)
 
 
 EXAMPLE = "使用语言模型来预测下一个词的probability。"

@@ -1,31 +1,14 @@
 """The subcommands that plugins add to `wholeword`.
 
-`wholeword --help` lists them without importing them: their names and one line of help come from `register`. Whether any other package
-has plugins at all is read from the entry points on the disk, which takes a fraction of the time that importing pluggy takes.
+`wholeword --help` lists them without importing them: their names and one line of help come from `register`.
 """
 
 import errno
-import os
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from wholeword.commands import Commands
 from wholeword.core.errors import PluginError, WholewordError
-
-
-class AppCommands(Commands):
-    """The commands of wholeword itself, then those of plugins, which never replace one of the former."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """As click does, with the commands of plugins at the end."""
-        return [*super().list_commands(ctx), *_plugin_commands(self)]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """As click does; plugins are looked up for names that are not wholeword's own."""
-        return super().get_command(ctx, cmd_name) or _plugin_commands(self).get(cmd_name)
 
 
 class PluginCommand(click.Command):
@@ -76,10 +59,8 @@ class _errors_of:
             raise registry.explained("command", self.entry.qualified_name, error) from error
 
 
-def _plugin_commands(group: click.Group) -> dict[str, PluginCommand]:
+def plugin_commands(group: click.Group) -> dict[str, PluginCommand]:
     """By the name to type: the bare one, or distribution:name where that is taken."""
-    if not _others_have_plugins():
-        return {}
     from wholeword.core.registry.registry import registry
 
     entries = [entry for entry in registry.entries if entry.kind == "command"]
@@ -90,28 +71,3 @@ def _plugin_commands(group: click.Group) -> dict[str, PluginCommand]:
         for name in (entry.qualified_name,) if taken else (entry.name,):
             commands[name] = PluginCommand(name, entry)
     return dict(sorted(commands.items()))
-
-
-def _others_have_plugins() -> bool:
-    """Whether a distribution other than wholeword has an entry point of its group; True where that cannot be seen quickly."""
-    return any(b"[wholeword]" in content for content in _entry_points())
-
-
-def _entry_points() -> Iterator[bytes]:
-    for folder in sys.path:
-        try:
-            with os.scandir(folder or ".") as items:
-                names = [item.name for item in items if item.name.endswith((".dist-info", ".egg-info"))]
-        except NotADirectoryError:
-            if "python3" not in os.path.basename(folder):  # python311.zip, the standard library
-                yield b"[wholeword]"
-            continue
-        except OSError:
-            continue
-        for name in names:
-            if not name.startswith("wholeword-"):
-                try:
-                    with open(os.path.join(folder, name, "entry_points.txt"), "rb", buffering=0) as file:
-                        yield file.read()
-                except OSError:
-                    continue

@@ -74,7 +74,7 @@ def discover() -> Offers:
     """Load every plugin that is installed: our own first, then by distribution."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
-    sources = [Source(point.dist.name, point.dist.version, point) for point in entry_points(group=PROJECT) if point.dist]
+    sources = [_source(point) for point in entry_points(group=PROJECT) if point.dist]
     entries: list[Entry] = []
     broken: list[Broken] = []
     ignored: list[Ignored] = []
@@ -90,6 +90,12 @@ def discover() -> Offers:
             entries.extend(offered)
             ignored.extend(Ignored(*where, reason) for reason in unknown)
     return Offers(entries, broken, ignored)
+
+
+def _source(point: EntryPoint) -> Source:
+    assert point.dist is not None
+    metadata = point.dist.metadata  # parsed at every access, with the package's whole README in it
+    return Source(metadata["Name"], metadata["Version"], point)
 
 
 def _offers(manager: pluggy.PluginManager, source: Source) -> tuple[list[Entry], list[str]]:
