@@ -13,6 +13,7 @@ from wholeword.core.testing.backend import check_backend
 from wholeword.core.testing.cheap import CHEAP_CHECKS
 from wholeword.core.testing.cleaner import check_cleaner
 from wholeword.core.testing.command import check_command
+from wholeword.core.testing.corpus_format import check_corpus_format
 from wholeword.core.testing.exporter import check_exporter
 from wholeword.core.testing.masking import check_masking
 from wholeword.core.testing.optimizer import check_optimizer
@@ -30,6 +31,7 @@ __all__ = [
     "check_backend",
     "check_cleaner",
     "check_command",
+    "check_corpus_format",
     "check_exporter",
     "check_masking",
     "check_optimizer",
