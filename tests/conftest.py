@@ -2,10 +2,16 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
+
+# subtle: pytest puts this folder on the path, where the folders `torch` and `tensorflow` would pass for packages that are not installed
+HERE = Path(__file__).parent
+sys.path[:] = [entry for entry in sys.path if Path(entry).absolute() != HERE]
+sys.path.append(str(HERE / "shared"))
 
 
 @pytest.fixture
