@@ -1,6 +1,7 @@
 """Held-out metrics of a masked language model, compared with a baseline that knows only piece frequencies."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,33 @@ if TYPE_CHECKING:
 LONGEST = 5  # words of this many pieces and more are counted together
 
 
-def evaluate(trainer: Trainer, batches: Iterable[Mapping[str, np.ndarray]], *, next_sentence: bool) -> dict[str, Any]:
-    """Loss and accuracy over batches with fixed masks.
+@dataclass(frozen=True)
+class HeldOutMetrics:
+    """Loss in nats and accuracy, means over predictions; of NSP over rows."""
 
-    Returns: `mlm_loss` in nats a prediction, `mlm_accuracy`, `mlm_count`, `accuracy_by_word_length` ({"1": ..., "5+": ...}, the length in
-    pieces of the word a prediction belongs to); with NSP also `nsp_loss` and `nsp_accuracy`, a row.
-    """
+    mlm_loss: float
+    mlm_accuracy: float
+    mlm_count: int
+    accuracy_by_word_length: Mapping[str, float]  # "1", ..., "5+": pieces of the word that a prediction belongs to
+    nsp_loss: float | None = None
+    nsp_accuracy: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; without NSP where it is not trained."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class UnigramBaseline:
+    """What can be reached on held-out pieces without any context, special pieces aside."""
+
+    entropy: float  # of their distribution, in nats
+    most_frequent_share: float
+    most_frequent_piece: str
+
+
+def evaluate(trainer: Trainer, batches: Iterable[Mapping[str, np.ndarray]], *, next_sentence: bool) -> HeldOutMetrics:
+    """Loss and accuracy over batches with fixed masks."""
     losses, correct, lengths, nsp_losses, nsp_correct = [], [], [], [], []
     for batch in batches:
         result = trainer.evaluate(batch)
@@ -33,16 +55,18 @@ def evaluate(trainer: Trainer, batches: Iterable[Mapping[str, np.ndarray]], *, n
             nsp_correct.append(result["nsp_correct"][rows])
     loss, hit = np.concatenate(losses).astype(np.float64), np.concatenate(correct)
     length = np.minimum(np.concatenate(lengths), LONGEST)
-    metrics: dict[str, Any] = {"mlm_loss": float(loss.mean()), "mlm_accuracy": float(hit.mean()), "mlm_count": len(loss)}
-    metrics["accuracy_by_word_length"] = {
-        f"{size}+" if size == LONGEST else str(size): float(hit[length == size].mean())
-        for size in range(1, LONGEST + 1)
-        if (length == size).any()
-    }
-    if next_sentence:
-        metrics["nsp_loss"] = float(np.concatenate(nsp_losses).astype(np.float64).mean())
-        metrics["nsp_accuracy"] = float(np.concatenate(nsp_correct).mean())
-    return metrics
+    return HeldOutMetrics(
+        mlm_loss=float(loss.mean()),
+        mlm_accuracy=float(hit.mean()),
+        mlm_count=len(loss),
+        accuracy_by_word_length={
+            f"{size}+" if size == LONGEST else str(size): float(hit[length == size].mean())
+            for size in range(1, LONGEST + 1)
+            if (length == size).any()
+        },
+        nsp_loss=float(np.concatenate(nsp_losses).astype(np.float64).mean()) if next_sentence else None,
+        nsp_accuracy=float(np.concatenate(nsp_correct).mean()) if next_sentence else None,
+    )
 
 
 def original_ids(batch: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -53,21 +77,15 @@ def original_ids(batch: Mapping[str, np.ndarray]) -> np.ndarray:
     return ids
 
 
-def unigram_baseline(batches: Iterable[Mapping[str, np.ndarray]], vocabulary: "Vocabulary") -> dict[str, float | str]:
-    """What can be reached on held-out pieces without any context, special pieces aside.
-
-    Returns: the `entropy` of their distribution in nats, `most_frequent_share` and `most_frequent_piece`.
-    """
+def unigram_baseline(batches: Iterable[Mapping[str, np.ndarray]], vocabulary: "Vocabulary") -> UnigramBaseline:
+    """Count the pieces of some batches as they are before masking."""
     counts = np.zeros(len(vocabulary), np.int64)
     for batch in batches:
         counts += np.bincount(original_ids(batch)[batch["input_mask"] > 0].ravel(), minlength=len(vocabulary))
     counts[[vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id]] = 0
     share = counts[counts > 0] / counts.sum()
-    return {
-        "entropy": float(-(share * np.log(share)).sum()),
-        "most_frequent_share": float(share.max()),
-        "most_frequent_piece": vocabulary.pieces[int(counts.argmax())],
-    }
+    entropy = float(-(share * np.log(share)).sum())
+    return UnigramBaseline(entropy, float(share.max()), vocabulary.pieces[int(counts.argmax())])
 
 
 def encode_masked(sentence: str, tokenizer: "WordPieceTokenizer") -> tuple[np.ndarray, np.ndarray]:
@@ -107,21 +125,15 @@ def fill_mask(trainer: Trainer, tokenizer: "WordPieceTokenizer", sentences: Iter
         yield f"{sentence}  ->  {' | '.join(options)}"
 
 
-def report(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """`{"unigram": unigram_baseline(...), masking: evaluate(...), ...}` as text, one line at a time."""
-    unigram = metrics["unigram"]
-    yield (
-        f"held out: unigram entropy {unigram['entropy']:.2f} nats; the most frequent piece {unigram['most_frequent_piece']!r} "
-        f"is {unigram['most_frequent_share']:.3f} of all"
-    )
+def report(baseline: UnigramBaseline, metrics: Mapping[str, HeldOutMetrics]) -> Iterator[str]:
+    """Held-out metrics by masking strategy as text, one line at a time."""
+    piece, share = baseline.most_frequent_piece, baseline.most_frequent_share
+    yield f"held out: unigram entropy {baseline.entropy:.2f} nats; the most frequent piece {piece!r} is {share:.3f} of all"
     for name, values in metrics.items():
-        if name == "unigram":
-            continue
-        loss, accuracy = values["mlm_loss"], values["mlm_accuracy"]
-        below, times = unigram["entropy"] - loss, accuracy / unigram["most_frequent_share"]
+        below, times = baseline.entropy - values.mlm_loss, values.mlm_accuracy / share
         yield (
-            f"held out, {name} masks: loss {loss:.2f} ({below:.2f} below the unigram entropy), "
-            f"accuracy {accuracy:.3f} ({times:.1f} times that of always saying {unigram['most_frequent_piece']!r})"
+            f"held out, {name} masks: loss {values.mlm_loss:.2f} ({below:.2f} below the unigram entropy), "
+            f"accuracy {values.mlm_accuracy:.3f} ({times:.1f} times that of always saying {piece!r})"
         )
-        by_length = ", ".join(f"{size}: {share:.3f}" for size, share in values["accuracy_by_word_length"].items())
+        by_length = ", ".join(f"{size}: {accuracy:.3f}" for size, accuracy in values.accuracy_by_word_length.items())
         yield f"  accuracy by word length in pieces: {by_length}"

@@ -11,7 +11,7 @@ from wholeword.core.console import Observer
 from wholeword.core.contracts import BertConfig, ModelFiles, Provenance, Trainer
 from wholeword.core.data.store import TokenStore
 from wholeword.core.files import MANIFEST, atomic_write, to_json
-from wholeword.core.training.evaluation import fill_mask, report, unigram_baseline
+from wholeword.core.training.evaluation import HeldOutMetrics, fill_mask, report, unigram_baseline
 from wholeword.core.training.export import export, export_folder
 from wholeword.core.training.sources import JobRows
 
@@ -29,7 +29,7 @@ class Trained:
     next_sentence: bool  # whether NSP was trained in this run
 
 
-def finish(trained: Trained, evaluated: Mapping[str, Mapping[str, Any]], observer: Observer) -> None:
+def finish(trained: Trained, evaluated: Mapping[str, HeldOutMetrics], observer: Observer) -> None:
     """Print what was learnt, and write `result.json` and the exports that are not there yet.
 
     Args:
@@ -40,8 +40,9 @@ def finish(trained: Trained, evaluated: Mapping[str, Mapping[str, Any]], observe
     if evaluated:
         # any of the maskings: a baseline counts the pieces before masking
         masking = next(iter(job.evaluation.maskings), None)
-        metrics = {"unigram": unigram_baseline(rows.held_out(len(job.phases) - 1, masking), store.vocabulary)} | dict(evaluated)
-        for line in report(metrics):
+        baseline = unigram_baseline(rows.held_out(len(job.phases) - 1, masking), store.vocabulary)
+        metrics = {"unigram": vars(baseline)} | {name: values.to_dict() for name, values in evaluated.items()}
+        for line in report(baseline, evaluated):
             observer.say(line)
     for line in fill_mask(trained.trainer, rows.tokenizer, job.evaluation.fill_mask) if job.evaluation.fill_mask else ():
         observer.say(line)

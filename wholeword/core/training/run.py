@@ -26,7 +26,7 @@ from wholeword.core.files import MANIFEST, atomic_write, differences, locked_fol
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensors import checksum
 from wholeword.core.registry.registry import registry
-from wholeword.core.training.evaluation import evaluate
+from wholeword.core.training.evaluation import HeldOutMetrics, evaluate
 from wholeword.core.training.finish import Trained, finish, has_next_sentence, provenance
 from wholeword.core.training.hosts import HostRows, Hosts
 from wholeword.core.training.interrupts import interruptible
@@ -125,7 +125,7 @@ class Run:
             for phase in job.phases
         ]
         self.next_sentence = self.sources[0].has_next_sentence
-        self.metrics: dict[str, dict[str, Any]] = {}  # of the last evaluation, by masking strategy
+        self.metrics: dict[str, HeldOutMetrics] = {}  # of the last evaluation, by masking strategy
         self.journal: Journal | NoJournal = NoJournal()
         self.stop = threading.Event()
 
@@ -276,12 +276,12 @@ class Run:
     def _log_held_out(self, trainer: Trainer, progress: PhaseProgress) -> None:
         self.metrics = self._evaluate(trainer, progress.phase)
         for masking, metrics in self.metrics.items():
-            line = {"phase": progress.phase + 1, "step": progress.step, "held_out": masking} | metrics
+            line = {"phase": progress.phase + 1, "step": progress.step, "held_out": masking} | metrics.to_dict()
             self.journal.write(line, total_steps=self._total(progress), prefix=f"held_out/{masking}")
-            loss, accuracy = metrics["mlm_loss"], metrics["mlm_accuracy"]
-            self.observer.say(f"step {progress.step:,}, held out, {masking} masks: loss {loss:.3f}, accuracy {accuracy:.3f}")
+            values = f"loss {metrics.mlm_loss:.3f}, accuracy {metrics.mlm_accuracy:.3f}"
+            self.observer.say(f"step {progress.step:,}, held out, {masking} masks: {values}")
 
-    def _evaluate(self, trainer: Trainer, number: int) -> dict[str, dict[str, Any]]:
+    def _evaluate(self, trainer: Trainer, number: int) -> dict[str, HeldOutMetrics]:
         """Held-out metrics by masking strategy: the recipe's own, or those that it names."""
         maskings = self.job.evaluation.maskings
         held_out = {name: self.rows.held_out(number, name) for name in maskings} or {self.job.rows.masking.name: self.rows.held_out(number)}

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-DOCUMENTS = json.loads((Path(__file__).parent / "data" / "google_small" / "documents.json").read_text(encoding="utf-8"))["documents"]
+DOCUMENTS = json.loads((Path(__file__).parent.parent / "data" / "google_small" / "documents.json").read_text(encoding="utf-8"))["documents"]
 RECIPE = """\
 version: 1
 name: small
