@@ -21,6 +21,7 @@ from wholeword.core.testing import (
     check_zoo_source,
     tiny_model,
 )
+from wholeword.core.testing.cheap import CHEAP_CHECKS
 from wholeword.core.training.export import export
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
@@ -388,3 +389,12 @@ def test_commands_are_checked():
     for command, complaint in ((silent, "has no help"), (lenient, "expected 2, a usage error"), (print, "is no click command")):
         with pytest.raises(AssertionError, match=complaint):
             check_command(command)
+
+
+@pytest.mark.parametrize(
+    "kind, missing",
+    [("backend", "start"), ("optimizer", "build, reference"), ("tracker", "finish, log, start"), ("corpus_format", "documents")],
+)
+def test_the_doctor_names_the_methods_that_a_plugin_lacks(kind, missing):
+    with pytest.raises(AssertionError, match=f"object has no {missing}"):
+        CHEAP_CHECKS[kind](object())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from wholeword.core.contracts import Backend, CorpusFormat, Optimizer, Tracker
 from wholeword.core.testing.cleaner import check_cleaner
 from wholeword.core.testing.command import check_command
 from wholeword.core.testing.exporter import check_exporter
@@ -12,6 +13,14 @@ from wholeword.core.testing.samples import LINES, SENTENCES
 from wholeword.core.testing.schedule import check_schedule
 from wholeword.core.testing.segmenter import check_segmenter
 from wholeword.core.testing.zoo_source import check_zoo_source
+
+
+def _has_methods(contract: type, plugin: Any) -> None:
+    missing = [
+        name for name in vars(contract) if not name.startswith("_") and callable(getattr(contract, name)) and not hasattr(plugin, name)
+    ]
+    assert not missing, f"{type(plugin).__name__} has no {', '.join(sorted(missing))}; expected contracts.{contract.__name__}"
+
 
 # kind of plugin -> the check of one made without settings (of a command: of the command itself)
 CHEAP_CHECKS: dict[str, Callable[[Any], None]] = {
@@ -22,4 +31,9 @@ CHEAP_CHECKS: dict[str, Callable[[Any], None]] = {
     "schedule": check_schedule,
     "zoo_source": check_zoo_source,
     "command": check_command,
+    # whose work needs a framework, files or a tool: the methods alone
+    "backend": partial(_has_methods, Backend),
+    "optimizer": partial(_has_methods, Optimizer),
+    "tracker": partial(_has_methods, Tracker),
+    "corpus_format": partial(_has_methods, CorpusFormat),
 }
