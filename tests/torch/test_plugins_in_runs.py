@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_run import DOCUMENTS, RECIPE
+from small_runs import write_recipe
 
 from wholeword.core.config import load_recipe
 from wholeword.core.config.job import resolve
@@ -37,12 +37,11 @@ class Killed(Exception):
 
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
-    (tmp_path / "corpus.txt").write_text("\n\n".join("\n".join(document) for document in DOCUMENTS) + "\n", encoding="utf-8")
-    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    recipe = str(write_recipe(tmp_path))
 
     def started(output: str, *overrides: str) -> Path:
         settings = [f"output={tmp_path / output}", f"phases={PHASE}", "prepare_workers=1", *overrides]
-        return train(resolve(load_recipe(str(tmp_path / "recipe.yaml"), overrides=settings)), observer=Silent())
+        return train(resolve(load_recipe(recipe, overrides=settings)), observer=Silent())
 
     return started
 
