@@ -335,7 +335,7 @@ def test_the_store_is_made_of_cleaned_text_and_says_so(recipe, tmp_path):
         "[html, full-width, quotes]": r"corpus\.cleaning\.1\.name was 'quotes', is 'full-width'",
         "[]": r"corpus\.cleaning was \[.*\], is None",
     }.items():
-        with pytest.raises(UserError, match=rf"made from something else: {message}.*; set 'store' to another folder"):
+        with pytest.raises(UserError, match=rf"made from other inputs: {message}.*; set 'store' to another folder"):
             prepare(prepare_job(recipe(f"corpus.cleaning={other}")))
 
 

@@ -1,4 +1,4 @@
-"""Words and pieces, put together by position: which pieces begin a word.
+"""Words and pieces, aligned by position: which pieces begin a word.
 
 Words mark characters of the text, pieces carry offsets into the same text, and nothing is ever matched by spelling. With c(x) the number of
 word starts at characters <= x, a piece begins a group exactly if it is no `##` continuation and
@@ -120,16 +120,16 @@ def _explaining() -> Iterator[None]:
 def pieces_of(sentence: str, words: Sequence[str], tokenizer: WordPieceTokenizer, *, keep_latin: bool = False) -> Aligned:
     """Pieces of one sentence, and which of them begin a word. Any list of words will do: what does not match is counted."""
     encoded = tokenizer.encode_batch([sentence])
-    found = mark_words([sentence], [words])
-    word_starts = align(encoded, found.starts, tokenizer, keep_latin=keep_latin)
-    return Aligned(encoded.ids, word_starts, offsets_in_sentence(encoded), sum(fallback.spans for fallback in found.fallbacks))
+    marked = mark_words([sentence], [words])
+    word_starts = align(encoded, marked.starts, tokenizer, keep_latin=keep_latin)
+    return Aligned(encoded.ids, word_starts, offsets_in_sentence(encoded), sum(fallback.spans for fallback in marked.fallbacks))
 
 
 def pieces_of_batch(sentences: Sequence[str], words: Sequence[Sequence[str]], tokenizer: WordPieceTokenizer) -> AlignedBatch:
     """`pieces_of` for many sentences at once, without a loop over characters, words or pieces."""
-    encoded, found = tokenizer.encode_batch(sentences), mark_words(sentences, words)
-    fallbacks = sum(fallback.spans for fallback in found.fallbacks)
-    return AlignedBatch(encoded.ids, align(encoded, found.starts, tokenizer), encoded.sentence_pieces, fallbacks)
+    encoded, marked = tokenizer.encode_batch(sentences), mark_words(sentences, words)
+    fallbacks = sum(fallback.spans for fallback in marked.fallbacks)
+    return AlignedBatch(encoded.ids, align(encoded, marked.starts, tokenizer), encoded.sentence_pieces, fallbacks)
 
 
 def align(encoded: Encoded, starts: np.ndarray, tokenizer: WordPieceTokenizer, *, keep_latin: bool = False) -> np.ndarray:
@@ -165,8 +165,8 @@ def mark_words(sentences: Sequence[str], words: Sequence[Sequence[str]]) -> Word
     starts[places] = True
     fallbacks = []
     for number in np.flatnonzero(~joins).tolist():
-        found, unmatched = walk(sentences[number], words[number])
-        starts[sentence_starts[number] + np.array(found, np.int64)] = True
+        matches, unmatched = walk(sentences[number], words[number])
+        starts[sentence_starts[number] + np.array(matches, np.int64)] = True
         if unmatched:
             fallbacks.append(Fallback(number, unmatched, list(words[number])))
     return Words(starts, fallbacks)
@@ -182,10 +182,10 @@ def _begins(words: Sequence[str], shifts: np.ndarray | int = 0) -> np.ndarray:
 def walk(sentence: str, words: Iterable[str]) -> tuple[list[int], int]:
     """Find the words of a segmenter that changes text in the original text.
 
-    White space and control characters are passed over on both sides. Where a word does not match, the walk goes on at the near word that
-    leaves the fewest characters of text and words behind; every character that is left behind is a word of its own.
+    White space and control characters are skipped on both sides. Where a word does not match, the walk continues at the nearby word that
+    skips the fewest characters of text and words; every character that is skipped is a word of its own.
 
-    Returns: the characters where words start, and how many spans were left behind.
+    Returns: the characters where words start, and how many spans were skipped.
     """
     places = [place for place, character in enumerate(sentence) if _is_visible(character)]
     text = "".join(sentence[place] for place in places)
@@ -199,7 +199,7 @@ def walk(sentence: str, words: Iterable[str]) -> tuple[list[int], int]:
         if (skipped or place != position) and not lost:
             fallbacks += 1
         lost = place is None
-        if place is None:  # nothing near: go on behind what these words would have covered
+        if place is None:  # nothing nearby: continue after what these words would have covered
             window = visible[number : number + MAX_SKIPPED_WORDS]
             skipped, place = len(window), min(len(text), position + sum(map(len, window)))
         starts.extend(range(position, place))
@@ -214,7 +214,7 @@ def walk(sentence: str, words: Iterable[str]) -> tuple[list[int], int]:
 
 
 def _next_match(text: str, position: int, words: Sequence[str]) -> tuple[int, int | None]:
-    """The near word to go on with: how many words to leave behind, and where in the text it stands (None: no word is near)."""
+    """The nearby word to continue with: how many words to skip, and its place in the text (None: there is none)."""
     if text.startswith(words[0], position):
         return 0, position
     best: tuple[int, int, int] | None = None  # characters left behind, words left behind, place

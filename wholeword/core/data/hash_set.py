@@ -11,7 +11,7 @@ class HashSet:
         self._size = 0
 
     def add(self, hashes: np.ndarray) -> np.ndarray:
-        """Put in some hashes, uint64 [n]. Returns: bool [n], True where a hash was not there before, nor earlier among them."""
+        """Add some hashes, uint64 [n]. Returns: bool [n], True where a hash is new, also among those added with it."""
         keys, first = np.unique(np.maximum(hashes, 1), return_index=True)
         if (self._size + len(keys)) * 4 > len(self._slots) * 3:
             old = self._slots[self._slots != 0]

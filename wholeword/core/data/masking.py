@@ -4,7 +4,7 @@ Follows `create_masked_lm_predictions` of google-research/bert: words in uniform
 of the row's budget, else skipped; of the pieces taken 80 % become [MASK], 10 % stay, 10 % become a random piece, drawn piece by piece.
 It departs from it in two points. Words never join across [SEP]. And a row in which no word fits the budget (Google masks nothing there;
 in practice a row of a few pieces) gets its shortest word, if that fits `max_predictions`, so that no row is without a prediction.
-What else is in use can be asked for, see `Rules`. (`wholeword.core.data.google` follows Google draw for draw.)
+`Rules` offers the other variants in use. (`wholeword.core.data.google` follows Google draw for draw.)
 """
 
 from dataclasses import dataclass
@@ -101,8 +101,8 @@ def choose_groups(
         numbers = begins[:, None] + below(child(order_keys, draw), sizes[:, None])
         np.minimum.at(came_up, numbers.reshape(-1), np.broadcast_to(draw, numbers.shape).reshape(-1))
         first = came_up[numbers] == draw
-        wanted = groups.lengths[numbers] * first
-        taken = cut_in_order(wanted, left) if exact else take_in_order(wanted, left)
+        lengths = groups.lengths[numbers] * first
+        taken = cut_in_order(lengths, left) if exact else take_in_order(lengths, left)
         fits = taken > 0
         parts.append((numbers[fits], taken[fits]))
         left = left - taken.sum(axis=1, dtype=np.int32)
@@ -131,9 +131,9 @@ def choose_by_chance(groups: Groups, rate: float, keys: np.ndarray, *, length: i
     order = np.lexsort((draws, ~fitting, rows))
     begins = _row_borders(groups, len(keys), length)
     firsts = begins[:-1][begins[1:] > begins[:-1]]
-    wanted = (uniform(draws) < rate) & fitting
-    wanted[order[firsts]] |= fitting[order[firsts]]
-    numbers = order[wanted[order]]  # row by row, in random order
+    chosen = (uniform(draws) < rate) & fitting
+    chosen[order[firsts]] |= fitting[order[firsts]]
+    numbers = order[chosen[order]]  # row by row, in random order
     table = np.zeros((len(keys), max(1, int(np.bincount(rows[numbers], minlength=1).max(initial=0)))), np.int64)
     counts = np.bincount(rows[numbers], minlength=len(keys))
     filled = np.arange(table.shape[1]) < counts[:, None]

@@ -1,7 +1,7 @@
 """A chunk of text -> a shard of the token store.
 
-A finished shard has a receipt that says what it was made from. A shard whose receipt fits is not built again, which is how an interrupted
-build goes on; a file that is not what its receipt says is.
+A finished shard has a receipt of what it was made from. A shard with a matching receipt is not built again, which is how an interrupted
+build resumes; a file that does not match its receipt is built again.
 """
 
 import hashlib
@@ -32,9 +32,9 @@ from wholeword.core.registry.spec import PluginSpec
 from wholeword.core.vocabulary import Vocabulary
 
 BATCH = 1 << 16  # characters to segment and tokenize at once
-BYTES_PER_CHARACTER = 3  # of Chinese in UTF-8, for telling how far a shard is
-MAX_UNKNOWN = 1000  # different texts of [UNK] to tell, of a shard and of the store
-MAX_EXAMPLES = 20  # fallbacks to tell with their sentences
+BYTES_PER_CHARACTER = 3  # of Chinese in UTF-8, to estimate the progress within a shard
+MAX_UNKNOWN = 1000  # different texts of [UNK] to record, per shard and for the store
+MAX_EXAMPLES = 20  # fallbacks to record with their sentences
 SHOWN = 200  # characters of such a sentence
 COUNTS = (
     "num_documents",
@@ -69,7 +69,7 @@ class StoreSpec:
 
 
 class Interrupted(Exception):
-    """The build is being ended."""
+    """The build is being stopped."""
 
 
 class ShardBuilder:
@@ -77,7 +77,7 @@ class ShardBuilder:
 
     Args:
         report: called after every batch.
-        stopped: asked after every batch; Interrupted is raised if it says so.
+        stopped: called after every batch; Interrupted is raised if it returns True.
     """
 
     def __init__(self, spec: StoreSpec, report: Report, stopped: Callable[[], bool]):
@@ -128,7 +128,7 @@ class ShardBuilder:
         return receipt if whole else None
 
     def _content(self, chunk: Chunk) -> tuple[bytearray, dict[str, Any]]:
-        """The bytes of a shard's file (none if it has no piece), and what a receipt says of them."""
+        """The bytes of a shard's file (none if it has no piece), and the part of the receipt that describes them."""
         counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
         counts.update(chunk.counts)
         unknown: Counter[str] = Counter()
@@ -206,7 +206,7 @@ def _count_texts(encoded: Encoded, pieces: np.ndarray, counts: Counter[str]) -> 
 
 
 def most_frequent(unknown: Counter[str]) -> dict[str, int]:
-    """Those to tell (JSON sorts them by text)."""
+    """The texts to record (JSON sorts them by text)."""
     return dict(sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:MAX_UNKNOWN])
 
 

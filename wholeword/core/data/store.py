@@ -106,7 +106,7 @@ class TokenStore:
         return self.shards[int(np.searchsorted(self._offsets[unit], number, side="right")) - 1]
 
     def rows(self, starts: np.ndarray, lengths: np.ndarray, before: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """One row a span, which begins in column `before`; what stands around it is anything.
+        """One row per span, which begins in column `before`; the columns around it are arbitrary.
 
         Args:
             starts: int64 [num_spans], numbers of tokens in the whole store.

@@ -230,10 +230,10 @@ def _count_words(sentences: Iterable[str], lowercase: bool) -> tuple[Counter[str
     codes_seen = np.zeros(CODE_POINTS, np.int64)
     floor = 1
     for batch in _batches(sentences):
-        codes, kinds, _, found = tokenizer.split("\n".join(["", *batch, ""]))
+        codes, kinds, _, texts = tokenizer.split("\n".join(["", *batch, ""]))
         seen = np.bincount(codes[kinds >= 0])
         codes_seen[: len(seen)] += seen
-        runs.update(run for run in found if len(run) <= MAX_WORD)
+        runs.update(run for run in texts if len(run) <= MAX_WORD)
         while len(runs) > MAX_COUNTED_RUNS:  # bounded memory: forget what is rarest so far
             runs = Counter({run: count for run, count in runs.items() if count > floor})
             floor += 1

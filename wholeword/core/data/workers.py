@@ -52,7 +52,7 @@ def build_shards(spec: StoreSpec, chunks: Iterable[Chunk], *, num_workers: int, 
             yield next_receipt()
     except BrokenProcessPool:
         raise WholewordError(
-            f"one of {num_workers} worker processes died, most often for want of memory; finished shards are kept: "
+            f"one of {num_workers} worker processes died, most often because memory ran out; finished shards are kept: "
             "run again with fewer, such as --set prepare_workers=1"
         ) from None
     finally:
@@ -62,7 +62,7 @@ def build_shards(spec: StoreSpec, chunks: Iterable[Chunk], *, num_workers: int, 
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Hold back Ctrl-C while processes are started: they inherit that, and so end quietly from their first moment."""
+    """Block Ctrl-C while processes are started: they inherit this, so they end quietly from the start."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -101,7 +101,7 @@ def _build_shard(chunk: Chunk) -> dict[str, Any]:
 
 
 def _die_with_parent() -> None:
-    """A parent that is killed cannot end its workers."""
+    """A parent that was killed cannot stop its workers."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,15 +1,15 @@
 """Corpus -> token store: built, continued where it was interrupted, or found finished.
 
-All that decides the content of the store is in its `inputs`; time, place and number of workers are not, and change no byte of it. Beside
-the final folder grows
+Everything that decides the content of the store is in its `inputs`; time, folder and number of workers are not, and change no byte of it.
+While it is built, there is beside the final folder
 
     store.partial/
-      inputs.json          what is being built; another recipe is refused
+      inputs.json          what is being built; a recipe with other inputs is refused
       vocabulary.json      with `tokenizer.train`: the texts that store/vocab.txt was trained from
       receipts/00000.json  what a finished shard was made from, its sha256, its counts
       store/               the shards and vocab.txt; it gets its manifest and then its final name at the end
 
-and is used again by the next run. A lock on it keeps a second build away. Memory is bounded by shards and workers, not by the corpus.
+which the next run continues. A lock on it keeps a second build away. Memory is bounded by shards and workers, not by the corpus.
 """
 
 import json
@@ -48,7 +48,7 @@ def prepare(job: PrepareJob, *, progress: Progress | None = None) -> Path:
     """Build a token store, continue building it, or find it finished.
 
     Args:
-        progress: called now and then with the bytes of the corpus that are done, all its bytes, and the tokens made so far.
+        progress: called now and then with the bytes of the corpus that are done, all its bytes, and the number of tokens so far.
     Returns: the store's folder.
     Raises: UserError if something else is in its place, the corpus has changed or has no text; PluginError if the segmenter breaks its
         contract; DiskError; WholewordError if a worker process dies.
@@ -120,7 +120,7 @@ def _described_plugin(kind: str, plugin: PluginSpec) -> dict[str, Any]:
 
 
 def _reuse(final: Path, inputs: dict[str, Any]) -> None:
-    """Refuse a finished store that is not this recipe's. Whether its files are whole is checked by whoever opens it."""
+    """Refuse a finished store with other inputs. Whoever opens it checks its files."""
     manifest = read_manifest(final)
     if manifest.get("format") != FORMAT or "inputs" not in manifest:
         raise UserError(f"{final}: is not the token store of a recipe; set 'store' to another folder")
@@ -130,7 +130,7 @@ def _reuse(final: Path, inputs: dict[str, Any]) -> None:
 
 
 def _remove_leftover(partial: Path, inputs: dict[str, Any]) -> None:
-    """Remove what a process leaves that is killed right after the store got its name."""
+    """Remove what is left of a process that was killed right after the store got its name."""
     record = partial / "inputs.json"
     if record.exists() and record.read_bytes() == to_json(inputs):
         with suppress(BlockingIOError, FileNotFoundError), locked_folder(partial):
@@ -138,16 +138,18 @@ def _remove_leftover(partial: Path, inputs: dict[str, Any]) -> None:
 
 
 def _begin(partial: Path, inputs: dict[str, Any]) -> None:
-    """Make the folder ready, or find that it holds the beginning of this very store."""
+    """Prepare the folder, unless it holds the beginning of this very store."""
     record = partial / "inputs.json"
     before = json.loads(record.read_bytes()) if record.exists() else None
-    if before is not None and before != inputs and not any(partial.glob("receipts/*")):  # nothing is built of what may be a mistake
+    if (
+        before is not None and before != inputs and not any(partial.glob("receipts/*"))
+    ):  # nothing has been built from what may have been a mistake
         (partial / "vocabulary.json").unlink(missing_ok=True)
         atomic_write(record, to_json(inputs))
     elif before is not None:
         _refuse_changes(partial, before, inputs)
     elif any(not path.name.endswith(PARTIAL) for path in partial.iterdir()):
-        raise UserError(f"{partial}: holds something else, and unfinished stores are kept there; set 'store' to another folder")
+        raise UserError(f"{partial}: holds other files, but an unfinished store has to go there; set 'store' to another folder")
     else:
         atomic_write(record, to_json(inputs))
     await_workers(partial)
@@ -158,7 +160,7 @@ def _begin(partial: Path, inputs: dict[str, Any]) -> None:
 def _refuse_changes(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     changes = list(_changes(before, now))
     if changes:
-        raise UserError(f"{folder}: made from something else: {'; '.join(changes[:3])}; set 'store' to another folder, or remove this one")
+        raise UserError(f"{folder}: made from other inputs: {'; '.join(changes[:3])}; set 'store' to another folder, or remove this one")
 
 
 def _changes(before: Any, now: Any, name: str = "") -> Iterator[str]:
@@ -169,10 +171,10 @@ def _changes(before: Any, now: Any, name: str = "") -> Iterator[str]:
     elif name == "corpus.files" and before != now:
         old, new = ({file["name"]: f"{file['bytes']:,} bytes" for file in files} for files in (before, now))
         yield from (f"{file} had {old[file]}, has {new[file]}" for file in old if file in new and old[file] != new[file])
-        yield from (f"{file} is not there any more" for file in old if file not in new)
+        yield from (f"{file} no longer exists" for file in old if file not in new)
         yield from (f"{file} is new" for file in new if file not in old)
         if old == new:
-            yield "the files of the corpus come in another order"
+            yield "the files of the corpus are in another order"
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         for number, pair in enumerate(zip(before, now, strict=True)):
             yield from _changes(*pair, f"{name}.{number}")

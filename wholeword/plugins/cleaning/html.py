@@ -1,6 +1,6 @@
 """What is left of HTML in text: tags, comments, scripts, styles and entities.
 
-Each line is looked at alone, so that it comes out the same wherever it stands. A comment, script or style that does not end on its line
+Each line is cleaned by itself, so its result depends on no other line. A comment, script or style that does not end on its line
 goes to the end of the line, and what follows of it on the next lines is text; a tag that does not end on its line is text, because < is
 also "less than". Whole web pages want a program that extracts their text.
 
@@ -45,9 +45,9 @@ def _clean(line: str) -> str:
         return _text(line)
     parts: list[str] = []
     position = 0
-    for found in MARKUP.finditer(line):
-        parts += _text(line[position : found.start()]), " " if (found["name"] or "").lower() in BREAKS else ""
-        position = found.end()
+    for match in MARKUP.finditer(line):
+        parts += _text(line[position : match.start()]), " " if (match["name"] or "").lower() in BREAKS else ""
+        position = match.end()
     return "".join([*parts, _text(line[position:])])
 
 

@@ -94,16 +94,16 @@ class _Tree:
             ids: int32 [rows, length], -1 where nothing can be part of an entry.
         """
         rows, length = ids.shape
-        flat = np.append(ids, np.full((rows, 1), END), axis=1).reshape(-1)  # no entry goes on in the next row
+        flat = np.append(ids, np.full((rows, 1), END), axis=1).reshape(-1)  # no entry continues in the next row
         marks = np.zeros(len(flat) + 1, np.int32)  # +1 where the inside of an entry begins, -1 behind it
         places = np.flatnonzero(self.begins[flat] & (flat >= 0))
         nodes, depth = np.zeros(len(places), np.int64), 0
         while len(places):
             following = flat[places + depth]
-            wanted = nodes * self.vocab_size + following
-            found = np.minimum(np.searchsorted(self.steps, wanted), len(self.steps) - 1)
-            there = (self.steps[found] == wanted) & (following >= 0)
-            places, nodes, depth = places[there], self.targets[found[there]], depth + 1
+            steps = nodes * self.vocab_size + following
+            matches = np.minimum(np.searchsorted(self.steps, steps), len(self.steps) - 1)
+            exists = (self.steps[matches] == steps) & (following >= 0)
+            places, nodes, depth = places[exists], self.targets[matches[exists]], depth + 1
             ended = places[self.ends[nodes]]
             np.add.at(marks, ended + 1, 1)
             np.add.at(marks, ended + depth, -1)

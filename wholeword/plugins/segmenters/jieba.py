@@ -59,8 +59,8 @@ class Jieba:
                 with open(user_dictionary, "rb") as file:
                     tokenizer.load_userdict(file)
             except (OSError, ValueError) as error:
-                what = f"{user_dictionary}: {error}; expected lines of 'word [frequency] [tag]'"
-                raise UserError(f"segmenter.user_dictionary: {what}") from None
+                message = f"{user_dictionary}: {error}; expected lines of 'word [frequency] [tag]'"
+                raise UserError(f"segmenter.user_dictionary: {message}") from None
             self.word_starts = lambda text: _starts_of(tokenizer.lcut(text, HMM=hmm), len(text))[0]
             self.version = f"jieba {jieba.__version__}"
 

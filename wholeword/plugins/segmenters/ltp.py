@@ -47,7 +47,7 @@ class LTP:
         import ltp_extension
 
         folder, commit = _find(model, revision)
-        with _telling(f"segmenter.model: {model} is no LTP model"):
+        with _explaining(f"segmenter.model: {model} is no LTP model"):
             config = json.loads((folder / "config.json").read_bytes())
             if config["nerual"]:  # the misspelling is LTP's
                 self._parts, self._read, library = _parts, _Neural(folder, device).read, "ltp"
@@ -66,7 +66,7 @@ class LTP:
 class _Neural:
     def __init__(self, folder: Path, device: str | None):
         self.model = _load_neural(folder)
-        with _telling(f"segmenter.device: cannot use {device!r}"):
+        with _explaining(f"segmenter.device: cannot use {device!r}"):
             self.model.to(device or "cpu").double().float()
         self.batch_size = 1 << 10 if self.model.device.type == "cpu" else 1 << 15  # characters; a core's cache holds 1,024
         self.close: list[bool] = []  # of the texts that were read last: whether two choices are close
@@ -87,8 +87,8 @@ class _Neural:
         words: list[list[str]] = [[] for _ in texts]
         close: list[int] = []
         for batch in _batches(texts, self.batch_size):
-            found = self.model.pipeline([texts[number] for number in batch], tasks=["cws"]).cws
-            for number, line in zip(batch, found, strict=True):
+            lists = self.model.pipeline([texts[number] for number in batch], tasks=["cws"]).cws
+            for number, line in zip(batch, lists, strict=True):
                 words[number] = line
             close += [number for number, is_close in zip(batch, self.close, strict=True) if is_close]
         return words, close
@@ -138,8 +138,8 @@ def _find(model: str | Path, revision: str | None) -> tuple[Path, str]:
     try:
         folder = Path(snapshot_download(str(model), revision=revision))  # LTP's own download needs an older hub client
     except ValueError as error:
-        what = "expected a folder with config.json, or a name on the hub such as LTP/legacy"
-        raise UserError(f"segmenter.model: there is no folder {str(model)!r}; {what}") from error
+        expectation = "expected a folder with config.json, or a name on the hub such as LTP/legacy"
+        raise UserError(f"segmenter.model: there is no folder {str(model)!r}; {expectation}") from error
     except Exception as error:
         why = " ".join(str(error).split())
         raise NetworkError(f"segmenter.model: there is no folder {str(model)!r}, and it cannot be fetched from the hub: {why}") from error
@@ -172,12 +172,12 @@ def _undamaged(path: Path) -> str:
 
 
 @contextmanager
-def _telling(what: str) -> Iterator[None]:
-    """Around what raises anything where a user's setting is wrong."""
+def _explaining(subject: str) -> Iterator[None]:
+    """Around calls that may raise anything if a user's setting is wrong."""
     try:
         yield
     except (ImportError, WholewordError):
         raise
     except Exception as error:
         why = str(error).partition("\n")[0]  # without a backtrace
-        raise UserError(f"{what}: {type(error).__name__}: {why}") from error
+        raise UserError(f"{subject}: {type(error).__name__}: {why}") from error

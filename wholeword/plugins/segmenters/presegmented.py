@@ -9,7 +9,7 @@ class Presegmented:
     """Words parted by a separator, which is not text: 使用 语言 模型 is 使用语言模型. Between two Latin words or numbers a blank is.
 
     Args:
-        separator: what stands between words. A blank means white space of any kind and length.
+        separator: the text between words. A blank means white space of any kind and length.
     """
 
     def __init__(self, *, separator: str = " "):
