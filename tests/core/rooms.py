@@ -13,6 +13,7 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +32,13 @@ def files(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*.py") if path.read_text(encoding="utf-8").strip())
 
 
-def imports(root: Path, path: Path) -> Iterator[Import]:
+@cache
+def imports(root: Path, path: Path) -> list[Import]:
     """Every import of a file; names taken from a package are modules where such a file exists."""
+    return list(_imports(root, path))
+
+
+def _imports(root: Path, path: Path) -> Iterator[Import]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only, inside = set(), set()
     for node in ast.walk(tree):
@@ -41,8 +47,8 @@ def imports(root: Path, path: Path) -> Iterator[Import]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             inside |= {id(inner) for inner in ast.walk(node)}
     for node in ast.walk(tree):
-        for module in _modules(root, path, node):
-            at_top = id(node) not in inside | typing_only
+        for module in _modules(root, path, node) if isinstance(node, ast.Import | ast.ImportFrom | ast.Call) else ():
+            at_top = id(node) not in inside and id(node) not in typing_only
             yield Import(path.relative_to(root).as_posix(), node.lineno, module, at_top, id(node) in typing_only)
 
 
