@@ -35,6 +35,7 @@ from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.contracts import Masked
 from wholeword.core.data.batches import BatchSource
+from wholeword.core.data.examples import ExamplesSpec
 from wholeword.core.data.google import Symbols, mask_row
 from wholeword.core.data.google_source import filled, padded
 from wholeword.core.data.store import TokenStore
@@ -59,11 +60,8 @@ class Recorder(WholeWord):
 def make_source(store: TokenStore, strategy: WholeWord, length: int, most: int, batch_size: int) -> BatchSource:
     return BatchSource(
         store,
-        examples="full-sentences",
-        short_seq_rate=0.0,
+        ExamplesSpec("full-sentences", max_seq_length=length, seed=1),
         strategy=strategy,
-        seed=1,
-        max_seq_length=length,
         max_predictions=most,
         batch_size=batch_size,
         dynamic=True,

@@ -5,9 +5,10 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+from row_sources import batch_source, split
 
 from wholeword.core.contracts import Masked
-from wholeword.core.data.batches import BatchSource, evaluation_batches, evaluation_examples
+from wholeword.core.data.batches import evaluation_batches, load_examples
 from wholeword.core.data.examples import KINDS
 from wholeword.core.data.rows import EXAMPLE_BITS
 from wholeword.core.data.selection import select_documents
@@ -77,10 +78,10 @@ def numbered(tmp_path_factory):
 
 def source(store, **changes):
     arguments = {
-        **{"examples": "nsp-pairs", "short_seq_rate": 0.1, "strategy": WholeWord(), "seed": 11, "max_seq_length": 64},
+        **{"kind": "nsp-pairs", "short_seq_rate": 0.1, "strategy": WholeWord(), "seed": 11, "max_seq_length": 64},
         **{"max_predictions": 10, "batch_size": 16, "dynamic": False, "dupe_factor": 5},
     }
-    return BatchSource(store, **(arguments | changes))
+    return batch_source(store, **(arguments | changes))
 
 
 def unmasked(batch):
@@ -102,7 +103,7 @@ def joined(batches):
 
 def test_batch_of_real_sentences(sentences):
     vocabulary = sentences.vocabulary
-    made = source(sentences, examples="doc-sentences", short_seq_rate=0.0, batch_size=6, max_seq_length=32)
+    made = source(sentences, kind="doc-sentences", short_seq_rate=0.0, batch_size=6, max_seq_length=32)
     assert made.num_examples == 6 and not made.has_next_sentence
     batch = made.batch(0)
     texts = ["".join(vocabulary.pieces[number] for number in row if number != vocabulary.pad_id) for row in unmasked(batch)]
@@ -128,7 +129,7 @@ def test_batch_of_real_sentences(sentences):
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("strategy", [WholeWord(), WordPiece()], ids=["whole-word", "wordpiece"])
 def test_features(numbered, name, strategy):
-    made = source(numbered, examples=name, strategy=strategy, short_seq_rate=0.2)
+    made = source(numbered, kind=name, strategy=strategy, short_seq_rate=0.2)
     assert made.has_next_sentence == name.endswith("pairs")
     vocabulary = numbered.vocabulary
     is_start = np.zeros(len(vocabulary), bool)
@@ -169,11 +170,11 @@ def test_features(numbered, name, strategy):
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_rows_do_not_depend_on_batch_size(numbered, name, dynamic):
     """1, 7 and 256 rows a batch; the last reaches over several passes."""
-    wide = source(numbered, examples=name, dynamic=dynamic, batch_size=256)
+    wide = source(numbered, kind=name, dynamic=dynamic, batch_size=256)
     rows = {key: array[:70] for key, array in joined(wide.batch(step) for step in range(2)).items()}
     assert wide.num_examples < 512
     for size in (1, 7):
-        made = source(numbered, examples=name, dynamic=dynamic, batch_size=size)
+        made = source(numbered, kind=name, dynamic=dynamic, batch_size=size)
         assert equal(joined(made.batch(step) for step in range(70 // size)), rows)
 
 
@@ -205,7 +206,7 @@ def rows_of_passes(made, num_passes):
 def test_static_masks_repeat_after_dupe_factor_passes_and_dynamic_ones_do_not(numbered, name, kinds_of_pass):
     long = {"short_seq_rate": 0.0}
     static, dynamic = (
-        rows_of_passes(source(numbered, examples=name, dupe_factor=3, dynamic=dynamic, batch_size=64, max_seq_length=128, **long), 7)
+        rows_of_passes(source(numbered, kind=name, dupe_factor=3, dynamic=dynamic, batch_size=64, max_seq_length=128, **long), 7)
         for dynamic in (False, True)
     )
     for number in range(6):
@@ -246,7 +247,7 @@ class Failing(WholeWord):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_failure_arrives_where_it_belongs(sentences, workers):
-    made = source(sentences, strategy=Failing(), examples="doc-sentences", short_seq_rate=0.0, batch_size=made_rows(sentences))
+    made = source(sentences, strategy=Failing(), kind="doc-sentences", short_seq_rate=0.0, batch_size=made_rows(sentences))
     batches = made.batches(0, 10, workers=workers)
     assert len(list(islice(batches, 2))) == 2
     with pytest.raises(ValueError, match="缺了一个词"):
@@ -255,7 +256,7 @@ def test_a_failure_arrives_where_it_belongs(sentences, workers):
 
 
 def made_rows(store):
-    return source(store, examples="doc-sentences", short_seq_rate=0.0).num_examples
+    return source(store, kind="doc-sentences", short_seq_rate=0.0).num_examples
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -277,7 +278,7 @@ class Inspecting(WholeWord):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_segment_begins_with_a_word(numbered, name):
-    source(numbered, examples=name, strategy=Inspecting(), batch_size=100, max_seq_length=32).batch(0)
+    source(numbered, kind=name, strategy=Inspecting(), batch_size=100, max_seq_length=32).batch(0)
 
 
 class Careless:
@@ -304,22 +305,19 @@ def test_no_examples_is_an_error_that_says_why(sentences):
 
 def evaluation(store, **changes):
     arguments = {
-        **{"examples": "nsp-pairs", "strategy": WholeWord(), "seed": 11, "max_seq_length": 64, "max_predictions": 10},
-        **{"batch_size": 8, "num_batches": 3, "held_out_rate": 0.3},
+        **{"kind": "nsp-pairs", "strategy": WholeWord(), "seed": 11, "max_seq_length": 64, "max_predictions": 10},
+        **{"batch_size": 8, "num_batches": 3, "held_out_rate": 0.3, "documents": "held_out"},
     }
-    arguments |= changes
-    shared = {name: arguments[name] for name in ("examples", "seed", "max_seq_length", "held_out_rate")}
-    del arguments["examples"], arguments["held_out_rate"]
-    return evaluation_batches(store, evaluation_examples(store, **shared), **arguments)
+    spec, rest = split(arguments | changes)
+    examples = load_examples(store, spec, epoch=0, cache=None)
+    return evaluation_batches(store, examples, seed=spec.seed, max_seq_length=spec.max_seq_length, **rest)
 
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("strategy", [WholeWord(), WordPiece()], ids=["whole-word", "wordpiece"])
 def test_evaluation_is_always_the_same_and_unseen(numbered, name, strategy):
-    batches = evaluation(numbered, examples=name, strategy=strategy)
-    assert len(batches) == 3 and all(
-        equal(*pair) for pair in zip(batches, evaluation(numbered, examples=name, strategy=strategy), strict=True)
-    )
+    batches = evaluation(numbered, kind=name, strategy=strategy)
+    assert len(batches) == 3 and all(equal(*pair) for pair in zip(batches, evaluation(numbered, kind=name, strategy=strategy), strict=True))
     assert all(len(batch["sample_ids"]) == 8 and batch["masked_lm_weights"].any(axis=1).all() for batch in batches)
     assert len(set(joined(batches)["sample_ids"].tolist())) == 24
     ends = np.concatenate([shard.token_offset + shard.sentence_ends[shard.document_ends - 1] for shard in numbered.shards])

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from row_sources import batch_source
 
 from wholeword.core.contracts import Masked
 from wholeword.core.data.align import align, find_words
-from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.google import Symbols, mask_row
 from wholeword.core.data.google_source import GoogleSource
 from wholeword.core.data.groups import find_groups
@@ -72,8 +72,8 @@ class Seeing:
 
 
 def fast(store, length, most, strategy, short_seq_rate=0.1):
-    arguments = {"examples": "nsp-pairs", "short_seq_rate": short_seq_rate, "seed": 7, "max_seq_length": length, "max_predictions": most}
-    return BatchSource(store, **arguments, strategy=strategy, batch_size=256, dynamic=True, dupe_factor=8)
+    arguments = {"kind": "nsp-pairs", "short_seq_rate": short_seq_rate, "seed": 7, "max_seq_length": length, "max_predictions": most}
+    return batch_source(store, **arguments, strategy=strategy, batch_size=256, dynamic=True, dupe_factor=8)
 
 
 @pytest.mark.parametrize(("length", "most"), LENGTHS)

@@ -6,9 +6,10 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from row_sources import examples_of
 
 from wholeword.core.data.draws import Stream, below, draws, row_keys, uniform
-from wholeword.core.data.examples import KINDS, build_examples
+from wholeword.core.data.examples import KINDS
 from wholeword.core.data.selection import held_out, select_documents
 from wholeword.core.data.store import write_store
 from wholeword.core.errors import UserError
@@ -30,7 +31,7 @@ def random_sizes(num_documents, seed, *, sentences=12, mean=20):
 
 def build(store, name="nsp-pairs", **changes):
     arguments = {"max_seq_length": 64, "short_seq_rate": 0.1, "seed": 3, "epoch": 0, "documents": "all", "held_out_rate": 0.0}
-    return build_examples(store, name=name, **(arguments | changes))
+    return examples_of(store, kind=name, **(arguments | changes))
 
 
 def spans(examples):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from row_sources import batch_source, split
 
 from wholeword.core.config import load_recipe
 from wholeword.core.config.job import resolve
 from wholeword.core.data.align import pieces_of_batch
-from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.google import Symbols, budget, create_instances, mask_row, take_words, truncate
 from wholeword.core.data.google_source import GoogleSource, read_documents
 from wholeword.core.data.selection import select_documents
@@ -100,11 +100,12 @@ ARGUMENTS = {"seed": 12345, "max_seq_length": 64, "max_predictions": 10, "dupe_f
 
 
 def google(store, **changes):
-    return GoogleSource(store, **(ARGUMENTS | {"rate": 0.15} | changes))
+    examples, rest = split(ARGUMENTS | {"kind": "nsp-pairs", "rate": 0.15} | changes)
+    return GoogleSource(store, examples, **rest)
 
 
 def fast(store, **changes):
-    return BatchSource(store, **(ARGUMENTS | {"examples": "nsp-pairs", "strategy": WholeWord(), "dynamic": False} | changes))
+    return batch_source(store, **(ARGUMENTS | {"kind": "nsp-pairs", "strategy": WholeWord(), "dynamic": False} | changes))
 
 
 def joined(source, num_rows):

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from row_sources import batch_source, examples_of
 
 from wholeword.core.data.align import align, find_words, pieces_of_batch, segment
-from wholeword.core.data.batches import BatchSource
-from wholeword.core.data.examples import KINDS, build_examples
+from wholeword.core.data.examples import KINDS
 from wholeword.core.data.rows import EXAMPLE_BITS
 from wholeword.core.data.store import write_store
 from wholeword.core.data.tokenizer import WordPieceTokenizer, offsets_in_sentence, valid
@@ -202,14 +202,14 @@ def check_corpus(sentences, cutter, *, seed, tokenizer, kind, length, most, toke
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         store = write_store(Path(folder, "store"), tokenizer.vocabulary, documents, tokens_per_shard=tokens_per_shard)
         chosen = {"max_seq_length": length, "short_seq_rate": 0.1, "seed": seed}
-        examples = build_examples(store, name=kind, epoch=0, documents="all", held_out_rate=0.0, **chosen)
+        examples = examples_of(store, kind=kind, epoch=0, documents="all", held_out_rate=0.0, **chosen)
         if not len(examples):
             return
         rows = layout(examples, aligned.ids, aligned.word_starts, length, tokenizer.vocabulary)
         for name, strategy in MASKINGS[tokenizer].items():
-            source = BatchSource(
+            source = batch_source(
                 store,
-                examples=kind,
+                kind=kind,
                 strategy=strategy,
                 max_predictions=most,
                 batch_size=len(examples),

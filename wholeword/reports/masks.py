@@ -10,6 +10,7 @@ import numpy as np
 from wholeword.core.contracts import Masked, MaskingStrategy
 from wholeword.core.data.batches import load_examples
 from wholeword.core.data.draws import permutation
+from wholeword.core.data.examples import ExamplesSpec
 from wholeword.core.data.groups import Groups, find_edges, find_groups
 from wholeword.core.data.masking import budgets
 from wholeword.core.data.rows import make_batch
@@ -70,17 +71,14 @@ def masked_rows(store: TokenStore, masking: Masking, max_seq_length: int, max_pr
         part = TokenStore(store.path, verify=False)
         part.shards = [store.shards[number] for number in spread]  # subtle: their offsets stay those of the whole store
         store = part
-    examples = load_examples(
-        store,
-        name=masking.examples,
-        documents="train",
-        held_out_rate=masking.held_out_rate,
-        cache=None,
+    spec = ExamplesSpec(
+        kind=masking.examples,
         max_seq_length=max_seq_length,
-        short_seq_rate=masking.short_seq_rate,
         seed=masking.seed,
-        epoch=0,
+        short_seq_rate=masking.short_seq_rate,
+        held_out_rate=masking.held_out_rate,
     )
+    examples = load_examples(store, spec, epoch=0, cache=None)
     watched = _Watched(masking.strategy)
     num_rows = min(len(examples), max(1, MAX_TOKENS // max_seq_length))
     step = max(1, ROWS_TOKENS // max_seq_length)

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prepare_parts import SMALL, Cuts, Lossy, hashes, recipe_in
+from row_sources import batch_source, examples_of
 
 from wholeword.core.config.preparation import prepare_job
 from wholeword.core.data.align import mark_words, walk
-from wholeword.core.data.batches import BatchSource
-from wholeword.core.data.examples import build_examples
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.data.word_cache import WordCache
@@ -228,7 +227,7 @@ def test_a_row_with_a_fallback_can_be_masked_piece_by_piece(built, tmp_path, plu
     plugins("segmenter", "rarely", Rarely)
     store = TokenStore(prepare(prepare_job(recipe_in(built, "segmenter=rarely", "prepare_workers=1", f"output={tmp_path / 'rare'}"))))
     first, end = store.fallback_tokens
-    arguments = {"examples": "nsp-pairs", "short_seq_rate": 0.1, "seed": 1, "max_seq_length": 64, "max_predictions": 10, "batch_size": 64}
+    arguments = {"kind": "nsp-pairs", "short_seq_rate": 0.1, "seed": 1, "max_seq_length": 64, "max_predictions": 10, "batch_size": 64}
     arguments |= {"dynamic": True, "dupe_factor": 1}
     rows = {"span": [], "sample": []}
 
@@ -240,11 +239,11 @@ def test_a_row_with_a_fallback_can_be_masked_piece_by_piece(built, tmp_path, plu
     for kind in rows:
         strategy = Seeing()
         strategy.kind = kind
-        source = BatchSource(store, strategy=strategy, fallback=kind, **arguments)
+        source = batch_source(store, strategy=strategy, fallback=kind, **arguments)
         for step in range(6):
             source.batch(step)
-    examples = build_examples(
-        store, name="nsp-pairs", max_seq_length=64, short_seq_rate=0.1, seed=1, epoch=0, documents="train", held_out_rate=0.0
+    examples = examples_of(
+        store, kind="nsp-pairs", max_seq_length=64, short_seq_rate=0.1, seed=1, epoch=0, documents="train", held_out_rate=0.0
     )
     numbers = [int(sample) for step in range(6) for sample in source.batch(step)["sample_ids"]]
     touched = [

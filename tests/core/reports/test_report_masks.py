@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 from report_parts import VOCABULARY, as_arrays, random_documents, whole_word
+from row_sources import batch_source
 
 from wholeword.core.contracts import Masked
-from wholeword.core.data.batches import BatchSource
 from wholeword.core.data.store import write_store
 from wholeword.core.registry.registry import registry
 from wholeword.reports import masks as masks_module
@@ -31,9 +31,9 @@ def test_masks_are_counted_as_the_batches_of_training_have_them(tmp_path, monkey
     counted = count(store, masking)
 
     def rows(strategy, max_predictions):
-        source = BatchSource(
+        source = batch_source(
             store,
-            examples=examples,
+            kind=examples,
             short_seq_rate=0.0,
             strategy=strategy,
             seed=12345,

@@ -11,13 +11,12 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from wholeword.core.contracts import MaskingStrategy
 from wholeword.core.data.draws import permutation
-from wholeword.core.data.examples import PAIRS, Examples, build_examples
+from wholeword.core.data.examples import PAIRS, Examples, ExamplesSpec, build_examples
 from wholeword.core.data.rows import Batch, make_batch
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import UserError
@@ -31,12 +30,11 @@ class BatchSource:
     """The batches of one phase.
 
     Args:
-        examples: the name of their kind, see `examples.KINDS`.
+        examples: which there are; those of each epoch are built when it is reached.
         dynamic: new masks in every epoch; otherwise they repeat after `dupe_factor` epochs.
-        documents: "train", "held_out" or "all".
         fallback: "sample": rows with a sentence in which words are not those of the text are masked piece by piece; "span": its span is.
         word_lengths: whether batches say how long the words are that their predictions belong to; training does not ask.
-        cache: a folder for the examples, see `build_examples`; those of each epoch are built when it is reached.
+        cache: a folder for the examples, see `build_examples`.
     Raises: UserError if there is not a single example.
 
     A batch holds, with B rows, L = max_seq_length and P = max_predictions:
@@ -50,41 +48,26 @@ class BatchSource:
     def __init__(
         self,
         store: TokenStore,
+        examples: ExamplesSpec,
         *,
-        examples: str,
-        short_seq_rate: float,
         strategy: MaskingStrategy,
-        seed: int,
-        max_seq_length: int,
         max_predictions: int,
         batch_size: int,
         dynamic: bool,
         dupe_factor: int,
-        held_out_rate: float = 0.0,
-        documents: str = "train",
         fallback: str = "span",
         word_lengths: bool = True,
         cache: Path | None = None,
     ):
-        self.seed, self.batch_size, self.dynamic, self.dupe_factor = seed, batch_size, dynamic, dupe_factor
-        self.has_next_sentence = examples in PAIRS
-        self._build = partial(
-            load_examples,
-            store,
-            name=examples,
-            short_seq_rate=short_seq_rate,
-            max_seq_length=max_seq_length,
-            seed=seed,
-            documents=documents,
-            held_out_rate=held_out_rate,
-            cache=cache,
-        )
+        self.seed, self.batch_size, self.dynamic, self.dupe_factor = examples.seed, batch_size, dynamic, dupe_factor
+        self.has_next_sentence = examples.kind in PAIRS
+        self._build = partial(load_examples, store, examples, cache=cache)
         self._make = partial(
             make_batch,
             store,
             strategy=strategy,
-            seed=seed,
-            max_seq_length=max_seq_length,
+            seed=examples.seed,
+            max_seq_length=examples.max_seq_length,
             max_predictions=max_predictions,
             fallback=fallback,
             word_lengths=word_lengths,
@@ -168,30 +151,6 @@ def prefetch(make: Callable[[int], Batch], steps: range, *, workers: int) -> Gen
                 future.cancel()
 
 
-def evaluation_examples(
-    store: TokenStore,
-    *,
-    examples: str,
-    seed: int,
-    max_seq_length: int,
-    held_out_rate: float,
-    documents: str = "held_out",
-    cache: Path | None = None,
-) -> Examples:
-    """Full-length examples of held-out documents, for `evaluation_batches`. Raises: UserError if there is not a single one."""
-    return load_examples(
-        store,
-        name=examples,
-        documents=documents,
-        held_out_rate=held_out_rate,
-        cache=cache,
-        max_seq_length=max_seq_length,
-        short_seq_rate=0.0,
-        seed=seed,
-        epoch=0,
-    )
-
-
 def evaluation_batches(
     store: TokenStore,
     examples: Examples,
@@ -217,30 +176,12 @@ def evaluation_batches(
     return [make(rows, structure=0, epoch=EVALUATION_EPOCH) for rows in numbers.reshape(num_batches, batch_size)]
 
 
-def load_examples(
-    store: TokenStore,
-    *,
-    name: str,
-    documents: str,
-    held_out_rate: float,
-    cache: Path | None,
-    max_seq_length: int,
-    epoch: int,
-    **rest: Any,
-) -> Examples:
+def load_examples(store: TokenStore, spec: ExamplesSpec, *, epoch: int, cache: Path | None) -> Examples:
     """`build_examples`, in a folder of the cache. Raises: UserError if there are none."""
-    examples = build_examples(
-        store,
-        name=name,
-        documents=documents,
-        held_out_rate=held_out_rate,
-        path=cache and cache / f"{name}-{max_seq_length}-{documents}-{epoch}",
-        max_seq_length=max_seq_length,
-        epoch=epoch,
-        **rest,
-    )
+    path = cache and cache / f"{spec.kind}-{spec.max_seq_length}-{spec.documents}-{epoch}"
+    examples = build_examples(store, spec, epoch=epoch, path=path)
     if not len(examples):
-        raise no_examples(store, name=name, documents=documents, held_out_rate=held_out_rate)
+        raise no_examples(store, name=spec.kind, documents=spec.documents, held_out_rate=spec.held_out_rate)
     return examples
 
 

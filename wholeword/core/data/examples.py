@@ -32,6 +32,36 @@ FILES: dict[str, tuple[type, tuple[int, ...]]] = {"starts": (np.int64, (2,)), "l
 
 
 @dataclass(frozen=True)
+class ExamplesSpec:
+    """Which examples of a store to build, the epoch aside."""
+
+    kind: str  # one of `KINDS`
+    max_seq_length: int
+    seed: int
+    short_seq_rate: float = 0.0  # share of documents whose examples are short, of a length drawn once per document
+    documents: str = "train"  # or "held_out" or "all"
+    held_out_rate: float = 0.0
+
+    @property
+    def is_random(self) -> bool:
+        """Whether another epoch has other examples."""
+        return self.kind in PAIRS or self.short_seq_rate > 0
+
+    @property
+    def room(self) -> int:
+        """Tokens of a row beside [CLS] and [SEP]: [CLS] A [SEP] B [SEP], or [CLS] A [SEP]."""
+        return self.max_seq_length - (3 if self.kind in PAIRS else 2)
+
+    def check(self) -> None:
+        """Raises: UserError if the kind is unknown or a row has no room."""
+        if self.kind not in KINDS:
+            raise UserError(f"examples.name is {self.kind!r}; expected one of {', '.join(KINDS)}")
+        if self.room < 2:
+            shortest = self.max_seq_length - self.room + 2
+            raise UserError(f"max_seq_length {self.max_seq_length} is too short for {self.kind}; expected at least {shortest}")
+
+
+@dataclass(frozen=True)
 class Examples:
     """What each row is made of. The arrays may be memory-mapped."""
 
@@ -44,62 +74,44 @@ class Examples:
         return len(self.labels)
 
 
-def build_examples(
-    store: TokenStore,
-    *,
-    name: str,
-    max_seq_length: int,
-    short_seq_rate: float,
-    seed: int,
-    epoch: int,
-    documents: str,
-    held_out_rate: float,
-    path: Path | None = None,
-) -> Examples:
+def build_examples(store: TokenStore, spec: ExamplesSpec, *, epoch: int, path: Path | None = None) -> Examples:
     """All examples of one epoch, in the order of the store.
 
     Args:
-        name: one of `KINDS`.
-        short_seq_rate: share of documents whose examples are short, of a length drawn once per document.
-        documents: "train", "held_out" or "all".
         path: a folder to keep them in, used again when it holds just these, whole. They are mapped into memory from there, and building
             them takes memory for one shard (and four bytes a document).
-    Raises: UserError if the name is unknown or a row has no room.
+    Raises: UserError if the kind is unknown or a row has no room.
     """
-    if name not in KINDS:
-        raise UserError(f"examples.name is {name!r}; expected one of {', '.join(KINDS)}")
-    specials = 3 if name in PAIRS else 2  # [CLS] A [SEP] B [SEP], [CLS] A [SEP]
-    if max_seq_length < specials + 2:
-        raise UserError(f"max_seq_length {max_seq_length} is too short for {name}; expected at least {specials + 2}")
-    random = name in PAIRS or short_seq_rate > 0
-    epoch = epoch if random else 0
-    members = select_documents(store, documents, seed, held_out_rate)
-
-    def shards() -> Iterator[tuple[np.ndarray, ...]]:
-        for shard in store.shards:
-            if shard.num_sentences:
-                sentences = read_sentences(shard, members, max_seq_length - specials, short_seq_rate, seed, epoch)
-                if name in PAIRS:
-                    yield make_pairs(store, shard, sentences, members, max_seq_length - specials, swap=name == "sop-pairs")
-                else:
-                    yield pack_sentences(shard, sentences, max_seq_length - specials, cross_documents=name == "full-sentences")
-
+    spec.check()
+    epoch = epoch if spec.is_random else 0
     if path is None:
-        columns = zip([np.zeros((0, *shape), dtype) for dtype, shape in FILES.values()], *shards(), strict=True)
-        return Examples(**dict(zip(FILES, map(np.concatenate, columns), strict=True)), random=random)
+        columns = zip([np.zeros((0, *shape), dtype) for dtype, shape in FILES.values()], *_by_shard(store, spec, epoch), strict=True)
+        return Examples(**dict(zip(FILES, map(np.concatenate, columns), strict=True)), random=spec.is_random)
     arguments = {
         "store": store.manifest["fingerprint"],
-        "name": name,
-        "max_seq_length": max_seq_length,
-        "short_seq_rate": short_seq_rate,
-        "seed": seed,
+        "name": spec.kind,
+        "max_seq_length": spec.max_seq_length,
+        "short_seq_rate": spec.short_seq_rate,
+        "seed": spec.seed,
         "pass_number": epoch,  # the name in the manifests of earlier versions
-        "documents": documents,
-        "held_out_rate": held_out_rate,
+        "documents": spec.documents,
+        "held_out_rate": spec.held_out_rate,
     }
     if not is_whole(path, arguments):
-        _write_examples(path, shards(), arguments)
-    return Examples(**{key: open_array(path / key, dtype, shape) for key, (dtype, shape) in FILES.items()}, random=random)
+        _write_examples(path, _by_shard(store, spec, epoch), arguments)
+    return Examples(**{key: open_array(path / key, dtype, shape) for key, (dtype, shape) in FILES.items()}, random=spec.is_random)
+
+
+def _by_shard(store: TokenStore, spec: ExamplesSpec, epoch: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """The arrays of `FILES`, shard by shard."""
+    members = select_documents(store, spec.documents, spec.seed, spec.held_out_rate)
+    for shard in store.shards:
+        if shard.num_sentences:
+            sentences = read_sentences(shard, members, spec.room, spec.short_seq_rate, spec.seed, epoch)
+            if spec.kind in PAIRS:
+                yield make_pairs(store, shard, sentences, members, spec.room, swap=spec.kind == "sop-pairs")
+            else:
+                yield pack_sentences(shard, sentences, spec.room, cross_documents=spec.kind == "full-sentences")
 
 
 def _write_examples(path: Path, shards: Iterable[tuple[np.ndarray, ...]], arguments: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from itertools import chain, pairwise
 import numpy as np
 
 from wholeword.core.data.batches import no_examples, prefetch
+from wholeword.core.data.examples import ExamplesSpec
 from wholeword.core.data.google import Sentence, Symbols, create_instances
 from wholeword.core.data.rows import Batch
 from wholeword.core.data.selection import select_documents
@@ -31,40 +32,36 @@ class GoogleSource:
     def __init__(
         self,
         store: TokenStore,
+        examples: ExamplesSpec,
         *,
-        short_seq_rate: float,
         rate: float,
         whole_words: bool = True,
-        seed: int,
-        max_seq_length: int,
         max_predictions: int,
         batch_size: int,
         dupe_factor: int,
-        held_out_rate: float = 0.0,
-        documents: str = "train",
     ):
         vocabulary = store.vocabulary
         instances = create_instances(
-            read_documents(store, select_documents(store, documents, seed, held_out_rate)),
+            read_documents(store, select_documents(store, examples.documents, examples.seed, examples.held_out_rate)),
             symbols=Symbols(vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id, range(len(vocabulary))),
-            seed=seed,
-            max_seq_length=max_seq_length,
+            seed=examples.seed,
+            max_seq_length=examples.max_seq_length,
             max_predictions=max_predictions,
-            short_seq_rate=short_seq_rate,
+            short_seq_rate=examples.short_seq_rate,
             dupe_factor=dupe_factor,
             rate=rate,
             whole_words=whole_words,
         )
         if not instances:
-            raise no_examples(store, name="nsp-pairs", documents=documents, held_out_rate=held_out_rate)
+            raise no_examples(store, name="nsp-pairs", documents=examples.documents, held_out_rate=examples.held_out_rate)
         self.batch_size, self.dupe_factor, self.num_examples = batch_size, dupe_factor, len(instances)
         rows = [instance.row for instance in instances]
         segment_ids = [instance.segment_ids for instance in instances]
         positions = [row.positions for row in rows]
         self._rows: Batch = {
-            "input_ids": padded([row.tokens for row in rows], max_seq_length, vocabulary.pad_id),
-            "input_mask": filled(segment_ids, max_seq_length).astype(np.int32),
-            "segment_ids": padded(segment_ids, max_seq_length),
+            "input_ids": padded([row.tokens for row in rows], examples.max_seq_length, vocabulary.pad_id),
+            "input_mask": filled(segment_ids, examples.max_seq_length).astype(np.int32),
+            "segment_ids": padded(segment_ids, examples.max_seq_length),
             "masked_lm_positions": padded(positions, max_predictions),
             "masked_lm_ids": padded([row.labels for row in rows], max_predictions),
             "masked_lm_weights": filled(positions, max_predictions).astype(np.float32),

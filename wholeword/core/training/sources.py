@@ -8,9 +8,9 @@ from typing import Any
 
 from wholeword.core.config.job import Job
 from wholeword.core.contracts import Array, BoundStrategy, MaskingStrategy
-from wholeword.core.data.batches import BatchSource, evaluation_batches, evaluation_examples
+from wholeword.core.data.batches import BatchSource, evaluation_batches, load_examples
 from wholeword.core.data.checked import checked_strategy
-from wholeword.core.data.examples import PAIRS, Examples
+from wholeword.core.data.examples import PAIRS, Examples, ExamplesSpec
 from wholeword.core.data.google_source import GoogleSource
 from wholeword.core.data.store import TokenStore
 from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -57,13 +57,22 @@ class JobRows:
 
     def training(self, number: int) -> BatchSource | GoogleSource:
         """The training batches of a phase."""
-        rows = self.job.rows
-        arguments = self._phase_arguments(number)
-        arguments |= {"short_seq_rate": rows.short_seq_rate, "dupe_factor": rows.dupe_factor}
+        rows, phase = self.job.rows, self.job.phases[number]
+        sizes = {"max_predictions": phase.max_predictions, "batch_size": phase.batch_size, "dupe_factor": rows.dupe_factor}
+        examples = self._examples(number, short_seq_rate=rows.short_seq_rate)
         if rows.compat == "google":
-            return GoogleSource(self.store, **arguments, rate=rows.masking.settings["rate"], whole_words=rows.masking.name == "whole-word")
-        arguments |= {"examples": rows.examples, "dynamic": rows.dynamic, "fallback": rows.fallback, "word_lengths": False}
-        return BatchSource(self.store, **arguments, strategy=self.strategy(), cache=self.cache)
+            rate, whole_words = rows.masking.settings["rate"], rows.masking.name == "whole-word"
+            return GoogleSource(self.store, examples, **sizes, rate=rate, whole_words=whole_words)
+        return BatchSource(
+            self.store,
+            examples,
+            **sizes,
+            strategy=self.strategy(),
+            dynamic=rows.dynamic,
+            fallback=rows.fallback,
+            word_lengths=False,
+            cache=self.cache,
+        )
 
     def held_out(self, number: int, masking: str | None = None) -> HeldOut:
         """Batches of held-out documents for a phase, with fixed masks; kept until those of another phase are asked for.
@@ -71,24 +80,33 @@ class JobRows:
         Args:
             masking: a strategy by name, as of `strategy`.
         """
-        key = _strategy_key(self.job.rows.masking if masking is None else PluginSpec(masking, {}))
-        arguments = self._phase_arguments(number)
+        phase = self.job.phases[number]
         if self._held_out_phase is None or self._held_out_phase[0] != number:
-            shared = {name: arguments[name] for name in ("seed", "max_seq_length", "held_out_rate")}
-            examples = evaluation_examples(self.store, examples=self.job.rows.examples, cache=self.cache, **shared)
+            examples = load_examples(self.store, self._examples(number, documents="held_out"), epoch=0, cache=self.cache)
             self._held_out_phase, self._held_out = (number, examples), {}
+        key = _strategy_key(self.job.rows.masking if masking is None else PluginSpec(masking, {}))
         if key not in self._held_out:
             self._held_out[key] = evaluation_batches(
                 self.store,
                 self._held_out_phase[1],
                 strategy=self.strategy(masking),
-                seed=arguments["seed"],
-                max_seq_length=arguments["max_seq_length"],
-                max_predictions=arguments["max_predictions"],
-                batch_size=arguments["batch_size"],
+                seed=self.job.seed,
+                max_seq_length=phase.max_seq_length,
+                max_predictions=phase.max_predictions,
+                batch_size=phase.batch_size,
                 num_batches=self.job.evaluation.batches,
             )
         return self._held_out[key]
+
+    def _examples(self, number: int, *, documents: str = "train", short_seq_rate: float = 0.0) -> ExamplesSpec:
+        return ExamplesSpec(
+            kind=self.job.rows.examples,
+            max_seq_length=self.job.phases[number].max_seq_length,
+            seed=self.job.seed,
+            short_seq_rate=short_seq_rate,
+            documents=documents,
+            held_out_rate=self.job.rows.held_out_rate,
+        )
 
     def record_arguments(self, number: int) -> dict[str, Any]:
         """What a backend needs to know that may have the rows of a phase ready in files."""
@@ -102,16 +120,6 @@ class JobRows:
             "max_predictions": phase.max_predictions,
             "next_sentence": self.job.rows.examples in PAIRS,
             "identity": self.identity,
-        }
-
-    def _phase_arguments(self, number: int) -> dict[str, Any]:
-        phase = self.job.phases[number]
-        return {
-            "seed": self.job.seed,
-            "max_seq_length": phase.max_seq_length,
-            "max_predictions": phase.max_predictions,
-            "batch_size": phase.batch_size,
-            "held_out_rate": self.job.rows.held_out_rate,
         }
 
 
