@@ -226,7 +226,7 @@ def test_a_rate_with_a_failed_run_loses_to_any_without():
         ("seeds: [1, 2, 3]", "seed: [1, 2, 3]", ":3:1: seed: unknown setting; did you mean 'seeds'?"),
         ("seeds: [1, 2, 3]", "seeds: [1, 2, 2]", ":3:8: seeds: 2 appears 2 times"),
         ("seeds: [1, 2, 3]", "seeds: [one]", ":3:9: seeds.0: 'one' is text; expected a whole number"),
-        ("zoo:rbt3", "zoo:rbt33", ":5:5: models.0: rbt33: no model of that name; did you mean 'rbt3'?"),
+        ("zoo:rbt3", "zoo:rbt33", ":5:5: models.0: rbt33: unknown model; did you mean 'rbt3'?"),
         ("zoo:rbt3", "nowhere", ":5:5: models.0: "),
         ("    name: Reviews 评论", "    name: pairs", "tasks.0: duplicate name 'pairs'"),
         ("name: classification", "name: clasification", "tasks.0.task.name: unknown task 'clasification'; did you mean 'classification'?"),

@@ -32,7 +32,7 @@ BROKEN = [
     (5, "tokenizer: {vocab: vocab.txt, train: ▸8000}", "tokenizer.train: both vocab and train; expected one"),
     (5, "tokenizer: ▸{lowercase: true}", "tokenizer: neither vocab nor train"),
     (5, "tokenizer: {train: ▸017}", "tokenizer.train: '017' is text; expected a whole number of at least 64"),
-    (5, "tokenizer: {vocab: ▸zoo:bert-base-chinise}", "bert-base-chinise: no model of that name; did you mean 'bert-base-chinese'?"),
+    (5, "tokenizer: {vocab: ▸zoo:bert-base-chinise}", "bert-base-chinise: unknown model; did you mean 'bert-base-chinese'?"),
     (5, "tokenizer: {vocab: v.txt, lowercase: ▸no}", "tokenizer.lowercase: 'no' is text; expected true or false"),
     (5, "tokenizer: {▸vocabulary: v.txt}", "tokenizer.vocabulary: unknown setting; did you mean 'vocab'?"),
     (8, "model: {▸sise: base}", "model.sise: unknown setting; did you mean 'size'?"),

@@ -151,7 +151,7 @@ def test_a_tf_checkpoint_is_found_under_any_name(tmp_path: Path) -> None:
         path.rename(tmp_path / path.name.replace("bert_model.ckpt", "model.ckpt-1000"))
     assert_same(Folder().read(str(tmp_path)), MODEL)
     write_bundle(tmp_path / "model.ckpt-2000", MODEL.weights)
-    with pytest.raises(UserError, match=r"several TF checkpoints \(model.ckpt-1000, model.ckpt-2000\); name the one you want"):
+    with pytest.raises(UserError, match=r"several TF checkpoints \(model.ckpt-1000, model.ckpt-2000\); specify one, for example"):
         Folder().read(str(tmp_path))
     assert_same(Folder().read(str(tmp_path / "model.ckpt-1000")), MODEL)
 
@@ -199,7 +199,7 @@ def test_a_real_roberta_is_refused_in_one_sentence(tmp_path: Path) -> None:
     bare = to_framework(make_model(type_vocab_size=1).weights, "transformers")
     for tensors in (roberta, {name.removeprefix("bert."): array for name, array in bare.items()}):
         write_tensors(tmp_path / "model.safetensors", tensors)
-        with pytest.raises(UserError, match=r"these are the weights of a real RoBERTa, .*; only BERT can be read$"):
+        with pytest.raises(UserError, match=r"these are the weights of an actual RoBERTa, .*; only BERT can be read$"):
             Folder().read(str(tmp_path))
 
 
@@ -318,11 +318,11 @@ def sparse_bin(folder: Path, entries: list[bytes], size: int = GIGABYTES) -> Non
 
 KERNELS = [f"bert.encoder.layer.{layer}.attention.self.{name}.weight" for layer in range(2) for name in ("query", "key", "value")]
 BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a shape, safetensors": (lambda folder: sparse_safetensors(folder, {A: [COUNT]}), "shapes that do not fit its configuration"),
-    "a shape, .bin": (lambda folder: sparse_bin(folder, [pickled(A, "0", COUNT, [COUNT])]), "shapes that do not fit its configuration"),
+    "a shape, safetensors": (lambda folder: sparse_safetensors(folder, {A: [COUNT]}), "shapes do not match the configuration"),
+    "a shape, .bin": (lambda folder: sparse_bin(folder, [pickled(A, "0", COUNT, [COUNT])]), "shapes do not match the configuration"),
     "a shape, .bin in half precision": (
         lambda folder: sparse_bin(folder, [pickled(A, "0", 2 * COUNT, [2 * COUNT], kind="HalfStorage")]),
-        "shapes that do not fit its configuration",
+        "shapes do not match the configuration",
     ),
     "a name, safetensors": (lambda folder: sparse_safetensors(folder, {"evil": [COUNT]}), "unknown tensors"),
     "a name, .bin": (lambda folder: sparse_bin(folder, [pickled("evil", "0", COUNT, [COUNT])]), "unknown tensors"),
@@ -412,21 +412,21 @@ def test_hostile_small_files_are_refused(tmp_path: Path, name: str, content: byt
 IDS = VOCABULARY.ids
 WORDPIECE = {"type": "WordPiece", "continuing_subword_prefix": "##", "vocab": IDS}
 TOKENIZERS: dict[str, tuple[Any, str]] = {
-    "no JSON": ("{", "not JSON"),
-    "a list": ([], "not a JSON object"),
-    "nothing": ({}, "no WordPiece model"),
-    "another model": ({"model": {"type": "BPE", "vocab": IDS, "merges": []}}, "no WordPiece model"),
-    "pairs": ({"model": WORDPIECE | {"vocab": list(IDS.items())}}, "no WordPiece model"),
-    "a hole": ({"model": WORDPIECE | {"vocab": IDS | {"。": 10**12}}}, "its ids are not the numbers from 0"),
-    "an id twice": ({"model": WORDPIECE | {"vocab": IDS | {"。": 0}}}, "its ids are not the numbers from 0"),
-    "an id below 0": ({"model": WORDPIECE | {"vocab": IDS | {"。": -1}}}, "its ids are not the numbers from 0"),
+    "no JSON": ("{", "invalid JSON"),
+    "a list": ([], "expected a JSON object"),
+    "nothing": ({}, "not a WordPiece model"),
+    "another model": ({"model": {"type": "BPE", "vocab": IDS, "merges": []}}, "not a WordPiece model"),
+    "pairs": ({"model": WORDPIECE | {"vocab": list(IDS.items())}}, "not a WordPiece model"),
+    "a hole": ({"model": WORDPIECE | {"vocab": IDS | {"。": 10**12}}}, "ids must be the numbers from 0"),
+    "an id twice": ({"model": WORDPIECE | {"vocab": IDS | {"。": 0}}}, "ids must be the numbers from 0"),
+    "an id below 0": ({"model": WORDPIECE | {"vocab": IDS | {"。": -1}}}, "ids must be the numbers from 0"),
     "text for ids": (
         {"model": WORDPIECE | {"vocab": {piece: str(number) for piece, number in IDS.items()}}},
-        "its ids are not the numbers",
+        "ids must be the numbers",
     ),
-    "added without id": ({"model": WORDPIECE, "added_tokens": [{"content": "x"}]}, "added_tokens without content and id"),
-    "added nothing": ({"model": WORDPIECE, "added_tokens": [7]}, "added_tokens without content and id"),
-    "added a list": ({"model": WORDPIECE, "added_tokens": [{"content": [], "id": 1}]}, "added_tokens without content and id"),
+    "added without id": ({"model": WORDPIECE, "added_tokens": [{"content": "x"}]}, "an entry of added_tokens lacks content or id"),
+    "added nothing": ({"model": WORDPIECE, "added_tokens": [7]}, "an entry of added_tokens lacks content or id"),
+    "added a list": ({"model": WORDPIECE, "added_tokens": [{"content": [], "id": 1}]}, "an entry of added_tokens lacks content or id"),
     "one more": ({"model": WORDPIECE, "added_tokens": [{"content": "x", "id": len(IDS)}]}, "entries but config.json says vocab_size"),
     "no [MASK]": ({"model": WORDPIECE | {"vocab": {"x" if piece == "[MASK]" else piece: n for piece, n in IDS.items()}}}, r"no \[MASK\]"),
 }

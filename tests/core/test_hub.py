@@ -238,11 +238,14 @@ def test_what_a_repository_has_is_what_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ({"repo_id": "../evil"}, "not the name of a repository"),
-        ({"repo_id": "a/b/c"}, "not the name of a repository"),
-        ({"repo_id": "toys/well", "revision": "../../x"}, "not a revision"),
-        ({"repo_id": "toys/well", "files": ["tf_model.h5"]}, "no file tf_model.h5; it has README.md, config.json"),
-        ({"repo_id": "toys/well", "files": ["../../evil"]}, "no file ../../evil"),
+        ({"repo_id": "../evil"}, "not a valid repository name"),
+        ({"repo_id": "a/b/c"}, "not a valid repository name"),
+        ({"repo_id": "toys/well", "revision": "../../x"}, "not a valid revision"),
+        (
+            {"repo_id": "toys/well", "files": ["tf_model.h5"]},
+            "no such file in the repository: tf_model.h5; it contains README.md, config.json",
+        ),
+        ({"repo_id": "toys/well", "files": ["../../evil"]}, "no such file in the repository: ../../evil"),
     ],
 )
 def test_what_cannot_be_asked_for_is_explained(hub: Hub, tmp_path: Path, call: dict[str, Any], said: str) -> None:

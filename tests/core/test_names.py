@@ -59,7 +59,7 @@ def test_slots_and_counters_are_no_tensors_of_the_model() -> None:
 def test_unknown_tensors_are_named(framework: str) -> None:
     tensors = to_framework(initial_weights(CONFIG, 1), framework, num_attention_heads=2)
     assert unknown_tensors([*tensors, "b", "a"], framework, num_hidden_layers=12) == ["a", "b"]
-    with pytest.raises(UserError, match="unknown tensors for a BERT of 12 layers: classifier/weight"):
+    with pytest.raises(UserError, match="unknown tensors for a BERT with 12 layers: classifier/weight"):
         from_framework(tensors | {"classifier/weight": np.zeros(2)}, framework, num_hidden_layers=12)
     deepest = [name for name in tensors if name not in names(framework, num_hidden_layers=11).values()]
     with pytest.raises(UserError, match=rf"11 layers: {min(deepest)}; .*and {len(deepest) - 5} more"):

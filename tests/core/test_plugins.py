@@ -395,7 +395,7 @@ def test_a_prefix_reaches_the_zoo_source_of_that_name(site):
         run(site, "export", location, "--to", "tf-checkpoint,wholeword:paddlenlp", "-o", output)
         assert (output / "tf-checkpoint" / "bert_model.ckpt.index").exists() and (output / "paddlenlp" / "model_state.pdparams").exists()
     result = run(site, "zoo", "get", "npz:exp1", code=2)
-    assert result.stderr == "npz:exp1: the zoo source 'npz' has no files to show; `wholeword export` writes its models\n"
+    assert result.stderr == "npz:exp1: models of the zoo source 'npz' are not files; `wholeword export` writes its models\n"
     recipe = site / "started.yaml"
     (site / "text.txt").write_text("使用语言模型来预测下一个词。\n图书馆的新系统。\n", encoding="utf-8")
     for location in ("npz:exp1", "bare:exp1"):
@@ -417,8 +417,8 @@ def test_what_a_zoo_source_returns_is_checked_where_it_comes_in(site):
             2,
             "npy:exp1: no such path, and no zoo source is called 'npy'; expected one of: bare, broken, empty, npz, raises, zoo",
         ),
-        ("C:\\models", 2, "C:\\models: neither a model's name nor a folder"),
-        ("hub:no-such-owner", 2, "hub:no-such-owner: no model of the hub; expected hub:owner/name"),
+        ("C:\\models", 2, "C:\\models: neither the name of a model nor a folder"),
+        ("hub:no-such-owner", 2, "hub:no-such-owner: not a valid model ID on the hub; expected hub:owner/name"),
     ):
         result = run(site, "export", location, "--to", "tf-checkpoint", "-o", "out", code=code)
         assert result.stderr.startswith(answer) and result.stderr.count("\n") == 1, result.stderr
@@ -426,7 +426,7 @@ def test_what_a_zoo_source_returns_is_checked_where_it_comes_in(site):
     for location, problem in (
         ("npz:exp2", "model.init: exp2: this shelf has no such model"),
         ("hub:hfl/rbt3", "model.init: hub:hfl/rbt3: no such path, and no zoo source is called 'hub'"),
-        ("wholeword:zoo:rbt33", "model.init: rbt33: no model of that name; did you mean 'rbt3'?"),
+        ("wholeword:zoo:rbt33", "model.init: rbt33: unknown model; did you mean 'rbt3'?"),
     ):
         recipe.write_text(STARTED % ("wholeword:zoo:rbt3", location), encoding="utf-8")
         assert problem in run(site, "check", recipe, code=2).stderr

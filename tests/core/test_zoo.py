@@ -160,11 +160,11 @@ def test_a_misspelt_name_is_understood() -> None:
         for call in (zoo.info, find):
             with pytest.raises(UserError, match=f"{wrong}: .* did you mean '{meant}'"):
                 call(wrong)
-    with pytest.raises(UserError, match="bert-wwm/: neither a model's name nor a folder"):
+    with pytest.raises(UserError, match="bert-wwm/: neither the name of a model nor a folder"):
         find("bert-wwm/")
-    with pytest.raises(UserError, match="revision 'v1' of a local model; only models of the hub have revisions"):
+    with pytest.raises(UserError, match="revision 'v1' given for a local model; only models on the hub have revisions"):
         find(".", revision="v1")
-    with pytest.raises(UserError, match="hub:rbt3: no model of the hub; expected hub:owner/name"):
+    with pytest.raises(UserError, match="hub:rbt3: not a valid model ID on the hub; expected hub:owner/name"):
         find("hub:rbt3")
 
 
@@ -184,8 +184,8 @@ def test_framework_and_head_are_checked_before_anything_is_read() -> None:
     [
         ("torch", "", "torch"),
         ("torch paddle", "paddle", "paddle"),
-        ("torch tensorflow paddle", "", "torch, tensorflow, paddle are installed; say which: framework='torch' or"),
-        ("torch tensorflow", "torch tensorflow", "torch, tensorflow are imported; say which: framework='torch' or framework='tensorflow'"),
+        ("torch tensorflow paddle", "", "torch, tensorflow, paddle are installed; choose one: framework='torch' or"),
+        ("torch tensorflow", "torch tensorflow", "torch, tensorflow are imported; choose one: framework='torch' or framework='tensorflow'"),
         ("", "", 'no framework is installed: pip install "wholeword[torch]"'),
     ],
 )
@@ -244,7 +244,10 @@ def test_info_marks_what_is_assumed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "(assumed: README of iflytek/MiniRBT; its training configuration says 12 heads)" in out
     assert json.loads(run(["zoo", "info", "hfl/rbt3", "--json"], capsys)[1]) == zoo.info("rbt3")
     code, out, err = run(["zoo", "info", "rbt33"], capsys)
-    assert (code, out) == (2, "") and err == "rbt33: neither a model's name nor a folder, .zip or TF checkpoint; did you mean 'rbt3'?\n"
+    assert (code, out) == (
+        2,
+        "",
+    ) and err == "rbt33: neither the name of a model nor a folder, .zip or TF checkpoint; did you mean 'rbt3'?\n"
 
 
 def model_folder(folder: Path, **section: int) -> Path:
@@ -293,7 +296,7 @@ def test_get_copies_with_checksums_and_verify_holds_them(
     code, _, err = run(["zoo", "verify", str(copy)], capsys)
     assert code == 3 and "model.safetensors: changed" in err
     code, _, err = run(["zoo", "verify", str(tmp_path / "mirror" / "rbt3")], capsys)
-    assert code == 2 and "holds no manifest.json to compare with" in err
+    assert code == 2 and "contains no manifest.json to check against" in err
 
 
 @pytest.fixture
@@ -359,5 +362,5 @@ def test_a_name_that_the_zoo_lacks_is_found_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as raised:
         load_recipe(path)
     first, second = raised.value.problems
-    assert f"{path}:5:20: tokenizer.vocab: rbt33: no model of that name; did you mean 'rbt3'?" in first
-    assert f"{path}:7:15: model.init: rbt33: no model of that name; did you mean 'rbt3'?" in second
+    assert f"{path}:5:20: tokenizer.vocab: rbt33: unknown model; did you mean 'rbt3'?" in first
+    assert f"{path}:7:15: model.init: rbt33: unknown model; did you mean 'rbt3'?" in second

@@ -185,7 +185,7 @@ for call in (zoo.load, zoo.load_tokenizer):
     except UserError as error:
         print(error.exit_code, error)
 """
-    way_out = "import paddle first, or use a process of its own for each"
+    way_out = "import paddle first, or use separate processes"
     assert said(program) == (0, [f"2 Paddle crashes if it is imported after TensorFlow; {way_out}"] * 2)
 
 

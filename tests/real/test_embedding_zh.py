@@ -16,7 +16,7 @@ from wholeword.core.bert.heads import inspect_model
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.training.export import export, read_back
 from wholeword.zoo.folder import Folder
-from wholeword.zoo.verify import TOOLS, place_of, verify
+from wholeword.zoo.verify import TOOLS, model_path, verify
 
 EXPORTERS = [name for name, tool in TOOLS.items() if find_spec(tool.distribution)]
 LARGEST_DIFFERENCE = 2e-5  # float32 beside float64
@@ -53,7 +53,7 @@ def test_it_is_what_it_says(model: ModelFiles) -> None:
 @pytest.mark.parametrize("exporter", EXPORTERS)
 def test_its_tool_computes_the_same(exporter: str, model: ModelFiles, tmp_path: Path) -> None:
     export(model, exporter, tmp_path / "m3e")
-    print(*read_back(model, Folder().read(str(place_of(tmp_path / "m3e")))), sep="\n")
+    print(*read_back(model, Folder().read(str(model_path(tmp_path / "m3e")))), sep="\n")
     line = verify(model, exporter, tmp_path / "m3e")
     print(line)
     figures = dict(re.findall(r"((?:hidden states|pooler|MLM logits)(?: of KerasHub)?) (\d\.\de[+-]\d+)", line))

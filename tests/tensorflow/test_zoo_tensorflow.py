@@ -111,5 +111,5 @@ def test_what_kerashub_lacks_is_said(tmp_path: Path) -> None:
         zoo.load(str(tmp_path / "x"), "tensorflow", head="nsp")
     config = json.loads((tmp_path / "x" / "config.json").read_text())
     (tmp_path / "x" / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-5}))
-    with pytest.raises(UserError, match="layer_norm_eps is 1e-05, and KerasHub has 1e-12 alone"):
+    with pytest.raises(UserError, match="layer_norm_eps is 1e-05, but KerasHub supports only 1e-12"):
         zoo.load(str(tmp_path / "x"), "tensorflow")

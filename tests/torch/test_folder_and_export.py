@@ -273,7 +273,7 @@ BROKEN = {
     ),
     "fewer layers": (
         lambda folder: change_config(folder, num_hidden_layers=1),
-        "unknown tensors for a BERT of 1 layers: bert.encoder.layer.1",
+        "unknown tensors for a BERT with 1 layers: bert.encoder.layer.1",
     ),
     "more layers": (lambda folder: change_config(folder, num_hidden_layers=3), "missing tensors: bert/encoder/layer_2"),
     "a tensor missing": (

@@ -195,10 +195,12 @@ def test_missing_parts_are_told(tmp_path: Path) -> None:
     for kind in (BertForMaskedLM, BertModel):
         kind(config).save_pretrained(tmp_path / kind.__name__)
         (tmp_path / kind.__name__ / "vocab.txt").write_bytes(Vocabulary(PIECES).to_bytes())
-    with pytest.warns(UserWarning, match="its files hold no pooler, and the one here is random; use the hidden states, or fine-tune"):
+    with pytest.warns(UserWarning, match="its files contain no pooler, so this one is random; use the hidden states, or fine-tune"):
         zoo.load(str(tmp_path / "BertForMaskedLM"))
     for head, part in (("mlm", "MLM head"), ("nsp", "NSP head")):
-        with pytest.raises(UserError, match=f"head='{head}', but its files hold no {part}, and a random one predicts nothing; "):
+        with pytest.raises(
+            UserError, match=f"head='{head}', but its files contain no {part}, and a random one would predict nothing useful; "
+        ):
             zoo.load(str(tmp_path / "BertModel"), head=head)
 
 
@@ -228,5 +230,5 @@ def test_a_configuration_that_says_roberta_is_explained(tmp_path: Path) -> None:
             model = zoo.load(str(folder))
         assert type(model) is BertModel and all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
     shutil.rmtree(folder)
-    with pytest.raises(UserError, match="neither a model's name nor a folder"):
+    with pytest.raises(UserError, match="neither the name of a model nor a folder"):
         zoo.load(str(folder))

@@ -29,7 +29,7 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
     from wholeword.core.training.export import export as export_model
     from wholeword.core.training.export import export_folder, read_back, verify_by_exporter
     from wholeword.zoo.find import read
-    from wholeword.zoo.verify import place_of
+    from wholeword.zoo.verify import model_path
     from wholeword.zoo.verify import verify as verify_export
 
     names = [name.strip() for name in to.split(",")]
@@ -44,7 +44,7 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
         click.echo(f"{name}: {target}")
         is_own = registry.find("exporter", name).distribution == PROJECT  # whose files the zoo reads
         if is_own and (verify or model.provenance.slots is not None):
-            for line in read_back(model, read(str(place_of(target)))):
+            for line in read_back(model, read(str(model_path(target)))):
                 click.echo(f"{name}: {line}")
         if verify:
             try:

@@ -1,4 +1,4 @@
-"""Model cards: what is known of each model, and where from. One YAML file a model in `cards/`."""
+"""Model cards: facts about each model and their sources. Each model has one YAML file in `cards/`."""
 
 from difflib import get_close_matches
 from functools import cache
@@ -14,16 +14,16 @@ from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 
 FOLDER = files("wholeword") / "zoo" / "cards"
-SEEDS_LABELS = 3  # the published counts are those of a classifier for XNLI's three labels
-SEEDS_BASE = 102  # millions of RoBERTa-wwm-ext, what the published percentages are of
-FACTS = ("config", "lowercase", "data", "heads", "license", "paper")  # what `sources` speaks of
+SEEDS_LABELS = 3  # the published counts include a classifier for the three labels of XNLI
+SEEDS_BASE = 102  # parameters of RoBERTa-wwm-ext in millions, to which the published percentages relate
+FACTS = ("config", "lowercase", "data", "heads", "license", "paper")  # those that `sources` covers
 
 Text = Annotated[str, Field(min_length=1)]
 State = Literal["trained", "untrained", "missing", "unknown"]
 
 
 class Part(BaseModel):
-    """A mapping of a card; unknown keys are errors."""
+    """A mapping in a card; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -46,23 +46,23 @@ class Source(Part):
     """Where a fact comes from."""
 
     where: Annotated[Text, Field(alias="from")]
-    assumed: bool = False  # nobody has said so, or it was not read
+    assumed: bool = False  # no source states it, or the source was not read
 
 
 class Card(Part):
-    """One model. Every key is there in every card."""
+    """One model. Every card has every key."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]  # as published, in small letters
-    aliases: list[Text]  # the hub's, PaddleHub's, and the zip's
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]  # as published, in lower case
+    aliases: list[Text]  # names on the hub, on PaddleHub, and of the .zip
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     summary: Summary
     config: dict[str, Any]  # the keys of bert_config.json
     lowercase: bool
     data: Text
-    heads: Heads  # of the published file
+    heads: Heads  # as in the published file
     license: Text
     paper: Text
-    recipe: str | None  # a recipe of ours that makes such a model
+    recipe: str | None  # the shipped recipe that makes such a model
     sources: dict[Literal["config", "lowercase", "data", "heads", "license", "paper"], Source]
     notes: list[Text]
 
@@ -73,28 +73,28 @@ class Card(Part):
 
     @property
     def millions(self) -> int:
-        """Parameters as published: of encoder, pooler and a classifier of three labels, millions, rounded down."""
+        """Parameters counted as published: encoder, pooler and a classifier of three labels, in millions, rounded down."""
         return count_parameters(self.bert_config, num_labels=SEEDS_LABELS) // 10**6
 
     @property
     def parameters(self) -> str:
-        """`38M (37.3%)`, the percentage of RoBERTa-wwm-ext by the rounded millions."""
+        """`38M (37.3%)`: parameters, and their share of RoBERTa-wwm-ext's, computed from rounded millions."""
         return f"{self.millions}M ({100 * self.millions / SEEDS_BASE:.1f}%)"
 
     @property
     def size(self) -> str:
-        """`3 x 768`: layers and width."""
+        """`3 x 768`: layers and hidden size."""
         return f"{self.bert_config.num_hidden_layers} x {self.bert_config.hidden_size}"
 
 
 def card_names() -> list[str]:
-    """Of every model, in alphabetical order."""
+    """The names of all models, in alphabetical order."""
     return sorted(file.name.removesuffix(".yaml") for file in FOLDER.iterdir() if file.name.endswith(".yaml"))
 
 
 @cache
 def read_card(name: str) -> Card:
-    """The card in a file of that name."""
+    """The card of that exact name."""
     document = read_yaml((FOLDER / f"{name}.yaml").read_bytes(), f"{name}.yaml")
     assert not document.problems, document.problems
     card = Card.model_validate(document.data)
@@ -103,23 +103,23 @@ def read_card(name: str) -> Card:
 
 
 def find_card(name: str) -> Card | None:
-    """The card of a model by its name or an alias, in capitals or small letters."""
-    wanted, names = name.lower(), card_names()
-    if wanted in names:
-        return read_card(wanted)
-    return next((card for card in map(read_card, names) if wanted in map(str.lower, card.aliases)), None)
+    """The card of a model by its name or an alias, ignoring case."""
+    spelling, names = name.lower(), card_names()
+    if spelling in names:
+        return read_card(spelling)
+    return next((card for card in map(read_card, names) if spelling in map(str.lower, card.aliases)), None)
 
 
 def get_card(name: str) -> Card:
-    """As `find_card`. Raises: UserError with the nearest name and the list."""
+    """As `find_card`. Raises: UserError suggesting the nearest name and listing all names."""
     if card := find_card(name):
         return card
     suggestion = did_you_mean(name)
-    raise UserError(f"{name}: no model of that name;{suggestion} expected one of {', '.join(card_names())}, or an alias of one")
+    raise UserError(f"{name}: unknown model;{suggestion} expected one of {', '.join(card_names())}, or an alias")
 
 
 def did_you_mean(name: str) -> str:
-    """` did you mean 'rbt3'?`, or nothing."""
+    """` did you mean 'rbt3'?`, or an empty string."""
     known = {spelling.lower(): spelling for card in map(read_card, card_names()) for spelling in (*card.aliases, card.name)}
     close = get_close_matches(name.lower(), known, n=1, cutoff=0.75)
     return f" did you mean {known[close[0]]!r}?" if close else ""

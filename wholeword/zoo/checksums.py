@@ -1,7 +1,7 @@
-"""The sha256 of large files, cached until they are modified: `$HF_HOME/wholeword/checksums.json`.
+"""The sha256 of large files, cached in `$HF_HOME/wholeword/checksums.json` until the files are modified.
 
-A file is recognised by its path, inode, size and both of its times, the second of which (`ctime`) no program can set. Bit rot changes none
-of them: `wholeword zoo verify` reads every byte, loading does not.
+A file is identified by its path, inode, size, `mtime` and `ctime`, which no program can set. Bit rot changes none of these, so
+`wholeword zoo verify` reads every byte; loading does not.
 """
 
 import fcntl
@@ -12,12 +12,12 @@ from typing import Any
 
 from wholeword.core.files import atomic_write, sha256_of, to_json
 
-SMALLEST_BYTES = 1 << 20  # smaller files are hashed as quickly as they are looked up
-SETTLED_SECONDS = 2.0  # a file modified this recently may change again within the same time stamp
+SMALLEST_BYTES = 1 << 20  # hashing a smaller file is as quick as looking it up
+SETTLED_SECONDS = 2.0  # a file modified more recently may change again without a new time stamp
 
 
 class Checksums:
-    """Call `sha256` from any thread, then `save`; if the cache cannot be read or written, files are hashed again."""
+    """Call `sha256` from any thread, then `save`. If the cache cannot be read or written, files are simply hashed again."""
 
     def __init__(self) -> None:
         from huggingface_hub import constants
@@ -27,7 +27,7 @@ class Checksums:
         self.new: dict[str, dict[str, Any]] = {}
 
     def sha256(self, path: Path) -> str:
-        """Of a file's content, in hexadecimal."""
+        """The sha256 of a file's content, in hexadecimal."""
         status = path.stat()
         if status.st_size < SMALLEST_BYTES:
             return sha256_of(path)
@@ -41,7 +41,7 @@ class Checksums:
         return sha256
 
     def save(self) -> None:
-        """Merge new checksums into the file; a full disk is not an error."""
+        """Merge new checksums into the cache; failing to write it is not an error."""
         if not self.new:
             return
         try:
@@ -50,7 +50,7 @@ class Checksums:
                 fcntl.flock(guard, fcntl.LOCK_EX)
                 entries = _read(self.path) | self.new
                 atomic_write(self.path, to_json({"files": {name: entry for name, entry in entries.items() if Path(name).exists()}}))
-        except OSError:  # of a full disk too
+        except OSError:  # including a full disk
             pass
 
 

@@ -1,4 +1,4 @@
-"""What the command line shows about a model, and does with its files."""
+"""Behind `wholeword zoo info`, `get` and `verify`: describe a model, copy its files, check them."""
 
 import shutil
 from pathlib import Path
@@ -12,9 +12,9 @@ from wholeword.zoo.find import HUB, find, read, without_own_source
 
 
 def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
-    """A card and what is computed from it, or what a folder holds; with `weights` also what they say of the heads.
+    """The card of a model with its size and parameters, or the contents of a folder; with `weights`, also the state of its heads.
 
-    Nothing is fetched without `weights`.
+    Without `weights`, nothing is fetched.
     """
     from wholeword.core.bert.heads import inspect_model
 
@@ -38,7 +38,7 @@ def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
 
 
 def lines(facts: dict[str, Any]) -> list[str]:
-    """The facts for people, each with its source."""
+    """The facts as lines of text, each with its source."""
     rows = []
     for key, value in facts.items():
         if key in ("sources", "weights"):
@@ -50,14 +50,14 @@ def lines(facts: dict[str, Any]) -> list[str]:
         rows.append(f"{key:17} {value}")
         if key in FACTS and (source := facts.get("sources", {}).get(key)):
             rows.append(f"{'':17} ({'assumed: ' if source['assumed'] else ''}{source['from']})")
-    return rows + [f"{part:17} {found['state']}: {found['why']}" for part, found in facts.get("weights", {}).items()]
+    return rows + [f"{part:17} {head['state']}: {head['why']}" for part, head in facts.get("weights", {}).items()]
 
 
 def copy(path: Path, target: Path, *, name: str) -> Path:
-    """Copy a model's files into a folder that appears whole, with checksums. Raises: UserError if the folder is there; DiskError."""
+    """Copy a model's files atomically into a new folder, with checksums. Raises: UserError if the folder exists; DiskError."""
     files = sorted(file for file in path.iterdir() if file.is_file() and file.name != MANIFEST) if path.is_dir() else []
     if not files:
-        raise UserError(f"{path}: not a folder of files that can be copied")
+        raise UserError(f"{path}: not a folder with files to copy")
     with atomic_directory(target) as folder:
         for file in files:
             shutil.copyfile(file, folder / file.name)
@@ -66,9 +66,9 @@ def copy(path: Path, target: Path, *, name: str) -> Path:
 
 
 def verify(name_or_location: str) -> dict[str, str]:
-    """file -> sha256, every file hashed anew.
+    """Hash every file again and compare. Returns: file -> sha256.
 
-    Raises: IntegrityError for a file that is not what it was; UserError for a folder without checksums, or what was never fetched.
+    Raises: IntegrityError if a file has changed; UserError if the folder has no checksums or the model was never fetched.
     """
     name_or_location = without_own_source(name_or_location)
     card = find_card(name_or_location)
@@ -78,6 +78,6 @@ def verify(name_or_location: str) -> dict[str, str]:
         return hub.verify(card.hub if card else name_or_location.removeprefix(HUB))
     folder = find(name_or_location)
     if not (folder / MANIFEST).is_file():
-        raise UserError(f"{folder}: holds no {MANIFEST} to compare with; `wholeword zoo get` and `wholeword export` write one")
+        raise UserError(f"{folder}: contains no {MANIFEST} to check against; `wholeword zoo get -o` and `wholeword export` write one")
     manifest = check_manifest(folder)
     return {name: entry["sha256"] for name, entry in manifest["files"].items()}

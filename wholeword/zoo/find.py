@@ -1,4 +1,4 @@
-"""A model's name, alias or location -> its files, fetched or unpacked where they have to be."""
+"""Find the files of a model by name, alias or location, fetching or unpacking them if necessary."""
 
 import os
 import re
@@ -15,37 +15,39 @@ if TYPE_CHECKING:
     from wholeword.core.contracts import ModelFiles
     from wholeword.zoo.cards import Card
 
-MIRROR = "WHOLEWORD_ZOO"  # environment variable: a folder of models (folders or .zip) by name or alias, looked at before the hub
-HUB = "hub:"  # hub:owner/name is any model of the hub
+MIRROR = "WHOLEWORD_ZOO"  # environment variable: a folder of models (folders or .zip) named by name or alias, searched before the hub
+HUB = "hub:"  # hub:owner/name is any model on the hub
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def find(name_or_location: str, *, revision: str | None = None, local_files_only: bool = False, weights: bool = True) -> Path:
-    """Where a model's files are: what `zoo.folder.Folder` reads.
+    """The path of a model's files, for `zoo.folder.Folder` to read.
 
     Args:
-        name_or_location: a name or an alias of `wholeword zoo ls`; `hub:owner/name`; or a folder, a .zip or a TF checkpoint's prefix. What
-            is a name is never a folder: write ./rbt3 for a folder called like a model. `zoo:` may stand before a name.
-        revision: of the hub; branch, tag or commit.
-        local_files_only: ask no network.
-        weights: False for configuration and vocabulary alone.
-    Raises: UserError for what is none of these, with the nearest name; NetworkError; IntegrityError.
+        name_or_location: a name listed by `wholeword zoo ls` or an alias, optionally with the prefix `zoo:`; `hub:owner/name`; or a folder,
+            a .zip or the prefix of a TF checkpoint. Names take precedence: write ./rbt3 for a folder that has the name of a model.
+        revision: branch, tag or commit on the hub.
+        local_files_only: never access the network.
+        weights: False to fetch only configuration and vocabulary.
+    Raises: UserError, suggesting the nearest name, if it is none of these; NetworkError; IntegrityError.
     """
     from wholeword.zoo.cards import find_card
 
     if source := foreign_source(name_or_location):
-        raise UserError(f"{name_or_location}: the zoo source {source.source!r} has no files to show; `wholeword export` writes its models")
+        raise UserError(
+            f"{name_or_location}: models of the zoo source {source.source!r} are not files; write one to a folder with `wholeword export`"
+        )
     name_or_location = without_own_source(name_or_location)
     card = find_card(name_or_location)
     if card is None and not name_or_location.startswith(HUB):
         if revision is not None:
-            raise UserError(f"{name_or_location}: revision {revision!r} of a local model; only models of the hub have revisions")
+            raise UserError(f"{name_or_location}: revision {revision!r} given for a local model; only models on the hub have revisions")
         return _local(name_or_location)
     if card is not None and revision is None and (mirrored := _mirrored(card)):
         return _local(str(mirrored))
     repo_id = card.hub if card else name_or_location.removeprefix(HUB)
     if not HUB_ID.fullmatch(repo_id):
-        raise UserError(f"{name_or_location}: no model of the hub; expected {HUB}owner/name")
+        raise UserError(f"{name_or_location}: not a valid model ID on the hub; expected {HUB}owner/name")
     from wholeword.zoo.hub import fetch, model_files, tokenizer_files
 
     files = model_files if weights else tokenizer_files
@@ -71,12 +73,12 @@ def _local(location: str) -> Path:
     from wholeword.zoo.cards import did_you_mean
 
     expect_known_source(location, path)
-    hint = did_you_mean(location) or " `wholeword zoo ls` has the names"
-    raise UserError(f"{location}: neither a model's name nor a folder, .zip or TF checkpoint;{hint}")
+    hint = did_you_mean(location) or " `wholeword zoo ls` lists the names"
+    raise UserError(f"{location}: neither the name of a model nor a folder, .zip or TF checkpoint;{hint}")
 
 
 def foreign_source(name_or_location: str) -> SourceLocation | None:
-    """The zoo source of another distribution, of `source:place`; None for everything else."""
+    """The parsed `source:place` if the source belongs to another distribution, otherwise None."""
     source = None if name_or_location.startswith(HUB) else source_location(name_or_location)
     return None if source is None or source.is_own else source
 
@@ -88,31 +90,31 @@ def without_own_source(name_or_location: str) -> str:
 
 
 class Zoo:
-    """The zoo as a source of models for recipes: `zoo:NAME`."""
+    """The zoo as a source of models in recipes: `zoo:NAME`."""
 
     def read(self, location: str) -> "ModelFiles":
         """The model at a name or location."""
         return read(location)
 
     def vocabulary(self, location: str) -> Vocabulary:
-        """The vocabulary alone, without weights to fetch."""
+        """The vocabulary; no weights are fetched."""
         return read_tokenizer(location)[0]
 
     def config(self, location: str) -> BertConfig:
-        """Without network. Raises: UserError if there is no such model."""
+        """The configuration from the model's card, without network access. Raises: UserError if there is no such model."""
         from wholeword.zoo.cards import get_card
 
         return get_card(location).bert_config
 
 
 def read(name_or_location: str, *, revision: str | None = None, local_files_only: bool = False) -> "ModelFiles":
-    """The model. Raises: as `find` and `zoo.folder.Folder.read`."""
+    """Read a model. Raises: as `find` and `zoo.folder.Folder.read`."""
     from wholeword.zoo.cards import find_card
     from wholeword.zoo.folder import Folder
 
     if source := foreign_source(name_or_location):
         if revision is not None:
-            raise UserError(f"{name_or_location}: revision {revision!r}; only models of the hub have revisions")
+            raise UserError(f"{name_or_location}: revision {revision!r} given; only models on the hub have revisions")
         return read_from_source(source)
     name_or_location = without_own_source(name_or_location)
     path = find(name_or_location, revision=revision, local_files_only=local_files_only)
@@ -125,7 +127,7 @@ def read(name_or_location: str, *, revision: str | None = None, local_files_only
 
 
 def read_tokenizer(name_or_location: str, *, revision: str | None = None, local_files_only: bool = False) -> tuple[Vocabulary, bool]:
-    """Vocabulary, and whether text is lower-cased, without reading weights."""
+    """Read a vocabulary, and whether text is lower-cased, without reading weights."""
     from wholeword.core.formats.checkpoints import latest_checkpoint
     from wholeword.zoo.cards import find_card
     from wholeword.zoo.formats import read_json
@@ -138,9 +140,9 @@ def read_tokenizer(name_or_location: str, *, revision: str | None = None, local_
     path = find(name_or_location, revision=revision, local_files_only=local_files_only, weights=False)
     folder = path if path.is_dir() else path.parent
     folder = latest_checkpoint(folder / "checkpoints") or folder
-    vocabulary, said, _ = read_tokenizer_files(assets_folder(folder))
+    vocabulary, lowercase, _ = read_tokenizer_files(assets_folder(folder))
     if card := find_card(name_or_location):
         return vocabulary, card.lowercase
-    if (folder / "state.json").exists():  # of a run
-        said = read_json(folder / "state.json").get("lowercase")
-    return vocabulary, said is not False
+    if (folder / "state.json").exists():  # a checkpoint of a run
+        lowercase = read_json(folder / "state.json").get("lowercase")
+    return vocabulary, lowercase is not False

@@ -1,4 +1,4 @@
-"""The files that hold tensors: their content is known before it is read, and nothing in them is executed."""
+"""Weight files in all formats. Names and shapes are known before any tensor is read, and nothing in a file is executed."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from wholeword.core.contracts import Tensors
 
 MOST_TENSORS = 100_000
-MOST_JSON_BYTES = 16 << 20  # an index of shards has 100 bytes a tensor
+MOST_JSON_BYTES = 16 << 20  # an index of shards has about 100 bytes per tensor
 BUNDLE, PADDLE = "bert_model.ckpt", "model_state.pdparams"
-EXPECTED = f"model.safetensors or pytorch_model.bin (one or in shards), {BUNDLE}.index or {PADDLE}"
+EXPECTED = f"model.safetensors or pytorch_model.bin (sharded or not), {BUNDLE}.index or {PADDLE}"
 
 
 class Stored(NamedTuple):
-    """The tensors of a model in one or several files."""
+    """The tensors of a model, in one or more files."""
 
-    framework: str  # whose names and layouts the tensors have: a column of the table of names
+    framework: str  # the naming and layout of the tensors: a column of the table of names
     shapes: dict[str, tuple[int, ...]]
     read: Callable[[Collection[str]], "Tensors"]
-    num_slots: int = 0  # tensors of an optimizer, which are not among `shapes`
+    num_slots: int = 0  # tensors of an optimizer; not in `shapes`
     slot_bytes: int = 0
 
 
 def stored_tensors(location: Path) -> Stored:
-    """The tensors in a folder, or behind the prefix of a TF checkpoint; the first format that is found.
+    """The tensors in a folder, in the first format that it contains, or at the prefix of a TF checkpoint.
 
     Raises: UserError if there is none; IntegrityError if a file is damaged or malicious.
     """
@@ -51,20 +51,20 @@ def stored_tensors(location: Path) -> Stored:
         arrays = read_pdparams(location / PADDLE)
         shapes = {name: array.shape for name, array in arrays.items()}
         return Stored("paddlenlp", shapes, lambda names: {name: arrays[name] for name in names})
-    raise UserError(f"{location}: no model.safetensors and no other weights; expected {EXPECTED}")
+    raise UserError(f"{location}: no weights; expected {EXPECTED}")
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files that an index names. Raises: IntegrityError if one is missing or outside the folder."""
+    """The files listed in an index. Raises: IntegrityError if one is missing or outside the folder."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
-        raise IntegrityError(f"{index}: no weight_map from names to files")
+        raise IntegrityError(f"{index}: weight_map is missing, or does not map names to files")
     shards = sorted(set(weight_map.values()))
     for shard in shards:
         if Path(shard).name != shard or "\0" in shard:
-            raise IntegrityError(f"{index}: names {shard!r}, which is not a file of the folder")
+            raise IntegrityError(f"{index}: lists {shard!r}, which is not a file name in this folder")
         if not (index.parent / shard).is_file():
-            raise IntegrityError(f"{index.parent / shard}: missing, but {index.name} names it; get it again")
+            raise IntegrityError(f"{index.parent / shard}: missing, but listed in {index.name}; download it again")
     return [index.parent / shard for shard in shards]
 
 
@@ -75,11 +75,13 @@ def _safetensors(paths: list[Path]) -> Stored:
             with safe_open(path, framework="numpy") as file:
                 file_shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
         except (SafetensorError, OSError) as error:
-            raise IntegrityError(f"{path}: not a whole safetensors file ({error}); get it again") from None
+            raise IntegrityError(f"{path}: incomplete or damaged safetensors file ({error}); download it again") from None
         _add(shapes, file_shapes, path)
 
     def read(names: Collection[str]) -> "Tensors":
-        return {name: array for path in paths for name, array in map_tensors(path).items() if name in names}  # nothing is read before use
+        return {
+            name: array for path in paths for name, array in map_tensors(path).items() if name in names
+        }  # memory-mapped: read on first use
 
     return Stored("transformers", shapes, read)
 
@@ -88,7 +90,7 @@ def _bundle_prefix(folder: Path) -> Path | None:
     prefixes = sorted(path.with_suffix("") for path in folder.glob("*.index"))
     if len(prefixes) > 1 and folder / BUNDLE not in prefixes:
         names = ", ".join(prefix.name for prefix in prefixes)
-        raise UserError(f"{folder}: several TF checkpoints ({names}); name the one you want, as in {prefixes[0]}")
+        raise UserError(f"{folder}: several TF checkpoints ({names}); specify one, for example {prefixes[0]}")
     return folder / BUNDLE if folder / BUNDLE in prefixes else next(iter(prefixes), None)
 
 
@@ -118,17 +120,17 @@ def _bins(paths: list[Path]) -> Stored:
 
 def _add(shapes: dict[str, tuple[int, ...]], more: Mapping[str, tuple[int, ...]], path: Path) -> None:
     if both := sorted(shapes.keys() & more.keys()):
-        raise IntegrityError(f"{path}: {both[0]!r} is in another file too")
+        raise IntegrityError(f"{path}: tensor {both[0]!r} is also in another file")
     shapes |= more
     if len(shapes) > MOST_TENSORS:
-        raise IntegrityError(f"{path}: refused: more than {MOST_TENSORS:,} tensors")
+        raise IntegrityError(f"{path}: more than {MOST_TENSORS:,} tensors; not accepted")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file. Raises: UserError."""
+    """The JSON object in a file. Raises: UserError if there is none, or the file is too large."""
     try:
         if path.stat().st_size > MOST_JSON_BYTES:
-            raise UserError(f"{path}: {path.stat().st_size:,} bytes; refused, no such file of a BERT has more than {MOST_JSON_BYTES:,}")
+            raise UserError(f"{path}: {path.stat().st_size:,} bytes; too large; at most {MOST_JSON_BYTES:,} are accepted")
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
@@ -137,7 +139,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except UserError:
         raise
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
+        raise UserError(f"{path}: invalid JSON: {error}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: not a JSON object")
+        raise UserError(f"{path}: expected a JSON object")
     return content

@@ -1,8 +1,9 @@
-"""Models of the Hugging Face hub, fetched by its own client and trusted only by their checksums.
+"""Fetch models from the Hugging Face hub with its official client, and verify their checksums.
 
-The client honours HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE, and keeps its cache, shared with transformers. Added here: every file
-is hashed and compared with what the hub announces for its commit (the client looks at the size alone) and with what it was at its first use
-here (`zoo/hub_cache.py`); waiting and trying again have an end, and a failure is one of our errors (`zoo/hub_client.py`).
+The client honours HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE, and manages the cache, which it shares with transformers. This module
+adds two things. Every file is hashed and compared with the checksum that the hub publishes for the commit (the client checks only the
+size) and with the checksum recorded at first use (`zoo/hub_cache.py`). Retries are limited in time, and failures are raised as
+wholeword's own errors (`zoo/hub_client.py`).
 """
 
 import logging
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public in its documentation
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented as public
 
 from wholeword.core.errors import IntegrityError, NetworkError, UserError
 from wholeword.zoo.hub_cache import COMMIT, Known, check, read_lock, remember, snapshot, storage
@@ -22,7 +23,7 @@ from wholeword.zoo.hub_client import PATIENCE_SECONDS, WARM_PATIENCE_SECONDS, Re
 log = logging.getLogger(__name__)
 
 Choice = Callable[[Sequence[str]], Sequence[str]]
-WEIGHTS = (  # the first of them that a repository has
+WEIGHTS = (  # in order of preference
     r"model\.safetensors",
     r"model\.safetensors\.index\.json|model-\d{5}-of-\d{5}\.safetensors",
     r"pytorch_model\.bin",
@@ -33,18 +34,20 @@ WEIGHTS = (  # the first of them that a repository has
 
 
 def tokenizer_files(names: Sequence[str]) -> list[str]:
-    """Of a repository's files, those that say how text becomes ids, and the configuration."""
+    """Select the configuration and the tokenizer's files from the names of a repository's files."""
     config = "config.json" if "config.json" in names else "bert_config.json"
     vocabulary = "tokenizer.json" if "tokenizer.json" in names and "vocab.txt" not in names else "vocab.txt"
     return [config, vocabulary, *(name for name in ("tokenizer_config.json",) if name in names)]
 
 
 def model_files(names: Sequence[str]) -> list[str]:
-    """Of a repository's files, those that `zoo.folder.Folder` reads. Raises: UserError if there are no weights among them."""
+    """Select the files that `zoo.folder.Folder` reads from the names of a repository's files. Raises: UserError if there are no weights."""
     for pattern in WEIGHTS:
-        if found := sorted(name for name in names if re.fullmatch(pattern, name)):
-            return [*tokenizer_files(names), *found]
-    raise UserError("no weights that can be read: expected model.safetensors, pytorch_model.bin, bert_model.ckpt or model_state.pdparams")
+        if weights := sorted(name for name in names if re.fullmatch(pattern, name)):
+            return [*tokenizer_files(names), *weights]
+    raise UserError(
+        "no weights in a supported format; expected model.safetensors, pytorch_model.bin, bert_model.ckpt or model_state.pdparams"
+    )
 
 
 def fetch(
@@ -56,68 +59,71 @@ def fetch(
     sha256: dict[str, str] | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Path:
-    """A folder of the hub's cache with the files asked for, each of them what the hub announces and what it was at its first use.
+    """Fetch files into the hub's cache and verify each against the hub's checksum and the one recorded at first use.
 
-    Without a request where the network is not wanted, or where a commit is asked for and is there. A branch whose newest commit cannot be
-    asked for stands for the commit that it stood for the last time, if that is there.
+    No request is sent in offline mode, or if the given commit is already in the cache. If the hub cannot be reached, a branch resolves to
+    the last commit known for it, provided that is in the cache.
 
     Args:
-        revision: branch, tag or commit; "main" by default.
-        files: names; or a function that chooses among the names of the repository.
-        sha256: file -> what its sha256 has to be, if that is known from elsewhere.
-        patience_seconds: how long nothing may come before this is given up.
-    Raises: UserError for a repository, revision or file that does not exist or may not be read; NetworkError for what did not come;
-        IntegrityError for what came and is something else; a file that is refused is removed from the cache.
+        revision: branch, tag or commit; defaults to "main".
+        files: names, or a function that selects from the names of the repository's files.
+        sha256: file -> expected sha256, if known from another source.
+        patience_seconds: how long to wait without progress before giving up.
+    Returns: the folder of the commit in the cache.
+    Raises: UserError if the repository, revision or a file does not exist or access is denied; NetworkError if a download fails;
+        IntegrityError if a file does not match its checksum, in which case it is removed from the cache.
     """
     revision, sha256 = revision or "main", sha256 or {}
     where = f"{repo_id}@{revision}"
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise UserError(f"{repo_id}: not the name of a repository: {str(error).splitlines()[0]}; expected owner/name") from None
+        raise UserError(f"{repo_id}: not a valid repository name: {str(error).splitlines()[0]}; expected owner/name") from None
     if not re.fullmatch(r"[\w.\-/]+", revision) or ".." in revision:
-        raise UserError(f"{where}: not a revision; expected a branch, a tag or a commit")
+        raise UserError(f"{where}: not a valid revision; expected a branch, tag or commit")
     local = local_files_only or constants.HF_HUB_OFFLINE
-    held = _held(repo_id, revision, files)
-    if held and (local or COMMIT.fullmatch(revision)):
-        return _use(repo_id, held, sha256, patience_seconds=None if local else patience_seconds)
+    cached = _find_cached(repo_id, revision, files)
+    if cached and (local or COMMIT.fullmatch(revision)):
+        return _checked_folder(repo_id, cached, sha256, patience_seconds=None if local else patience_seconds)
     if local:
-        why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
-        raise NetworkError(f"{where}: not in the cache {constants.HF_HUB_CACHE}, and {why}; fetch it once with a network")
+        reason = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
+        raise NetworkError(f"{where}: not in the cache {constants.HF_HUB_CACHE}, and {reason}; fetch it once while online")
     try:
-        repository = find_repository(repo_id, revision, min(patience_seconds, WARM_PATIENCE_SECONDS) if held else patience_seconds)
+        repository = find_repository(repo_id, revision, min(patience_seconds, WARM_PATIENCE_SECONDS) if cached else patience_seconds)
     except NetworkError as error:
-        if held is None:
+        if cached is None:
             raise
-        log.warning("%s; going on with what it was the last time, commit %s", error, held.commit[:8])
-        return _use(repo_id, held, sha256, patience_seconds=None)
+        log.warning("%s; using commit %s from the cache instead", error, cached.commit[:8])
+        return _checked_folder(repo_id, cached, sha256, patience_seconds=None)
     with explained(where):
         chosen = _choose(files, list(repository.files))
     if absent := [name for name in chosen if name not in repository.files]:
-        raise UserError(f"{where}: no file {', '.join(absent)}; it has {', '.join(sorted(repository.files)[:20])}")
+        raise UserError(
+            f"{where}: no such file in the repository: {', '.join(absent)}; it contains {', '.join(sorted(repository.files)[:20])}"
+        )
     remember(repo_id, repository.commit, revision=revision, names=sorted(repository.files))
-    wanted = Repository(repository.commit, {name: repository.files[name] for name in chosen})
-    return _use(repo_id, wanted, sha256, patience_seconds=patience_seconds)
+    chosen_files = Repository(repository.commit, {name: repository.files[name] for name in chosen})
+    return _checked_folder(repo_id, chosen_files, sha256, patience_seconds=patience_seconds)
 
 
 def verify(repo_id: str, *, revision: str | None = None) -> dict[str, str]:
-    """Hash every file that was ever fetched of a revision, without a network. Returns: file -> sha256.
+    """Hash every file ever fetched of a revision, without network access. Returns: file -> sha256.
 
-    Raises: IntegrityError for a file that changed; it is then gone. UserError if nothing was fetched.
+    Raises: IntegrityError if a file has changed, in which case it is removed from the cache; UserError if nothing was fetched.
     """
     revision = revision or "main"
     lock = read_lock()
     commit = revision if COMMIT.fullmatch(revision) else lock["revisions"].get(f"{repo_id}@{revision}", "")
     known = lock["models"].get(f"{repo_id}@{commit}", {}).get("files", {})
     if not known:
-        raise UserError(f"{repo_id}@{revision}: nothing of it was fetched yet; `wholeword zoo get` does")
+        raise UserError(f"{repo_id}@{revision}: not fetched yet; fetch it with `wholeword zoo get`")
     for name in known:
         check(repo_id, commit, name, Known(), None, always=True)
     return {name: entry["sha256"] for name, entry in sorted(known.items())}
 
 
-def _held(repo_id: str, revision: str, files: Sequence[str] | Choice) -> Repository | None:
-    """The commit that the revision stood for the last time, here or for any user of the cache, if all of its files are there."""
+def _find_cached(repo_id: str, revision: str, files: Sequence[str] | Choice) -> Repository | None:
+    """The last commit known for the revision, here or to any other user of the cache, if all of its files are in the cache."""
     lock, commits = read_lock(), [revision]
     if not COMMIT.fullmatch(revision):
         commits = [lock["revisions"].get(f"{repo_id}@{revision}", "")]
@@ -127,9 +133,9 @@ def _held(repo_id: str, revision: str, files: Sequence[str] | Choice) -> Reposit
         folder = snapshot(repo_id, commit)
         if not COMMIT.fullmatch(commit) or not folder.is_dir():
             continue
-        there = [path.name for path in folder.iterdir() if path.is_file()]
+        present = [path.name for path in folder.iterdir() if path.is_file()]
         try:
-            chosen = _choose(files, lock["models"].get(f"{repo_id}@{commit}", {}).get("names") or there)
+            chosen = _choose(files, lock["models"].get(f"{repo_id}@{commit}", {}).get("names") or present)
         except UserError:
             continue
         if all((folder / name).is_file() for name in chosen):
@@ -141,8 +147,8 @@ def _choose(files: Sequence[str] | Choice, names: Sequence[str]) -> list[str]:
     return list(files(names) if callable(files) else files)
 
 
-def _use(repo_id: str, repository: Repository, sha256: dict[str, str], *, patience_seconds: float | None) -> Path:
-    """The folder, after every file was found right; without patience nothing is fetched."""
+def _checked_folder(repo_id: str, repository: Repository, sha256: dict[str, str], *, patience_seconds: float | None) -> Path:
+    """Verify every file, fetching what is missing or damaged; fetch nothing if `patience_seconds` is None. Returns: the folder."""
     folder = snapshot(repo_id, repository.commit)
     for name, known in repository.files.items():
         if (folder / name).is_file():

@@ -1,6 +1,6 @@
-"""The hub's cache: which files are there, and whether each is what the hub announced and what it was at its first use here.
+"""The hub's cache: which files it contains, and whether each matches the hub's checksum and the one recorded at first use.
 
-The client calls a file in its cache by the checksum that the hub announced. What we saw ourselves is in a lock file,
+The client names cached files after the checksums that the hub publishes. Checksums recorded at first use are in a lock file,
 `$HF_HOME/wholeword/hub.lock.json`.
 """
 
@@ -22,11 +22,11 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Known(NamedTuple):
-    """What the hub says of a file; None where it does not."""
+    """What the hub publishes about a file; None where it publishes nothing."""
 
     size: int | None = None
     sha256: str | None = None
-    git_sha1: str | None = None  # of "blob <size>\0" and the content: small files have no sha256 there
+    git_sha1: str | None = None  # of "blob <size>\0" and the content; published for small files instead of a sha256
 
 
 def snapshot(repo_id: str, commit: str) -> Path:
@@ -40,42 +40,47 @@ def storage(repo_id: str) -> Path:
 
 
 def check(repo_id: str, commit: str, name: str, known: Known, sha256: str | None, *, always: bool = False) -> None:
-    """Compare a file with all that is known of it, and remember it. Raises: IntegrityError; the file is then gone."""
+    """Compare a file with every known checksum, and record its own.
+
+    Args:
+        always: hash the file even if it was hashed before and seems unmodified.
+    Raises: IntegrityError on a mismatch, after removing the file.
+    """
     path = snapshot(repo_id, commit) / name
     where = f"{repo_id}@{commit[:8]}/{name}"
     first = read_lock()["models"].get(f"{repo_id}@{commit}", {}).get("files", {}).get(name)
     if not path.is_file():
-        raise IntegrityError(f"{where}: gone from the cache; fetch it anew")
+        raise IntegrityError(f"{where}: no longer in the cache; fetch it again")
     status = path.stat()
     stat = [status.st_mtime_ns, status.st_ino, status.st_size]
-    if first and first["stat"] == stat and not always:  # hashed before, and not touched since
-        found_sha256, found_sha1 = first["sha256"], first["git_sha1"]
+    if first and first["stat"] == stat and not always:  # hashed before, and not modified since
+        actual_sha256, actual_sha1 = first["sha256"], first["git_sha1"]
     else:
-        found_sha256, found_sha1 = _hashes(path)
-    if known == Known():  # nothing was asked for: the cache calls a file what the hub announced
-        announced = path.resolve().name
-        known = Known(None, *((announced, None) if len(announced) == 64 else (None, announced if len(announced) == 40 else None)))
+        actual_sha256, actual_sha1 = _hashes(path)
+    if known == Known():  # no request was sent: the cache names a file after the checksum published for it
+        checksum = path.resolve().name
+        known = Known(None, *((checksum, None) if len(checksum) == 64 else (None, checksum if len(checksum) == 40 else None)))
     expected = {
-        "the hub announces": (known.size, known.sha256, known.git_sha1),
-        "the model's card says": (None, sha256, None),
-        f"at its first use ({_lock_path()})": (None, first and first["sha256"], None),
+        "published by the hub": (known.size, known.sha256, known.git_sha1),
+        "given in the model's card": (None, sha256, None),
+        f"recorded at first use in {_lock_path()}": (None, first and first["sha256"], None),
     }
-    found = (status.st_size, found_sha256, found_sha1)
-    for who, values in expected.items():
-        for kind, value, is_now in zip(("size", "sha256", "git sha1"), values, found, strict=True):
-            if value is not None and value != is_now:
+    actual = (status.st_size, actual_sha256, actual_sha1)
+    for origin, values in expected.items():
+        for kind, value, actual_value in zip(("size", "sha256", "git sha1"), values, actual, strict=True):
+            if value is not None and value != actual_value:
                 remove(path)
                 raise IntegrityError(
-                    f"{where}: refused and removed from the cache: its {kind} is {is_now}, not {value} as {who}; run again"
+                    f"{where}: rejected and removed from the cache: its {kind} is {actual_value}, not {value} as {origin}; run again"
                 )
     if not (known.sha256 or known.git_sha1 or sha256 or first):
-        raise IntegrityError(f"{where}: the hub announces no checksum; it cannot be trusted")
+        raise IntegrityError(f"{where}: the hub publishes no checksum, so the file cannot be verified")
     if first is None or first["stat"] != stat:
-        remember(repo_id, commit, file=name, entry={"sha256": found_sha256, "git_sha1": found_sha1, "size": status.st_size, "stat": stat})
+        remember(repo_id, commit, file=name, entry={"sha256": actual_sha256, "git_sha1": actual_sha1, "size": status.st_size, "stat": stat})
 
 
 def _hashes(path: Path) -> tuple[str, str]:
-    """sha256, and what git calls the content."""
+    """The sha256 of a file, and its git blob id."""
     git = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     sha256 = hashlib.sha256()
     with open(path, "rb") as file:
@@ -86,7 +91,7 @@ def _hashes(path: Path) -> tuple[str, str]:
 
 
 def remove(path: Path) -> None:
-    """A file of the cache and what its links lead to, as far as that is in the cache."""
+    """Remove a file from the cache, and the targets of its links as long as they are inside the cache."""
     cache = Path(constants.HF_HUB_CACHE).resolve()
     while path.is_symlink():
         target = path.parent / os.readlink(path)
@@ -115,7 +120,7 @@ def read_lock() -> dict[str, Any]:
     except FileNotFoundError:
         return {"revisions": {}, "models": {}}
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError):
-        raise IntegrityError(f"{path}: damaged; delete it to take the files as they are now for the right ones") from None
+        raise IntegrityError(f"{path}: damaged; delete it to trust the files as they are now") from None
 
 
 def remember(
@@ -127,7 +132,7 @@ def remember(
     file: str | None = None,
     entry: dict[str, Any] | None = None,
 ) -> None:
-    """Add to the lock file, unless its folder cannot be written: then files are hashed at every use."""
+    """Add to the lock file. If its folder is not writable, nothing is recorded and files are hashed at every use."""
     path = _lock_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The hub's own client, made to end: its requests are watched, tried again while that makes sense, and explained when they fail."""
+"""The hub's official client with time limits: requests are monitored, retried while that can help, and failures are explained."""
 
 import fcntl
 import re
@@ -25,11 +25,11 @@ from wholeword.core.files import disk_errors
 from wholeword.zoo.hub_cache import COMMIT, Known, remove, snapshot, storage
 
 Result = TypeVar("Result")
-HTTPError: Any = HfHubHTTPError.__bases__[0]  # of httpx, or of httpx2: the client's versions differ in it
+HTTPError: Any = HfHubHTTPError.__bases__[0]  # from httpx or httpx2, depending on the client's version
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)
-PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before trying again, as long as patience lasts
+PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # between retries, until the time limit
 PATIENCE_SECONDS = 60.0
-WARM_PATIENCE_SECONDS = 5.0  # when the cache has what a branch stood for the last time
+WARM_PATIENCE_SECONDS = 5.0  # if the cache has the last known commit of the branch
 
 
 class Repository(NamedTuple):
@@ -40,7 +40,7 @@ class Repository(NamedTuple):
 
 
 def find_repository(repo_id: str, revision: str, patience_seconds: float) -> Repository:
-    """The commit of a revision, and what the hub says of its files."""
+    """The commit of a revision, and what the hub publishes about its files."""
     where = f"{repo_id}@{revision}"
 
     def request() -> Repository:
@@ -57,7 +57,7 @@ def find_repository(repo_id: str, revision: str, patience_seconds: float) -> Rep
 
 
 def download(repo_id: str, commit: str, name: str, known: Known, patience_seconds: float) -> None:
-    """Bring a file into the cache."""
+    """Download a file into the cache."""
     where = f"{repo_id}@{commit[:8]}/{name}"
     _remove_orphans(storage(repo_id))
 
@@ -65,14 +65,14 @@ def download(repo_id: str, commit: str, name: str, known: Known, patience_second
         path = Path(hf_hub_download(repo_id, name, revision=commit, etag_timeout=patience_seconds))
         if path != snapshot(repo_id, commit) / name:
             remove(path)
-            raise IntegrityError(f"{where}: the hub sent it as another commit, {path.parent.name}; try another HF_ENDPOINT")
+            raise IntegrityError(f"{where}: the hub sent another commit, {path.parent.name}; try another HF_ENDPOINT")
 
     with disk_errors(storage(repo_id), needed=known.size):
         _persist(where, get, _Patience(patience_seconds, where))
 
 
 def _remove_orphans(folder: Path) -> None:
-    """Remove what killed downloads left: the client never takes them up again. What is being written is locked and stays."""
+    """Remove partial files of killed downloads, which the client never resumes. Files being written are locked, and kept."""
     for partial in (folder / "blobs").glob("*.incomplete"):
         lock = folder.parent / ".locks" / folder.name / f"{partial.name.split('.')[0]}.lock"
         with suppress(OSError):
@@ -83,11 +83,11 @@ def _remove_orphans(folder: Path) -> None:
 
 
 class _Patience:
-    """Watches the client's requests, which it repeats on its own, and ends them when nothing has come for too long."""
+    """Monitors the client's requests, including its own retries, and stops them after too long without progress."""
 
     def __init__(self, seconds: float, where: str):
         self.seconds, self.where = seconds, where
-        self.last_error = "no answer"
+        self.last_error = "no response"
         self.received = 0
         self.thread = threading.get_ident()
         self.progressed()
@@ -100,8 +100,8 @@ class _Patience:
 
     def give_up(self) -> NetworkError:
         return NetworkError(
-            f"{self.where}: given up after {self.seconds:g} s without progress; {self.last_error} from {constants.ENDPOINT}; "
-            f"run it again later, or set HF_ENDPOINT to another hub"
+            f"{self.where}: gave up after {self.seconds:g} s without progress; {self.last_error} from {constants.ENDPOINT}; "
+            f"try again later, or set HF_ENDPOINT to another hub"
         )
 
     def on_request(self, request: Any) -> None:
@@ -125,14 +125,16 @@ class _Patience:
             self.last_error = f"HTTP status {response.status_code}"
         wait = response.headers.get("retry-after", "")
         if response.status_code in TRANSIENT and wait.isdigit() and int(wait) + 1 > self.left():
-            self.last_error += f" and the wish to wait {wait} s"
+            self.last_error += f" with retry-after {wait} s"
             raise self.give_up()
-        for key in ("etag", "x-linked-etag", "x-repo-commit"):  # the client makes file names of them
+        for key in ("etag", "x-linked-etag", "x-repo-commit"):  # the client uses them as file names
             if re.search(r"[/\\\0]|\.\.", response.headers.get(key, "").removeprefix("W/")):
-                raise IntegrityError(f"{self.where}: refused: {constants.ENDPOINT} sent the header {key}: {response.headers[key][:80]!r}")
+                raise IntegrityError(
+                    f"{self.where}: rejected: {constants.ENDPOINT} sent an unsafe header {key}: {response.headers[key][:80]!r}"
+                )
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def monitored(self) -> Iterator[None]:
         client: Any = get_session()
         own: dict[str, Any] = {"request": self.on_request, "response": self.on_response}
         client.event_hooks = {kind: [*client.event_hooks[kind], hook] for kind, hook in own.items()}
@@ -143,26 +145,26 @@ class _Patience:
 
 
 def _persist(where: str, action: Callable[[], Result], patience: _Patience) -> Result:
-    """What `action` returns, tried again while the reason may pass and patience lasts."""
+    """Call `action`, retrying transient failures until the time limit. Returns: its result."""
     for pause in (*PAUSES_SECONDS, *[PAUSES_SECONDS[-1]] * 1000):
         try:
-            with explained(where), patience.watching():
+            with explained(where), patience.monitored():
                 return action()
-        except _Passing as passing:
-            patience.last_error = str(passing)
+        except _Transient as error:
+            patience.last_error = str(error)
         if patience.left() <= pause:
             raise patience.give_up()
         time.sleep(pause)
     raise patience.give_up()
 
 
-class _Passing(Exception):
-    """A failure that may be none the next time."""
+class _Transient(Exception):
+    """A failure that a retry may resolve."""
 
 
 @contextmanager
 def explained(where: str) -> Iterator[None]:
-    """The client's errors as ours, or as `_Passing`."""
+    """Turn the client's errors into wholeword's, or into `_Transient`."""
     hub = constants.ENDPOINT
     try:
         yield
@@ -170,36 +172,36 @@ def explained(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {error}") from None
     except GatedRepoError:
         raise UserError(
-            f"{where}: its owner asks for consent first; give it on {hub}/{where.split('@')[0]}, then `hf auth login`"
+            f"{where}: access needs the owner's consent; request it on {hub}/{where.split('@')[0]}, then run `hf auth login`"
         ) from None
     except RevisionNotFoundError:
-        raise UserError(f"{where}: the repository has no such branch, tag or commit on {hub}") from None
+        raise UserError(f"{where}: no such branch, tag or commit on {hub}") from None
     except RepositoryNotFoundError:
-        raise UserError(f"{where}: no such repository on {hub}, or a private one; check the name, or `hf auth login`") from None
-    except LocalEntryNotFoundError as error:  # the client's word for a failed HEAD request
-        raise _Passing(_reason(error.__cause__ or error)) from None
+        raise UserError(f"{where}: no such repository on {hub}, or it is private; check the name, or run `hf auth login`") from None
+    except LocalEntryNotFoundError as error:  # how the client reports a failed HEAD request
+        raise _Transient(_reason(error.__cause__ or error)) from None
     except EntryNotFoundError:
         raise UserError(f"{where}: no such file on {hub}") from None
     except OfflineModeIsEnabled:
-        raise NetworkError(f"{where}: HF_HUB_OFFLINE is set; fetch it once with a network") from None
+        raise NetworkError(f"{where}: HF_HUB_OFFLINE is set; fetch it once while online") from None
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in TRANSIENT:
-            raise _Passing(_reason(error)) from None
+            raise _Transient(_reason(error)) from None
         if status in (401, 403):
-            raise UserError(f"{where}: {hub} refuses access (HTTP status {status}); check HF_TOKEN or `hf auth login`") from None
+            raise UserError(f"{where}: {hub} denied access (HTTP status {status}); check HF_TOKEN or run `hf auth login`") from None
         raise NetworkError(f"{where}: HTTP status {status} from {hub}; if HF_ENDPOINT is set, check that it is a hub") from None
     except HTTPError as error:
-        raise _Passing(_reason(error)) from None
+        raise _Transient(_reason(error)) from None
     except OSError as error:
-        if error.errno is None:  # the client's word for a body of another size
-            raise _Passing(_reason(error)) from None
+        if error.errno is None:  # how the client reports a body of the wrong size
+            raise _Transient(_reason(error)) from None
         raise
-    except (ValueError, TypeError, KeyError, AttributeError):  # of an answer that is not the hub's
-        raise _Passing("an answer that no hub gives (a login page of the network?)") from None
+    except (ValueError, TypeError, KeyError, AttributeError):  # from a response that is not the hub's
+        raise _Transient("unexpected response (perhaps the login page of a network)") from None
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, HfHubHTTPError):
         return f"HTTP status {error.response.status_code}"
-    return f"{type(error).__name__}: {(str(error).strip() or 'no reason').splitlines()[0][:150]}"
+    return f"{type(error).__name__}: {(str(error).strip() or 'no details').splitlines()[0][:150]}"

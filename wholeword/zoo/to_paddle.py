@@ -1,4 +1,4 @@
-"""A model as paddlenlp's own class, ready to use: what `from_pretrained` gives, without first values drawn and thrown away."""
+"""Models as instances of paddlenlp's own classes, as from `from_pretrained` but without random initialisation."""
 
 import sys
 import tempfile
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from wholeword.core.vocabulary import Vocabulary
 
 CLASSES = {None: "BertModel", "mlm": "BertForMaskedLM", "nsp": "BertForPretraining"}
-LEFT_OUT: dict[str | None, tuple[str, ...]] = {None: ("cls/",), "mlm": ("cls/seq_relationship/",), "nsp": ()}  # what a class does not have
+LEFT_OUT: dict[str | None, tuple[str, ...]] = {None: ("cls/",), "mlm": ("cls/seq_relationship/",), "nsp": ()}  # weights that a class lacks
 
 
 def to_paddle(model: "ModelFiles", head: str | None = None) -> Any:
     """BertModel, BertForMaskedLM (head "mlm") or BertForPretraining ("nsp"), in eval mode.
 
-    Raises: UserError if TensorFlow was imported before Paddle, which would end the process.
+    Raises: UserError if TensorFlow was imported before Paddle, which would crash the process.
     """
     refuse_after_tensorflow()
     import paddle
@@ -42,9 +42,9 @@ def to_paddle(model: "ModelFiles", head: str | None = None) -> Any:
     is_tanh = ACTIVATIONS[model.config.hidden_act].is_tanh
     for layer in bert.sublayers():
         if isinstance(layer, paddle.nn.LayerNorm):
-            layer._epsilon = model.config.epsilon  # paddlenlp sets it where it draws first values
+            layer._epsilon = model.config.epsilon  # paddlenlp sets it during random initialisation
         if is_tanh and hasattr(layer, "activation") and layer.activation is paddle.nn.functional.gelu:
-            layer.activation = partial(paddle.nn.functional.gelu, approximate=True)  # paddlenlp has no name for it
+            layer.activation = partial(paddle.nn.functional.gelu, approximate=True)  # paddlenlp has no name for this activation
     return bert.eval()
 
 
@@ -53,13 +53,13 @@ def paddle_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
     refuse_after_tensorflow()
     from paddlenlp.transformers import BertTokenizer
 
-    with tempfile.TemporaryDirectory() as folder:  # it reads files only
+    with tempfile.TemporaryDirectory() as folder:  # it can only read a file
         path = Path(folder, "vocab.txt")
         path.write_bytes(vocabulary.to_bytes())
-        return BertTokenizer(str(path), do_lower_case=lowercase, model_max_length=512)  # positions of every released model
+        return BertTokenizer(str(path), do_lower_case=lowercase, model_max_length=512)  # number of positions of every released model
 
 
 def refuse_after_tensorflow() -> None:
-    """Raises: UserError if the import of Paddle would end the process."""
+    """Raises: UserError if importing Paddle would crash the process."""
     if "tensorflow" in sys.modules and "paddle" not in sys.modules:
-        raise UserError("Paddle crashes if it is imported after TensorFlow; import paddle first, or use a process of its own for each")
+        raise UserError("Paddle crashes if it is imported after TensorFlow; import paddle first, or use separate processes")

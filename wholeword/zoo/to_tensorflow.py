@@ -1,4 +1,4 @@
-"""A model as KerasHub's own class on TensorFlow, with BERT's gelu in place of its tanh form and BERT's epsilon in the MLM head."""
+"""Models as instances of KerasHub's own classes on TensorFlow, with BERT's exact gelu, and BERT's epsilon in the MLM head too."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from wholeword.core.contracts import ModelFiles
     from wholeword.core.vocabulary import Vocabulary
 
-EPSILON = 1e-12  # layer norm epsilon of BERT, and the only one of KerasHub's BertBackbone
+EPSILON = 1e-12  # layer norm epsilon of BERT, and the only one that KerasHub's BertBackbone supports
 
 
 def to_tensorflow(model: "ModelFiles", head: str | None = None) -> Any:
     """BertBackbone, or BertMaskedLM with head "mlm".
 
-    Raises: UserError for head "nsp", which KerasHub does not have; for another layer norm epsilon; if Keras runs on another backend.
+    Raises: UserError for head "nsp", which KerasHub lacks; for any other layer norm epsilon; if Keras runs on another backend.
     """
     if head == "nsp":
-        raise UserError('KerasHub has no NSP head; load head=None and put your own on its pooled_output, or framework="torch"')
+        raise UserError('KerasHub has no NSP head; load with head=None and add one to pooled_output, or use framework="torch"')
     import keras
 
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow in the environment before importing it")
     config = model.config
     if config.epsilon != EPSILON:
-        raise UserError(f'layer_norm_eps is {config.layer_norm_eps}, and KerasHub has {EPSILON} alone; load it with framework="torch"')
+        raise UserError(f'layer_norm_eps is {config.layer_norm_eps}, but KerasHub supports only {EPSILON}; load it with framework="torch"')
     backbone_class, masked_lm_class = _classes(config.hidden_act)
     backbone = backbone_class(**backbone_arguments(config))
     keras_model = backbone if head is None else masked_lm_class(backbone, preprocessor=None)
@@ -54,7 +54,7 @@ def backbone_arguments(config: BertConfig) -> dict[str, Any]:
 
 @cache
 def _classes(hidden_act: str) -> tuple[Any, Any]:
-    """KerasHub's BertBackbone and BertMaskedLM with an activation; a saved model keeps it."""
+    """KerasHub's BertBackbone and BertMaskedLM with the given activation, which saved models keep."""
     import keras
     import keras_hub
 
@@ -79,7 +79,7 @@ def _classes(hidden_act: str) -> tuple[Any, Any]:
 
 
 def tensorflow_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
-    """KerasHub's BertTokenizer: ids without [CLS] and [SEP], which its preprocessors add."""
+    """KerasHub's BertTokenizer. Its ids lack [CLS] and [SEP], which KerasHub's preprocessors add."""
     import keras_hub
 
     return keras_hub.models.BertTokenizer(vocabulary=list(vocabulary.pieces), lowercase=lowercase, strip_accents=lowercase)

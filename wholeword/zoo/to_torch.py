@@ -1,4 +1,4 @@
-"""A model as transformers' own class, ready to use: what `from_pretrained` gives, without first values drawn and thrown away."""
+"""Models as instances of transformers' own classes, as from `from_pretrained` but without random initialisation."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wholeword.core.vocabulary import Vocabulary
 
 CLASSES = {None: "BertModel", "mlm": "BertForMaskedLM", "nsp": "BertForPreTraining"}
-LEFT_OUT: dict[str | None, tuple[str, ...]] = {  # what a class does not have
+LEFT_OUT: dict[str | None, tuple[str, ...]] = {  # weights that a class lacks
     None: ("cls/",),
     "mlm": ("bert/pooler/", "cls/seq_relationship/"),
     "nsp": (),
@@ -20,7 +20,7 @@ LEFT_OUT: dict[str | None, tuple[str, ...]] = {  # what a class does not have
 
 
 def to_torch(model: "ModelFiles", head: str | None = None) -> Any:
-    """BertModel, BertForMaskedLM (head "mlm") or BertForPreTraining ("nsp"), in eval mode. Arrays are shared where they can be."""
+    """BertModel, BertForMaskedLM (head "mlm") or BertForPreTraining ("nsp"), in eval mode. Memory of arrays is shared where possible."""
     import torch
     import transformers
     from transformers.initialization import no_init_weights
@@ -34,24 +34,24 @@ def to_torch(model: "ModelFiles", head: str | None = None) -> Any:
     with torch.device("meta"), no_init_weights():
         bert = getattr(transformers, CLASSES[head])(config)
     tensors = to_framework({name: array for name, array in model.weights.items() if not name.startswith(LEFT_OUT[head])}, "transformers")
-    state = {name if head else name.removeprefix("bert."): torch.from_numpy(_own(array)) for name, array in tensors.items()}
+    state = {name if head else name.removeprefix("bert."): torch.from_numpy(_writable(array)) for name, array in tensors.items()}
     modules = dict(bert.named_modules())
     for name, tensor in state.items():
         prefix, _, key = name.rpartition(".")
         assert getattr(modules[prefix], key).shape == tensor.shape, name
         modules[prefix].register_parameter(key, torch.nn.Parameter(tensor))
-    for name, buffer in list(bert.named_buffers()):  # positions and segments, which are in no file
+    for name, buffer in list(bert.named_buffers()):  # positions and token types, which no file contains
         prefix, _, key = name.rpartition(".")
         values = torch.arange(buffer.shape[-1]) if key == "position_ids" else torch.zeros(1, dtype=buffer.dtype)
         modules[prefix].register_buffer(key, values.expand(buffer.shape).clone(), persistent=False)
     bert.tie_weights()
-    left = [name for name, parameter in bert.named_parameters() if parameter.is_meta]
-    assert not left, left
+    uninitialised = [name for name, parameter in bert.named_parameters() if parameter.is_meta]
+    assert not uninitialised, uninitialised
     return bert.eval()
 
 
-def _own(array: np.ndarray) -> np.ndarray:
-    """An array that PyTorch may write to, in rows."""
+def _writable(array: np.ndarray) -> np.ndarray:
+    """The array in C order and writable, as PyTorch requires; copied if necessary."""
     return np.require(array, requirements=["C", "W"])
 
 
@@ -59,4 +59,4 @@ def torch_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
     """transformers' BertTokenizer."""
     from transformers import BertTokenizer
 
-    return BertTokenizer(vocab=vocabulary.ids, do_lower_case=lowercase, model_max_length=512)  # positions of every released model
+    return BertTokenizer(vocab=vocabulary.ids, do_lower_case=lowercase, model_max_length=512)  # number of positions of every released model

@@ -1,9 +1,9 @@
-"""An exported model as the tool it is meant for computes it, in a process of its own, beside the reference in NumPy.
+"""Check that the tool an export is meant for computes the same outputs as the NumPy reference. The tool runs in a separate process,
 
     python -m wholeword.zoo.verify EXPORTER FOLDER FEATURES OUTPUTS
 
-is that process: it reads the folder with the tool alone and writes what comes out; `verify` starts it and compares. FEATURES and OUTPUTS
-are safetensors files, their arrays named as in `wholeword.core.bert.forward.forward`.
+which loads the folder with that tool and writes its outputs; `verify` starts it and compares. FEATURES and OUTPUTS are safetensors files
+with arrays named as in `wholeword.core.bert.forward.forward`.
 """
 
 import json
@@ -30,8 +30,8 @@ from wholeword.core.vocabulary import Vocabulary
 
 Arrays = Mapping[str, np.ndarray]
 
-TOLERANCE = 1e-4  # of the largest number that should come out, or of 1
-ENVIRONMENT = {  # the processor alone, whose float32 is float32; no network, and few words
+TOLERANCE = 1e-4  # relative to the largest expected value, or to 1
+ENVIRONMENT = {  # CPU only, where float32 has full precision; no network, and little logging
     **{"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
     **{"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"},
 }
@@ -45,49 +45,50 @@ OUTPUTS = {"hidden_states": "hidden states", "pooler_output": "pooler", "mlm_log
 
 
 class Tool(NamedTuple):
-    """A tool that reads exports, and how it computes with them."""
+    """A tool that reads exports, and the function that runs it."""
 
-    distribution: str  # and package
-    extra: str | None  # of wholeword, that installs it
+    distribution: str  # also the name of its package
+    extra: str | None  # the extra of wholeword that installs it
     compute: Callable[[Path, Arrays], Arrays]
 
 
 def verify(model: ModelFiles, exporter: str, folder: Path) -> str:
-    """What the tool of an exporter computes with the model in `folder`, against `model`: one line with the largest differences.
+    """Compare the outputs of an exporter's tool for the model in `folder` with those of `model`.
 
-    Raises: PluginError if the tool is not installed here; IntegrityError if it refuses the folder or computes otherwise.
+    Returns: one line with the largest differences.
+    Raises: PluginError if the tool is not installed; IntegrityError if it cannot read the folder, or its outputs differ.
     """
     name = registry.find("exporter", exporter).name
     tool = TOOLS[name]
     with tempfile.TemporaryDirectory() as scratch:
-        given, results = Path(scratch, "features"), Path(scratch, "outputs")
+        inputs, results = Path(scratch, "features"), Path(scratch, "outputs")
         features = _features(model)
-        write_tensors(given, features)
-        command = [sys.executable, "-P", "-m", __name__, name, str(folder.absolute()), str(given), str(results)]
+        write_tensors(inputs, features)
+        command = [sys.executable, "-P", "-m", __name__, name, str(folder.absolute()), str(inputs), str(results)]
         finished = subprocess.run(command, capture_output=True, text=True, errors="replace", env=os.environ | ENVIRONMENT)
         if finished.returncode == PluginError.exit_code:
-            how = f'"wholeword[{tool.extra}]"' if tool.extra else tool.distribution
-            raise PluginError(f"{exporter}: not verified: {finished.stdout.splitlines()[-1]} is not installed here: pip install {how}")
+            requirement = f'"wholeword[{tool.extra}]"' if tool.extra else tool.distribution
+            raise PluginError(f"{exporter}: not verified: {finished.stdout.splitlines()[-1]} is not installed: pip install {requirement}")
         if finished.returncode:
-            said = (finished.stderr.strip() or f"it ended with code {finished.returncode}").splitlines()[-1]
-            raise IntegrityError(f"{exporter}: {tool.distribution} does not read {folder}: {said}")
+            reason = (finished.stderr.strip() or f"exit code {finished.returncode}").splitlines()[-1]
+            raise IntegrityError(f"{exporter}: {tool.distribution} cannot read {folder}: {reason}")
         computed = read_tensors(results)
     differences = _differences(computed, forward(model.weights, model.config, features), features["input_mask"] > 0)
-    figures = ", ".join(f"{name} {difference:.1e}" for name, (difference, _) in differences.items())
-    line = f"{exporter}: {finished.stdout.splitlines()[-1]} computes the same; largest differences: {figures}"
+    summary = ", ".join(f"{name} {difference:.1e}" for name, (difference, _) in differences.items())
+    line = f"{exporter}: {finished.stdout.splitlines()[-1]} computes the same outputs; largest differences: {summary}"
     if wrong := [name for name, (difference, allowed) in differences.items() if not difference <= allowed]:
-        raise IntegrityError(f"{exporter}: {folder}: {tool.distribution} computes other {wrong[0]} than the model: {figures}")
+        raise IntegrityError(f"{exporter}: {folder}: {tool.distribution} computes different {wrong[0]}; largest differences: {summary}")
     return line
 
 
-def place_of(folder: Path) -> Path:
-    """What of an exporter's folder is the model: an archive or a PaddleHub module in it, or all of it."""
+def model_path(folder: Path) -> Path:
+    """The model in an exporter's folder: an archive or a PaddleHub module inside it, otherwise the folder itself."""
     inside = [*folder.glob("*.zip"), *(code.parent for code in folder.glob("*/module.py"))]
     return next(iter(inside), folder).absolute()
 
 
 def _features(model: ModelFiles) -> dict[str, np.ndarray]:
-    """The sentences as rows of one batch, cut to the model's positions."""
+    """The sentences as the rows of one batch, truncated to the model's maximum length."""
     tokenizer, vocabulary = WordPieceTokenizer(model.vocabulary, model.lowercase), model.vocabulary
     rows = []
     for first, second in PAIRS:
@@ -102,20 +103,20 @@ def _features(model: ModelFiles) -> dict[str, np.ndarray]:
 
 
 def _differences(computed: Arrays, expected: Arrays, real: np.ndarray) -> dict[str, tuple[float, float]]:
-    """By name of an output that was computed, the largest difference and what is allowed; what stands at padding is nobody's business."""
-    found = {}
+    """Name of each computed output -> the largest difference and the largest allowed one. Positions of padding are ignored."""
+    differences = {}
     for key, by in sorted((key.partition("@")[::2] for key in computed), key=lambda pair: (pair[1], list(OUTPUTS).index(pair[0]))):
         ours, theirs = expected[key], computed[f"{key}@{by}" if by else key].astype(np.float64)
         if key == "hidden_states":
-            ours = ours[-len(theirs) :]  # of a tool that shows the last one alone
+            ours = ours[-len(theirs) :]  # if the tool returns only the last layer
         if key in ("hidden_states", "mlm_logits"):
             ours, theirs = ours[..., real, :], theirs[..., real, :]
         name, largest = f"{OUTPUTS[key]} of {by}" if by else OUTPUTS[key], float(np.abs(ours).max())
-        found[name] = (float(np.abs(ours - theirs).max()), TOLERANCE * max(1.0, largest))
-    return found
+        differences[name] = (float(np.abs(ours - theirs).max()), TOLERANCE * max(1.0, largest))
+    return differences
 
 
-# --- in the other process
+# --- in the separate process
 
 
 def _transformers(folder: Path, features: Arrays) -> Arrays:
@@ -139,7 +140,7 @@ def _transformers(folder: Path, features: Arrays) -> Arrays:
 
 
 def _tensorflow(folder: Path, features: Arrays) -> Arrays:
-    """TensorFlow reads, for our forward pass, since Google's code runs on TensorFlow 1 alone; KerasHub computes, if it is here."""
+    """TensorFlow reads the weights for our forward pass, as Google's code needs TensorFlow 1; KerasHub, if installed, computes too."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(folder / "bert_model.ckpt"))
@@ -155,14 +156,14 @@ def _tensorflow(folder: Path, features: Arrays) -> Arrays:
         outputs = to_tensorflow(model)(inputs)
         results["hidden_states@KerasHub"] = outputs["sequence_output"].numpy()[None]
         results["pooler_output@KerasHub"] = outputs["pooled_output"].numpy()
-        places = np.broadcast_to(np.arange(inputs["token_ids"].shape[1]), inputs["token_ids"].shape)
-        results["mlm_logits@KerasHub"] = to_tensorflow(model, "mlm")(inputs | {"mask_positions": places}).numpy()
+        positions = np.broadcast_to(np.arange(inputs["token_ids"].shape[1]), inputs["token_ids"].shape)
+        results["mlm_logits@KerasHub"] = to_tensorflow(model, "mlm")(inputs | {"mask_positions": positions}).numpy()
     return results
 
 
 def _tensorflow_zip(folder: Path, features: Arrays) -> Arrays:
     with tempfile.TemporaryDirectory() as scratch:
-        zipfile.ZipFile(place_of(folder)).extractall(scratch)
+        zipfile.ZipFile(model_path(folder)).extractall(scratch)
         return _tensorflow(Path(scratch), features)
 
 
@@ -192,11 +193,11 @@ def _paddlehub(folder: Path, features: Arrays) -> Arrays:
     import paddle
     import paddlehub
 
-    module = paddlehub.Module(directory=str(place_of(folder)))
+    module = paddlehub.Module(directory=str(model_path(folder)))
     module.eval()
     with paddle.no_grad():
         hidden, pooled = module(**_paddle_inputs(features))[:2]
-    logits = _paddlenlp(place_of(folder) / "assets", features)["mlm_logits"]  # the module has no words for its MLM head
+    logits = _paddlenlp(model_path(folder) / "assets", features)["mlm_logits"]  # the module does not expose its MLM head
     return {"hidden_states": hidden.unsqueeze(0).numpy(), "pooler_output": pooled.numpy(), "mlm_logits@paddlenlp": logits}
 
 
@@ -215,14 +216,19 @@ TOOLS = {
     "paddlehub-module": Tool("paddlehub", None, _paddlehub),
 }
 
-PACKAGES = {"torch", "tensorflow", "paddle", *(tool.distribution for tool in TOOLS.values())}  # whose absence is no fault of the folder
+PACKAGES = {
+    "torch",
+    "tensorflow",
+    "paddle",
+    *(tool.distribution for tool in TOOLS.values()),
+}  # if one is missing, that is not a fault of the folder
 
 
 def main(arguments: list[str]) -> Any:
-    """The process that loads an export: name, folder, features, outputs. Returns: its exit code."""
-    name, folder, given, results = arguments
+    """Load an export and write its outputs; see the top of this file. Returns: the exit code."""
+    name, folder, inputs, results = arguments
     tool = TOOLS[name]
-    features = read_tensors(given)
+    features = read_tensors(inputs)
     try:
         computed = tool.compute(Path(folder), features)
     except ModuleNotFoundError as error:
@@ -231,7 +237,9 @@ def main(arguments: list[str]) -> Any:
         print(error.name)
         return PluginError.exit_code
     write_tensors(results, computed)
-    print(tool.distribution, getattr(sys.modules[tool.distribution], "__version__", ""))  # tensorflow-cpu is a distribution as good
+    print(
+        tool.distribution, getattr(sys.modules[tool.distribution], "__version__", "")
+    )  # not its metadata: tensorflow-cpu counts as tensorflow
     return 0
 
 

@@ -178,7 +178,7 @@ def some(items: list[str]) -> str:
 
 def _refuse_unknown(tensor_names: Iterable[str], framework: str, num_hidden_layers: int) -> None:
     if unknown := unknown_tensors(tensor_names, framework, num_hidden_layers=num_hidden_layers):
-        raise UserError(f"unknown tensors for a BERT of {num_hidden_layers} layers: {some(unknown)}")
+        raise UserError(f"unknown tensors for a BERT with {num_hidden_layers} layers: {some(unknown)}")
 
 
 def _layout(canonical: str, framework: str) -> Layout:
