@@ -267,7 +267,7 @@ def test_the_shipped_table_loads_and_its_values_have_sources():
     loaded = load_table("table-chnsenticorp", ["models.0.model=zoo:rbt3", "tasks.0.epochs=1", "models.0.name=x"])
     assert (loaded.models[0].name, loaded.tasks[0].name, loaded.tasks[0].epochs) == ("x", "ChnSentiCorp", 1)
     assert {origin.path for origin in origins(read_recipe("table-chnsenticorp"), "x")} >= {"seeds", "output", "tasks.0.learning_rates"}
-    with pytest.raises(RecipeError, match="a table; wholeword bench run carries it out"):
+    with pytest.raises(RecipeError, match="a table; run it with wholeword bench run"):
         load_recipe("table-chnsenticorp")
 
 

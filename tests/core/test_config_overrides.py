@@ -43,7 +43,7 @@ def test_set_reaches_everywhere(load):
         ("=3", "expected section.key=value"),
         ("phases.7.steps=3", "phases has 1 entries; expected a number under 1 in place of '7'"),
         ("phases.first.steps=3", "phases has 1 entries; expected a number under 1 in place of 'first'"),
-        ("name.first=x", "name holds no settings"),
+        ("name.first=x", "name is not a section"),
         ("seed=[1", "no ',' or ']' in the list"),
         ("seed=&a 1", "'&a' (an anchor) is not allowed"),
         ("phases.0.steps=many", "phases.0.steps: 'many' is text; expected a whole number"),

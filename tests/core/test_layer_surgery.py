@@ -129,7 +129,7 @@ def test_a_layer_may_be_taken_twice() -> None:
         ("{from: x, layers: [-1]}", "model.init.layers.0: -1; expected a whole number of at least 0"),
         ("{from: x, layers: first}", "model.init.layers: 'first' is text; expected a whole number"),
         ("{from: x, pooler: fresh}", "model.init.pooler: 'fresh'; expected one of keep, new"),
-        ("{from: random, layers: 3}", "model.init.layers: layers of a random model"),
+        ("{from: random, layers: 3}", "model.init.layers: layers given for a random"),
     ],
 )
 def test_a_recipe_is_told_what_is_wrong(tmp_path: Path, init: str, said: str) -> None:
@@ -141,7 +141,7 @@ def test_a_recipe_is_told_what_is_wrong(tmp_path: Path, init: str, said: str) ->
 
 def test_a_frozen_encoder_keeps_its_pooler(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE.format(source="x", layers=3, pooler="new", heads="keep"))
-    with pytest.raises(RecipeError, match=r"model\.init\.pooler: new, with freeze: encoder"):
+    with pytest.raises(RecipeError, match=r"model\.init\.pooler: new, but it would stay random with freeze: encoder"):
         load_recipe(tmp_path / "recipe.yaml", ["model.freeze=encoder"])
 
 

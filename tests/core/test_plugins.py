@@ -293,7 +293,7 @@ print(load_recipe({str(recipe)!r}).resolved()["export"])
     for text, problem in {
         "{name: card, level: high}": "mine.yaml:11:30: export.0.level: 'high' is text; expected a whole number",
         "{name: card, levl: 3}": "mine.yaml:11:23: export.0.levl: unknown setting; did you mean 'level'?",
-        "needy": "mine.yaml:11:10: export.0: needy needs the setting 'level', and is only named here; expected {name: needy, level: ...}",
+        "needy": "mine.yaml:11:10: export.0: needy needs the setting 'level', but only its name is given; expected {name: needy,",
         "{name: needy}": "mine.yaml:11:10: export.0.level: missing; needy needs it",
     }.items():
         recipe.write_text(RECIPE.replace("[pytorch-bin]", f"[{text}]"))
@@ -395,7 +395,7 @@ def test_a_prefix_reaches_the_zoo_source_of_that_name(site):
         run(site, "export", location, "--to", "tf-checkpoint,wholeword:paddlenlp", "-o", output)
         assert (output / "tf-checkpoint" / "bert_model.ckpt.index").exists() and (output / "paddlenlp" / "model_state.pdparams").exists()
     result = run(site, "zoo", "get", "npz:exp1", code=2)
-    assert result.stderr == "npz:exp1: models of the zoo source 'npz' are not files; `wholeword export` writes its models\n"
+    assert result.stderr == "npz:exp1: models of the zoo source 'npz' are not files; write one to a folder with `wholeword export`\n"
     recipe = site / "started.yaml"
     (site / "text.txt").write_text("使用语言模型来预测下一个词。\n图书馆的新系统。\n", encoding="utf-8")
     for location in ("npz:exp1", "bare:exp1"):
@@ -415,7 +415,7 @@ def test_what_a_zoo_source_returns_is_checked_where_it_comes_in(site):
         (
             "npy:exp1",
             2,
-            "npy:exp1: no such path, and no zoo source is called 'npy'; expected one of: bare, broken, empty, npz, raises, zoo",
+            "npy:exp1: no such path, and no zoo source named 'npy'; expected one of: bare, broken, empty, npz, raises, zoo",
         ),
         ("C:\\models", 2, "C:\\models: neither the name of a model nor a folder"),
         ("hub:no-such-owner", 2, "hub:no-such-owner: not a valid model ID on the hub; expected hub:owner/name"),
@@ -425,7 +425,7 @@ def test_what_a_zoo_source_returns_is_checked_where_it_comes_in(site):
     recipe = site / "started.yaml"
     for location, problem in (
         ("npz:exp2", "model.init: exp2: this shelf has no such model"),
-        ("hub:hfl/rbt3", "model.init: hub:hfl/rbt3: no such path, and no zoo source is called 'hub'"),
+        ("hub:hfl/rbt3", "model.init: hub:hfl/rbt3: no such path, and no zoo source named 'hub'"),
         ("wholeword:zoo:rbt33", "model.init: rbt33: unknown model; did you mean 'rbt3'?"),
     ):
         recipe.write_text(STARTED % ("wholeword:zoo:rbt3", location), encoding="utf-8")
@@ -443,7 +443,7 @@ def test_a_path_with_a_colon_is_a_path(site, monkeypatch):
     assert read_model("folder:runs:1", site).config == tiny_model().config
     assert source_location("runs:1") is None and source_location("package://snownlp/x") is None and source_location(r"C:\models") is None
     assert source_location("wholeword:zoo:rbt3") == source_location("zoo:rbt3") == ("zoo", "rbt3")
-    with pytest.raises(UserError, match="no such path, and no zoo source is called 'runs'; expected one of: zoo"):
+    with pytest.raises(UserError, match="no such path, and no zoo source named 'runs'; expected one of: zoo"):
         read_model("runs:2", site)
 
 

@@ -125,10 +125,10 @@ def test_a_small_one_starts_from_a_small_one_and_says_how_to_make_it(name, tmp_p
     assert parent in NAMES and parent.endswith("-mini")
     assert f"First: wholeword train {parent}" in shipped_recipes()[name]
     (tmp_path / "text.txt").write_text("房间很干净，服务员态度也很好。\n", encoding="utf-8")  # in place of a package that may not be there
-    with pytest.raises(UserError, match=rf"vocab\.txt: not there yet; `wholeword train {parent}` makes it"):
+    with pytest.raises(UserError, match=rf"vocab\.txt: does not exist yet; create it with `wholeword train {parent}`"):
         prepare(prepare_job(load_recipe(name, overrides=["corpus.files=[text.txt]"])))
     if load_recipe(name).model.init_folder:
-        with pytest.raises(UserError, match=f"not there yet; `wholeword train {parent}` makes it"):
+        with pytest.raises(UserError, match=f"does not exist yet; create it with `wholeword train {parent}`"):
             read_model(load_recipe(name).model.init_folder, tmp_path)
 
 
@@ -136,9 +136,9 @@ def test_a_small_one_starts_from_a_small_one_and_says_how_to_make_it(name, tmp_p
     "comment, said",
     [
         ("", "x.yaml:4:8: steps: no source; expected a comment that begins with one of readme, #N"),
-        (" # paper", "x.yaml:4:8: steps: 'paper' is none of its sources"),
-        (" # readme, paper: so", "'paper' is none of its sources"),
-        (" # ymcui/MacBERT#8", "'ymcui/MacBERT#8' is none of its sources"),
+        (" # paper", "x.yaml:4:8: steps: 'paper' is not a declared source"),
+        (" # readme, paper: so", "'paper' is not a declared source"),
+        (" # ymcui/MacBERT#8", "'ymcui/MacBERT#8' is not a declared source"),
     ],
 )
 def test_a_value_without_a_source_is_found(comment, said):
@@ -166,7 +166,7 @@ inside: {a: 1, b: [{c: 2}]} # readme
         ("inside.a", 1, ["readme"], ""),
         ("inside.b.0.c", 2, ["readme"], ""),
     ]
-    with pytest.raises(UserError, match="x: says no sources"):
+    with pytest.raises(UserError, match="x: lists no sources"):
         origins(b"name: x\n", "x")
 
 
@@ -241,7 +241,7 @@ def test_a_copy_is_the_same_and_nothing_is_overwritten(tmp_path):
     assert load_recipe(path).resolved() == load_recipe("quickstart").resolved()
     path.write_bytes(b"mine")
     for target in (tmp_path, path):
-        with pytest.raises(UserError, match="exists already; remove it or give another name"):
+        with pytest.raises(UserError, match="already exists; remove it, or choose another name"):
             copy_recipe("quickstart", target)
     assert path.read_bytes() == b"mine"
     assert copy_recipe("rbt3", tmp_path / "own.yaml").read_bytes() == read_recipe("rbt3")
@@ -251,5 +251,5 @@ def test_a_copy_is_the_same_and_nothing_is_overwritten(tmp_path):
 
 @pytest.mark.parametrize("name", ["quikstart", "../quickstart", "schema", "", "quickstart.yaml"])
 def test_only_recipes_are_read(name):
-    with pytest.raises(UserError, match=r"no recipe of that name;.* expected one of bert-base-chinese-mini, bert-wwm, .*roberta-wwm-ext"):
+    with pytest.raises(UserError, match=r"unknown recipe;.* expected one of bert-base-chinese-mini, bert-wwm, .*roberta-wwm-ext"):
         read_recipe(name)

@@ -189,8 +189,8 @@ def load_recipe_again(recipe) -> dict:
 @pytest.mark.parametrize(
     "override, said",
     [
-        ("tokenizer={train: 100, add: [x]}", "tokenizer.add: pieces to add to a vocabulary that is trained"),
-        ("tokenizer={vocab: vocab.txt, reuse_unused: true}", "tokenizer.reuse_unused: true, but there are no pieces"),
+        ("tokenizer={train: 100, add: [x]}", "tokenizer.add: pieces cannot be added to a vocabulary to train"),
+        ("tokenizer={vocab: vocab.txt, reuse_unused: true}", "tokenizer.reuse_unused: true, but no pieces are added"),
         ("tokenizer={vocab: vocab.txt, add: 3}", "tokenizer.add: 3; expected text or a list of text"),
         ("tokenizer={vocab: vocab.txt, add: []}", "tokenizer.add: an empty list; expected text or a list of text"),
         ("tokenizer={vocab: vocab.txt, add: [3]}", "tokenizer.add: a list; expected text or a list of text"),

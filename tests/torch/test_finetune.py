@@ -297,7 +297,7 @@ def test_recipes_of_the_other_kind_are_told_apart() -> None:
 
     with pytest.raises(RecipeError, match="for pre-training; wholeword train"):
         load_finetune_recipe("quickstart")
-    with pytest.raises(RecipeError, match="for fine-tuning; wholeword finetune"):
+    with pytest.raises(RecipeError, match="fine-tuning recipe; run it with wholeword finetune"):
         load_recipe("finetune-chnsenticorp")
 
 

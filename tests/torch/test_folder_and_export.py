@@ -250,7 +250,7 @@ def change_tensors(folder: Path, change: Any) -> None:
 BROKEN = {
     "no folder": (lambda folder: shutil.rmtree(folder), "no such folder"),
     "no configuration": (lambda folder: (folder / "config.json").unlink(), "config.json: no such file"),
-    "configuration cut": (lambda folder: (folder / "config.json").write_text("{"), "config.json: not JSON"),
+    "configuration cut": (lambda folder: (folder / "config.json").write_text("{"), "config.json: invalid JSON"),
     "no vocabulary": (lambda folder: [(folder / name).unlink() for name in ("vocab.txt", "tokenizer.json")], "vocab.txt: no such file"),
     "vocabulary short": (
         lambda folder: (folder / "vocab.txt").write_bytes(Vocabulary(VOCABULARY.pieces[:-1]).to_bytes()),
@@ -258,13 +258,16 @@ BROKEN = {
     ),
     "no weights": (
         lambda folder: [path.unlink() for path in (*folder.glob("*.bin"), *folder.glob("*.safetensors"))],
-        "no model.safetensors and no",
+        "no weights; expected model.safetensors",
     ),
     "a key missing": (
         lambda folder: change_config(folder, max_position_embeddings=None, hidden_size="32"),
         "hidden_size is '32', expected a whole number from 1 to 65,536; max_position_embeddings is missing, expected",
     ),
-    "another model": (lambda folder: change_config(folder, model_type="electra"), "model_type is 'electra'; only BERT"),
+    "another model": (
+        lambda folder: change_config(folder, model_type="electra"),
+        "model_type is 'electra', expected 'bert'; only plain BERT",
+    ),
     "relative positions": (lambda folder: change_config(folder, position_embedding_type="relative_key"), "position_embedding_type is"),
     "another activation": (lambda folder: change_config(folder, hidden_act="relu"), "hidden_act is 'relu', expected one of gelu"),
     "another width": (

@@ -78,7 +78,7 @@ def _local(location: str) -> Path:
 
 
 def foreign_source(name_or_location: str) -> SourceLocation | None:
-    """The parsed `source:place` if the source belongs to another distribution, otherwise None."""
+    """The parsed `source:name` if the source belongs to another distribution, otherwise None."""
     source = None if name_or_location.startswith(HUB) else source_location(name_or_location)
     return None if source is None or source.is_own else source
 
@@ -86,7 +86,7 @@ def foreign_source(name_or_location: str) -> SourceLocation | None:
 def without_own_source(name_or_location: str) -> str:
     """`rbt3` for `zoo:rbt3`, `runs/x` for `folder:runs/x`."""
     source = None if name_or_location.startswith(HUB) else source_location(name_or_location)
-    return source.place if source and source.is_own else name_or_location
+    return source.model if source and source.is_own else name_or_location
 
 
 class Zoo:

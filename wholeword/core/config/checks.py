@@ -1,7 +1,7 @@
-"""What each setting allows by itself and all together do not.
+"""Checks of settings that are valid by themselves but not in combination.
 
-A check takes the sections it speaks of, by their names, and runs when these are well-formed; it gives (path, message) for what it
-finds. `base_folder` is the recipe's.
+The parameters of a check are the names of sections, and it runs if those are well-formed. It yields (key path, message) for each problem.
+`base_folder` is the recipe's folder.
 """
 
 import os
@@ -20,13 +20,13 @@ from wholeword.core.registry.registry import registry
 
 Problems = Iterator[tuple[KeyPath, str]]
 
-DEFAULT_RATE = 0.15  # of BERT; for strategies without a setting `rate`
+DEFAULT_RATE = 0.15  # BERT's rate; for strategies without a setting `rate`
 SMALL_LAMB_BATCH = 256
-HIGH_LR = 1e-3  # HFL's maintainers: about 1e-5 to go on from a released model (ymcui/Chinese-BERT-wwm#72)
+HIGH_LR = 1e-3  # HFL's maintainers: about 1e-5 to continue training a released model (ymcui/Chinese-BERT-wwm#72)
 
 
 def needed_predictions(max_seq_length: int, masking: models.MaskingSection) -> int:
-    """The most places that the masking rate gives a row to predict."""
+    """The largest number of positions per row that the masking rate can select."""
     rate: float = masking.settings.get("rate", DEFAULT_RATE)
     return max(1, round(max_seq_length * rate))
 
@@ -45,7 +45,7 @@ def with_predictions(recipe: models.Recipe) -> models.Recipe:
 
 def something_is_masked(masking: models.MaskingSection) -> Problems:
     if masking.settings.get("rate") == 0:
-        yield ("masking", "rate"), "0 masks nothing; expected over 0, such as 0.15"
+        yield ("masking", "rate"), "0 masks nothing; expected a rate over 0, such as 0.15"
 
 
 def predictions_hold_the_rate(phases: list[models.Phase], masking: models.MaskingSection) -> Problems:
@@ -54,9 +54,9 @@ def predictions_hold_the_rate(phases: list[models.Phase], masking: models.Maskin
         length, given, needed = phase.max_seq_length, phase.max_predictions, needed_predictions(phase.max_seq_length, masking)
         if 0 < given < needed:
             rate = masking.settings.get("rate", DEFAULT_RATE)
-            yield path, f"{given} places do not hold {rate:g} of {length} tokens; expected at least {needed}, or leave it out"
+            yield path, f"{given} positions are too few for {rate:g} of {length} pieces; expected at least {needed}, or leave it out"
         if given > length:
-            yield path, f"{given} places in a row of {length} tokens; expected about {needed}, or leave it out"
+            yield path, f"{given} positions in a row of {length} pieces; expected about {needed}, or leave it out"
 
 
 def warmup_ends_within_its_phase(phases: list[models.Phase]) -> Problems:
@@ -71,7 +71,9 @@ def rows_fit_the_positions(phases: list[models.Phase], model: models.ModelSectio
     positions = model.max_position_embeddings or 512  # of every released model
     for number, phase in enumerate(phases):
         if phase.max_seq_length > positions:
-            message = f"{phase.max_seq_length} tokens for a model of {positions} positions; lower it, or set model.max_position_embeddings"
+            message = (
+                f"{phase.max_seq_length} pieces, but the model has {positions} positions; lower it, or set model.max_position_embeddings"
+            )
             yield ("phases", number, "max_seq_length"), message
 
 
@@ -91,18 +93,18 @@ def layers_match_the_model(model: models.ModelSection) -> Problems:
         return
     path = ("model", "init", "layers")
     if model.init_folder is None:
-        yield path, "layers of a random model; expected from: a folder beside it, or no layers"
+        yield path, "layers given for a randomly initialised model; add from: with a folder, or remove layers"
     size = model_config({"size": model.size}, vocab_size=1).num_hidden_layers if model.size else None
     num_hidden_layers = model.num_hidden_layers or size
     if num_hidden_layers is not None and len(model.layers) != num_hidden_layers:
-        yield path, f"{len(model.layers)} layers to take for a model of {num_hidden_layers}; expected one number for each of its layers"
+        yield path, f"{len(model.layers)} layers given for a model with {num_hidden_layers}; expected one for each layer"
 
 
 def frozen_weights_are_trained(model: models.ModelSection) -> Problems:
     if model.freeze is not None and model.init_folder is None:
-        yield ("model", "freeze"), f"{model.freeze} of a random model, which would stay random; expected init: a folder beside it"
+        yield ("model", "freeze"), f"{model.freeze} of a randomly initialised model would stay random; add init: with a folder"
     if model.freeze is not None and model.init.pooler == "new":
-        yield ("model", "init", "pooler"), f"new, with freeze: {model.freeze}, under which it would stay random; expected pooler: keep"
+        yield ("model", "init", "pooler"), f"new, but it would stay random with freeze: {model.freeze}; expected pooler: keep"
 
 
 def next_sentence_has_two_segments(examples: models.ExamplesSection, model: models.ModelSection) -> Problems:
@@ -114,42 +116,45 @@ def compatibility_is_all_or_nothing(compat: str | None, examples: models.Example
     if compat is None:
         return
     if examples.name != "nsp-pairs":
-        yield ("examples", "name"), f"{examples.name} with compat: {compat}; expected nsp-pairs, or no compat"
+        yield ("examples", "name"), f"{examples.name} does not work with compat: {compat}; expected nsp-pairs, or remove compat"
     if masking.dynamic:
-        yield ("masking", "dynamic"), f"true with compat: {compat}; expected false and a dupe_factor, or no compat"
+        yield ("masking", "dynamic"), f"true does not work with compat: {compat}; expected false and a dupe_factor, or remove compat"
     if masking.name not in ("whole-word", "wordpiece"):
-        yield ("masking", "name"), f"{masking.name} with compat: {compat}; expected whole-word or wordpiece, or no compat"
+        yield ("masking", "name"), f"{masking.name} does not work with compat: {compat}; expected whole-word or wordpiece, or remove compat"
         return
     parameters = registry.parameters("masking", masking.name)
     for key, value in masking.settings.items():
         if key != "rate" and value != parameters[key].default:
-            yield ("masking", key), f"{value} with compat: {compat}, which has no setting but rate; leave {key} or compat out"
+            yield ("masking", key), f"{value} does not work with compat: {compat}, which only supports rate; remove {key} or compat"
 
 
 def corpus_settings_fit_the_format(corpus: models.CorpusSection) -> Problems:
     name = corpus.format.name
     unknown = corpus.model_fields_set - registry.parameters("corpus_format", name).keys()
     if "text_key" in unknown:
-        yield ("corpus", "text_key"), f"only jsonl has keys; expected format: jsonl beside it, not {name}, or no text_key"
+        yield ("corpus", "text_key"), f"only valid for format: jsonl, not {name}; remove it, or change the format"
     if "documents" in unknown:
-        reason = "every line of jsonl is a document" if name == "jsonl" else f"{name} itself decides where a document ends"
-        yield ("corpus", "documents"), f"{reason}; expected no setting 'documents' beside format: {name}"
+        reason = "every line of jsonl is a document" if name == "jsonl" else f"{name} itself defines where a document ends"
+        yield ("corpus", "documents"), f"{reason}; remove it"
 
 
 def one_vocabulary(tokenizer: models.TokenizerSection) -> Problems:
     if tokenizer.vocab is None and tokenizer.train is None:
         yield ("tokenizer",), "neither vocab nor train; expected vocab: a vocab.txt, or train: a size such as 8000"
     if tokenizer.vocab is not None and tokenizer.train is not None:
-        yield ("tokenizer", "train"), "both vocab and train; expected one: vocab takes a vocabulary, train makes one from the corpus"
+        yield (
+            ("tokenizer", "train"),
+            "both vocab and train are given; keep one: vocab uses an existing vocabulary, train builds one from the corpus",
+        )
     if tokenizer.train is None and "min_frequency" in tokenizer.model_fields_set:
-        yield ("tokenizer", "min_frequency"), "only for a vocabulary to train; expected train: a size beside it, or no min_frequency"
+        yield ("tokenizer", "min_frequency"), "only valid for a vocabulary to train; add train: with a size, or remove min_frequency"
 
 
 def pieces_are_added_to_a_vocabulary(tokenizer: models.TokenizerSection) -> Problems:
     if tokenizer.add is not None and tokenizer.vocab is None:
-        yield ("tokenizer", "add"), "pieces to add to a vocabulary that is trained; expected vocab: a vocab.txt or zoo:NAME beside it"
+        yield ("tokenizer", "add"), "pieces cannot be added to a vocabulary to train; use vocab: with a vocab.txt or zoo:NAME"
     if tokenizer.reuse_unused and tokenizer.add is None:
-        yield ("tokenizer", "reuse_unused"), "true, but there are no pieces to put there; expected add: pieces beside it"
+        yield ("tokenizer", "reuse_unused"), "true, but no pieces are added; add the setting add:, or remove reuse_unused"
 
 
 def the_zoo_has_it(tokenizer: models.TokenizerSection, model: models.ModelSection, base_folder: Path) -> Problems:
@@ -168,13 +173,13 @@ def evaluation_has_documents(evaluation: models.EvaluationSection) -> Problems:
     if evaluation.held_out_rate == 0:
         for key in ("every", "maskings"):
             if getattr(evaluation, key):
-                yield ("evaluation", key), "nothing is held out to evaluate on; expected evaluation.held_out_rate over 0, such as 0.01"
+                yield ("evaluation", key), "no documents are held out to evaluate on; set evaluation.held_out_rate, for example to 0.01"
 
 
 def sentences_have_a_mask(evaluation: models.EvaluationSection) -> Problems:
     for number, sentence in enumerate(evaluation.fill_mask):
         if "[MASK]" not in sentence:
-            yield ("evaluation", "fill_mask", number), f"no [MASK] in {sentence!r}; expected [MASK] in the place of each piece to fill in"
+            yield ("evaluation", "fill_mask", number), f"no [MASK] in {sentence!r}; expected one [MASK] for each piece to fill in"
 
 
 def exporters_are_named_once(export: list[models.BriefSection]) -> Problems:
@@ -185,13 +190,16 @@ def exporters_are_named_once(export: list[models.BriefSection]) -> Problems:
 
 
 def output_is_not_read(corpus: models.CorpusSection, output: str, store: str, base_folder: Path) -> Problems:
-    """A run writes text (vocab.txt, log.jsonl) that a pattern of the corpus must not find the next time."""
+    """A run writes text (vocab.txt, log.jsonl) that a pattern of the corpus must not match when it is resumed."""
     for pattern in corpus.files:
         path = Path(os.path.abspath(base_folder / pattern))
         fixed = next(parent for parent in path.parents if not any(wild in str(parent) for wild in "*?["))
         for key, folder in (("output", Path(os.path.abspath(output))), ("store", Path(os.path.abspath(store)))):
             if folder in (path, fixed) or ("**" in pattern and folder.is_relative_to(fixed)):
-                yield (key,), f"{pattern!r} of the corpus would read what the run writes to {folder.name!r}; expected another folder"
+                yield (
+                    (key,),
+                    f"the corpus pattern {pattern!r} would match files that the run writes to {folder.name!r}; choose another folder",
+                )
                 return
 
 
@@ -221,20 +229,24 @@ PROBLEMS: tuple[Callable[..., Problems], ...] = (
 def lamb_has_a_large_batch(optimizer: PluginSection, phases: list[models.Phase]) -> Problems:
     for number, phase in enumerate(phases):
         if optimizer.name == "lamb" and phase.batch_size < SMALL_LAMB_BATCH:
-            message = f"{phase.batch_size} is a small batch for lamb, made for {SMALL_LAMB_BATCH} and more; consider optimizer: adamw"
+            message = (
+                f"{phase.batch_size} is a small batch for lamb, which is designed for {SMALL_LAMB_BATCH} or more; consider optimizer: adamw"
+            )
             yield ("phases", number, "batch_size"), message
 
 
 def trained_weights_have_a_low_rate(model: models.ModelSection, phases: list[models.Phase]) -> Problems:
     for number, phase in enumerate(phases):
         if model.init_folder is not None and model.freeze is None and phase.peak_lr >= HIGH_LR:
-            message = f"{phase.peak_lr:g} destroys the weights of {model.init_folder!r}; released models go on at about 1e-5"
+            message = f"{phase.peak_lr:g} is likely to destroy the weights of {model.init_folder!r}; continue released models at about 1e-5"
             yield ("phases", number, "peak_lr"), message
 
 
 def pairs_have_two_sentences(corpus: models.CorpusSection, examples: models.ExamplesSection) -> Problems:
     if corpus.format.name == "sentences" and corpus.documents == "line" and examples.name in PAIRS:
-        message = f"a document of one line is one sentence, and {examples.name} want two; consider documents: blank-line, or format: text"
+        message = (
+            f"a document of one line is a single sentence, but {examples.name} need two; consider documents: blank-line, or format: text"
+        )
         yield ("corpus", "documents"), message
 
 

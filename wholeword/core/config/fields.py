@@ -1,4 +1,4 @@
-"""What sections of recipes are made of: types of values, and sections that text may stand for."""
+"""Building blocks of recipe sections: types of values, and sections that can be written as text."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,7 +13,7 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _numbers_of_layers(value: Any) -> Any:
-    """The first N for a number N."""
+    """A number N means the first N layers."""
     return list(range(value)) if type(value) is int and 0 < value <= MOST_LAYERS else value
 
 
@@ -32,13 +32,13 @@ KeepOrNew = Literal["keep", "new"]
 
 
 class Section(BaseModel):
-    """A mapping of a recipe; unknown settings are errors."""
+    """A mapping in a recipe; unknown settings are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Shorthand(Section):
-    """A section that text may stand for: `jieba` is `{name: jieba}`."""
+    """A section that can be written as text: `jieba` means `{name: jieba}`."""
 
     main: ClassVar[str] = "name"
 
@@ -57,7 +57,7 @@ class Shorthand(Section):
 
 
 class PluginSection(Shorthand):
-    """A plugin by name, and its settings: whatever its object takes."""
+    """A plugin: its name and settings."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -70,11 +70,9 @@ class PluginSection(Shorthand):
 
 
 DEFAULT_SCHEDULE = PluginSection(name="bert-linear")
-ScheduleSection = Annotated[
-    PluginSection, Field(description="how the learning rate follows the step: bert-linear (BERT's own), cosine, ...")
-]
+ScheduleSection = Annotated[PluginSection, Field(description="learning rate schedule: bert-linear (BERT's own), cosine, ...")]
 
 
 def without_default_schedule(data: dict[str, Any]) -> dict[str, Any]:
-    """A dumped section, without the schedule if it is the default one, so that runs of earlier versions, which had none, resume."""
+    """A dumped section without the default schedule, so that runs of earlier versions, which lack the setting, can be resumed."""
     return {key: value for key, value in data.items() if (key, value) != ("schedule", {"name": DEFAULT_SCHEDULE.name})}

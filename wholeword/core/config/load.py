@@ -1,4 +1,4 @@
-"""A recipe's text -> `Recipe`, or every problem of it at once, each with its place."""
+"""Read the text of a recipe into a `Recipe`, or report all its problems at once, each with its position."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ from wholeword.core.config.yaml import Document, KeyPath, Problem, dotted
 from wholeword.core.errors import PluginError, RecipeError
 from wholeword.core.registry.registry import registry
 
-PLUGIN_SECTIONS = ("segmenter", "masking", "optimizer", "backend")  # each is named like its kind of plugin; and corpus.cleaning
+PLUGIN_SECTIONS = ("segmenter", "masking", "optimizer", "backend")  # each has the name of its kind of plugin
 
-# stands in for sections with problems while the others are looked at
+# replaces sections with problems while the others are checked
 STAND_IN: dict[str, Any] = {
     "version": 1,
     "name": "x",
@@ -33,12 +33,15 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Args:
         source: the path of a .yaml file, or the name of a shipped recipe.
         overrides: "a.b=c" as after `--set`, in order.
-    Raises: RecipeError with every problem, by place: `file:line:column: section.key: what was found, what was expected`.
+    Raises: RecipeError listing every problem: `file:line:column: section.key: actual value; expected value`.
     """
     document, base_folder = open_document(source, expected=f"a .yaml file or one of {', '.join(shipped_recipes())}")
-    for key, what in (("task", "a recipe for fine-tuning; wholeword finetune"), ("tasks", "a table; wholeword bench run")):
+    for key, kind in (
+        ("task", "a fine-tuning recipe; run it with wholeword finetune"),
+        ("tasks", "a table; run it with wholeword bench run"),
+    ):
         if key in document.data and "phases" not in document.data:
-            raise RecipeError([f"{source}: {what} carries it out"])
+            raise RecipeError([f"{source}: {kind}"])
     for text in overrides:
         override(document, text)
     loading = _Loading(document, base_folder)
@@ -51,14 +54,14 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 class _Loading(Reading):
-    """One recipe on its way."""
+    """Reads one recipe."""
 
     def __init__(self, document: Document, base_folder: Path):
         super().__init__(Recipe, document)
         self.base_folder = base_folder
 
     def recipe(self) -> Recipe:
-        """The recipe; broken sections are stood in for."""
+        """Read the recipe. Sections with problems are replaced by placeholders, so that the others can be checked."""
         for kind in PLUGIN_SECTIONS:
             self.data.setdefault(kind, Recipe.model_fields[kind].default.name)
         self.move_format_settings()
@@ -70,7 +73,7 @@ class _Loading(Reading):
         sound = {key: value for key, value in self.data.items() if key in Recipe.model_fields and key not in self.broken}
         recipe = Recipe.model_validate(STAND_IN | sound)
         sections = {key: getattr(recipe, key) for key in Recipe.model_fields if key not in self.broken} | {"base_folder": self.base_folder}
-        misspelt = {path[:-1] for path in self.guessed}  # sections that lack nothing but the right spelling
+        misspelt = {path[:-1] for path in self.guessed}  # sections whose missing setting is only misspelt
         for check in checks.PROBLEMS:
             for path, message in _problems(check, sections):
                 if path not in misspelt:
@@ -81,7 +84,7 @@ class _Loading(Reading):
         return checks.with_predictions(recipe)
 
     def move_format_settings(self) -> None:
-        """`format: {name: jsonl, text_key: body}` says the same as `format: jsonl` beside `text_key: body`."""
+        """Treat `format: {name: jsonl, text_key: body}` as `format: jsonl` with `text_key: body`."""
         corpus = self.data.get("corpus")
         section = corpus.get("format", "sentences") if isinstance(corpus, dict) else None
         if isinstance(corpus, dict) and isinstance(section, str):
@@ -89,25 +92,25 @@ class _Loading(Reading):
         elif isinstance(corpus, dict) and isinstance(section, dict):
             for key in FORMAT_SETTINGS:
                 if key in section and key in corpus:
-                    self.problem(("corpus", "format", key), f"{section.pop(key)!r}, but corpus.{key} is given too; expected one of them")
+                    self.problem(("corpus", "format", key), f"{section.pop(key)!r}, but corpus.{key} is also given; keep one")
                 elif key in section:
                     corpus[key] = section.pop(key)
 
     def drop_format_settings(self) -> None:
-        """Forget the defaults of settings that stand in the section `corpus`."""
+        """Drop defaults of settings that belong to the section `corpus`."""
         corpus = self.data.get("corpus")
         if isinstance(corpus, dict) and isinstance(corpus.get("format"), dict):
             for key in FORMAT_SETTINGS:
                 corpus["format"].pop(key, None)
 
     def exporters(self) -> dict[KeyPath, str]:
-        """The exporters that come with settings. One that is only named stays text, so that `resolved` keeps its bytes."""
+        """The exporters that have settings. A bare name stays text, so that the output of `resolved` does not change."""
         items = self.data.get("export")
         items = items if isinstance(items, list) else []
         return {("export", number): "exporter" for number, item in enumerate(items) if isinstance(item, dict)}
 
     def check_names(self) -> None:
-        """Look up the plugins that are only named."""
+        """Look up plugins that are given by name alone."""
         for kind, section, key in (("exporter", self.data, "export"), ("masking", self.data.get("evaluation"), "maskings")):
             names = section.get(key) if isinstance(section, dict) else None
             names = names if isinstance(names, list) else []
@@ -121,11 +124,11 @@ class _Loading(Reading):
                         self.problem((*around, number), str(error))
 
     def expect_no_settings(self, kind: str, name: str) -> None:
-        """Raises: PluginError if a plugin cannot do without settings."""
+        """Raises: PluginError if a plugin requires settings."""
         needed = [key for key, parameter in registry.parameters(kind, name).items() if parameter.default is parameter.empty]
         if needed:
-            other = f"{{name: {name}, {needed[0]}: ...}}" if kind == "exporter" else "one that does without"
-            raise PluginError(f"{name} needs the setting {needed[0]!r}, and is only named here; expected {other}")
+            other = f"{{name: {name}, {needed[0]}: ...}}" if kind == "exporter" else "one that needs no settings"
+            raise PluginError(f"{name} needs the setting {needed[0]!r}, but only its name is given; expected {other}")
 
 
 def _problems(check: Callable[..., checks.Problems], sections: dict[str, Any]) -> checks.Problems:

@@ -1,4 +1,4 @@
-"""What a recipe starts from: a path from its folder, or `source:place`, such as `zoo:NAME`. The zoo is a plugin like any other."""
+"""Read initial models and vocabularies of recipes: paths relative to the recipe's folder, or `source:name`, such as `zoo:rbt3`."""
 
 import json
 import re
@@ -20,11 +20,11 @@ from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary
 
-IN_RUN = re.compile(r"runs/([^/]+)(?:/|$)")  # where a shipped recipe's run is
+IN_RUN = re.compile(r"runs/([^/]+)(?:/|$)")  # default output folder of a shipped recipe
 
 
 def read_model(location: str, base_folder: Path) -> ModelFiles:
-    """The model at a path from the recipe's folder, or of a zoo source."""
+    """Read the model at a path relative to the recipe's folder, or from a zoo source."""
     source = _source(location)
     if source is None:
         expect_run(location, base_folder)
@@ -33,7 +33,7 @@ def read_model(location: str, base_folder: Path) -> ModelFiles:
 
 
 def read_vocabulary(location: str, base_folder: Path) -> Vocabulary:
-    """Of a vocab.txt, or of a model of a zoo source, without its weights if the source can."""
+    """Read a vocab.txt, or the vocabulary of a zoo source's model, without weights if the source supports that."""
     if source := _source(location):
         return vocabulary_from_source(source)
     expect_run(location, base_folder)
@@ -41,43 +41,43 @@ def read_vocabulary(location: str, base_folder: Path) -> Vocabulary:
 
 
 def _source(location: str) -> SourceLocation | None:
-    """The zoo source that has a model; None for a path, also one that is written `folder:runs/x`."""
+    """The zoo source and model of a location; None for a path, including `folder:runs/x`."""
     source = source_location(location)
     return None if source and source.source == FOLDER else source
 
 
 def _path(location: str, base_folder: Path) -> str:
-    """The path of a location that has no zoo source. Raises: UserError for an unknown source."""
+    """The path in a location without a zoo source. Raises: UserError for an unknown source."""
     if source := source_location(location):
-        return source.place
+        return source.model
     expect_known_source(location, base_folder / location)
     return location
 
 
 def expect_run(location: str, base_folder: Path) -> None:
-    """Raises: UserError naming the command if a place is inside the run of a shipped recipe that has not been carried out."""
+    """Raises: UserError naming the command if a location is in the output of a shipped recipe that has not been trained yet."""
     from wholeword.core.config.recipes import shipped_recipes
 
     match = IN_RUN.match(location)
     if match and match[1] in shipped_recipes() and not (base_folder / location).exists():
-        raise UserError(f"{base_folder / location}: not there yet; `wholeword train {match[1]}` makes it")
+        raise UserError(f"{base_folder / location}: does not exist yet; create it with `wholeword train {match[1]}`")
 
 
 def zoo_config(name: str) -> BertConfig:
-    """Without network. Raises: UserError if the zoo has no such model."""
+    """The configuration of a zoo model, without network access. Raises: UserError if there is no such model."""
     zoo: ConfigSource = registry.create("zoo_source", "zoo")
     return zoo.config(name)
 
 
 def vocabulary_size(location: str, base_folder: Path) -> int:
-    """Without network, if it is a path, or of the zoo."""
+    """The size of a vocabulary; without network access for paths and zoo models."""
     if source := _source(location):
         return config_from_source(source).vocab_size
     return len(read_vocabulary(location, base_folder))
 
 
 def read_config(location: str, base_folder: Path) -> BertConfig | None:
-    """A model's configuration, without network; None for a folder without one, and for an archive."""
+    """A model's configuration, without network access; None for archives, and folders without a configuration."""
     if source := _source(location):
         return config_from_source(source)
     expect_run(location, base_folder)
@@ -92,5 +92,5 @@ def read_config(location: str, base_folder: Path) -> BertConfig | None:
         values = dict(json.loads(path.read_bytes()))
         values = dict(values["config"]) if path == state else values
     except (ValueError, TypeError, KeyError):
-        raise UserError(f"{path}: no JSON; expected the configuration of a BERT") from None
+        raise UserError(f"{path}: invalid JSON; expected the configuration of a BERT model") from None
     return saved_config(values, str(path))

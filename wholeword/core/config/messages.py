@@ -1,6 +1,6 @@
-"""The wording of problems: what was found, what was expected, and what was probably meant.
+"""The wording of problems: the actual value, the expected one, and a suggestion.
 
-What a section may hold and what a setting must be is read off the JSON schema of the models (`recipe.py`).
+Valid keys and values are derived from the JSON schema of the models (`recipe.py`).
 """
 
 import re
@@ -14,7 +14,7 @@ from wholeword.core.config.fields import Section
 from wholeword.core.config.recipe import Recipe
 from wholeword.core.config.yaml import KeyPath, dotted, from_text
 
-# names that other programs give to our settings: Google's flags, transformers' arguments
+# names of our settings in other programs: Google's flags, transformers' arguments
 ELSEWHERE = {
     "learning_rate": "phases.0.peak_lr",
     "lr": "phases.0.peak_lr",
@@ -48,7 +48,7 @@ def _schema(model: type[Section]) -> dict[str, Any]:
 
 
 def schema_at(path: KeyPath, model: type[Section] = Recipe) -> dict[str, Any]:
-    """The JSON schema of what stands at a path of a recipe, or of another file; {} where the framework has no say."""
+    """The JSON schema at a key path of a recipe or another file; {} for settings of plugins."""
     node = _schema(model)
     for part in path:
         child = node["items"] if isinstance(part, int) and "items" in node else node.get("properties", {}).get(part, {})
@@ -57,7 +57,7 @@ def schema_at(path: KeyPath, model: type[Section] = Recipe) -> dict[str, Any]:
 
 
 def _inlined(node: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The node without `$ref` and "or null"; a section that text may stand for has its `properties` beside its `anyOf`."""
+    """The node without `$ref` and "or null"; a section that can be written as text has `properties` as well as `anyOf`."""
     if "$ref" in node:
         node = {**definitions[node["$ref"].rsplit("/", 1)[1]], **node}
     if "$ref" in node.get("items", {}):
@@ -70,7 +70,7 @@ def _inlined(node: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) ->
 
 
 def sections_of_recipe(path: KeyPath = (), model: type[Section] = Recipe) -> dict[KeyPath, list[str]]:
-    """The settings of every section of the framework; the first of a list stands for all."""
+    """Key path of each section -> its settings, without those of plugins; the first entry of a list represents all."""
     schema = schema_at(path, model)
     if "items" in schema:
         return sections_of_recipe((*path, 0), model)
@@ -87,7 +87,7 @@ WORDS = {"boolean": "true or false", "string": "text", "object": "settings as ke
 
 
 def expected(schema: Mapping[str, Any]) -> str:
-    """A JSON schema in words: "a whole number of at least 1"."""
+    """Describe a JSON schema: "a whole number of at least 1"."""
     if "const" in schema:
         return str(schema["const"])
     if "enum" in schema:
@@ -105,13 +105,13 @@ def expected(schema: Mapping[str, Any]) -> str:
 
 
 def expectation(schema: Mapping[str, Any]) -> str:
-    """What is expected, and what it means or consists of."""
+    """Describe the expected value, and its meaning or keys."""
     meaning = ", ".join(schema["properties"]) if schema.get("type") == "object" and "anyOf" not in schema else schema.get("description")
     return f"{expected(schema)} ({meaning})" if meaning else expected(schema)
 
 
 def in_words(value: Any) -> str:
-    """A value in words."""
+    """Describe a value."""
     if value is None:
         return "no value"
     if isinstance(value, bool):
@@ -124,7 +124,7 @@ def in_words(value: Any) -> str:
 
 
 def wrong_value(value: Any, schema: Mapping[str, Any]) -> str:
-    """What was found, what was expected, and what was probably meant."""
+    """Describe the actual value, the expected one, and a suggestion."""
     shown = repr(value) if isinstance(value, str) and ("enum" in schema or "pattern" in schema) else in_words(value)
     guess = _guess(value, schema)
     if _is_share(schema) and _is_number(value) and 1 < value <= 100:
@@ -141,7 +141,7 @@ def _is_share(schema: Mapping[str, Any]) -> bool:
 
 
 def _guess(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """A value of the right type that looks like the wrong one, as it would be written."""
+    """A valid value that resembles the invalid one, as written in YAML."""
     kind = schema.get("type")
     if isinstance(value, str) and "enum" in schema:
         return nearest(value, [str(choice) for choice in schema["enum"]])
@@ -161,7 +161,7 @@ def _guess(value: Any, schema: Mapping[str, Any]) -> str | None:
 
 
 def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The word that is most like it, whatever its case, width and dashes; None if none is."""
+    """The most similar word, ignoring case, width and dashes; None if no word is similar enough."""
     by_spelling = {_spelling(candidate): candidate for candidate in words}
     close = get_close_matches(_spelling(word), by_spelling, n=1, cutoff=cutoff)
     return by_spelling[close[0]] if close else None
@@ -172,14 +172,14 @@ def _spelling(word: str) -> str:
 
 
 def probably_meant(key: str, candidates: Iterable[str], sections: Mapping[KeyPath, list[str]]) -> str | None:
-    """What was probably meant by an unknown setting: a key of its own section, or the dotted path of another section's.
+    """The setting that an unknown one probably stands for: a key of the same section, or a dotted path elsewhere.
 
     Args:
-        candidates: the settings of its section that are not given yet.
-        sections: the settings of every section, the plugins' included.
+        candidates: settings of its section that are not given.
+        sections: the settings of every section, including those of plugins.
     """
     homes = [dotted((*path, key)) for path, keys in sections.items() if key in keys]
-    if homes:  # right key, wrong section; one that many sections have says nothing
+    if homes:  # right key, wrong section; ambiguous if many sections have it
         return " or ".join(homes) if len(homes) <= 3 else None
     everywhere = {other: dotted((*path, other)) for path, keys in sections.items() for other in keys}
     far = nearest(key, everywhere, cutoff=0.8)

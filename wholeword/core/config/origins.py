@@ -1,6 +1,6 @@
-"""Where each value of a recipe comes from, read off its comments: `wholeword recipes show NAME --sources`.
+"""The source of each value in a recipe, from its comments: `wholeword recipes show NAME --sources`.
 
-A recipe that says so begins with the list of its sources, one a line, and every line that holds a value ends in one or more of them:
+Such a recipe begins with a list of its sources, one per line, and every line with a value ends with one or more of them:
 
     # Sources
     #   readme: the README of ymcui/Chinese-BERT-wwm
@@ -10,7 +10,7 @@ A recipe that says so begins with the list of its sources, one a line, and every
     steps: 100000 # readme
     peak_lr: 1.0e-4 # #28, #106: in both phases
 
-`#N` stands for any issue, `owner/name#N` for one of another repository. Of a recipe with a single source every value is from there.
+`#N` means any issue, `owner/name#N` one of another repository. If a recipe has a single source, it applies to every value.
 """
 
 import json
@@ -29,12 +29,12 @@ NO_VALUES = ("version", "name")  # of the file, not of the model
 
 
 class Origin(NamedTuple):
-    """Where a value of a recipe comes from."""
+    """The source of a value in a recipe."""
 
     path: str  # phases.0.steps
     value: Any
     sources: list[str]  # keys of the head
-    note: str  # what the comment says beside them
+    note: str  # the rest of the comment
 
     @property
     def assumed(self) -> bool:
@@ -47,7 +47,7 @@ class Origin(NamedTuple):
 
 
 def declared_sources(content: bytes) -> dict[str, str]:
-    """Key -> what it stands for, from the head of a recipe; {} if it has none."""
+    """Key -> description of each source, from the head of a recipe; {} if it has none."""
     lines = iter(content.decode("utf-8").splitlines())
     sources: dict[str, str] = {}
     for line in lines:
@@ -58,7 +58,7 @@ def declared_sources(content: bytes) -> dict[str, str]:
         if match := DECLARED.fullmatch(line):
             last, meaning = match.groups()
             sources[last] = meaning
-        elif last and line.startswith("#     "):  # goes on
+        elif last and line.startswith("#     "):  # continuation line
             sources[last] += " " + line.removeprefix("#").strip()
         else:
             break
@@ -69,12 +69,12 @@ def origins(content: bytes, source: str) -> list[Origin]:
     """The source of every value, in the order of the file.
 
     Args:
-        source: how the recipe is called in problems.
+        source: name of the recipe in messages.
     Raises: UserError for a value without a source, or with one that the head does not declare.
     """
     declared = declared_sources(content)
     if not declared:
-        raise UserError(f"{source}: says no sources; expected a line {HEAD!r} and what follows it in the shipped recipes")
+        raise UserError(f"{source}: lists no sources; expected a line {HEAD!r} followed by a list, as in the shipped recipes")
     document = read_yaml(content, source)
     if document.problems:
         raise UserError("\n".join(map(str, document.problems)))
@@ -86,7 +86,7 @@ def origins(content: bytes, source: str) -> list[Origin]:
         sources, note = _comment(lines[place.line - 1], place.column - 1)
         unknown = [key for key in sources if key not in declared and not (ISSUE.fullmatch(key) and _issue(key) in declared)]
         if (unknown or not sources) and not only:
-            problem = f"{unknown[0]!r} is none of its sources" if unknown else "no source"
+            problem = f"{unknown[0]!r} is not a declared source" if unknown else "no source"
             raise UserError(f"{place}: {dotted(path)}: {problem}; expected a comment that begins with one of {', '.join(declared)}")
         origins.append(Origin(dotted(path), value, only or sources, note if not only else ""))
     return origins
@@ -110,7 +110,7 @@ def _leaves(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 
 
 def _comment(line: str, start: int) -> tuple[list[str], str]:
-    """The keys and the rest of a line's comment; a value of ours that is text with ` #` in it would be in quotes, and before it."""
+    """The keys in a line's comment, and the rest of it. Values that contain ` #` are in quotes."""
     quoted = re.sub(r"'[^']*'|\"[^\"]*\"", lambda match: "x" * len(match[0]), line)
     at = quoted.find(" #", start)
     if at < 0:
@@ -120,7 +120,7 @@ def _comment(line: str, start: int) -> tuple[list[str], str]:
 
 
 def lines(origins: list[Origin]) -> Iterator[str]:
-    """As text: setting, value, sources, and the comment beside them."""
+    """As text: setting, value, sources and comment."""
     for origin in origins:
         value = json.dumps(origin.value, ensure_ascii=False)
         yield f"{origin.path + ': ' + value:60}  {', '.join(origin.sources)}{': ' * bool(origin.note)}{origin.note}"

@@ -9,16 +9,16 @@ from wholeword.core.config.yaml import Document, KeyPath, Mark, Problem, dotted,
 
 
 def override(document: Document, text: str, model: type[Section] = Recipe) -> None:
-    """Put the value of `a.b=c` into a document; `phases.0.steps` is the first phase's. What is wrong becomes a problem of the document.
+    """Set the value of `a.b=c` in a document; `phases.0.steps` is the first phase's. Problems are added to the document.
 
-    Sections that are not there yet are made, and `jieba` becomes `{name: jieba}` where a setting is put beside the name.
+    Missing sections are created, and `jieba` becomes `{name: jieba}` if a setting is added to it.
 
     Args:
-        model: what the document is compared with later.
+        model: the model that the document is validated with later.
     """
     mark = Mark(0, 0, f"--set {' '.join(text.split())}")
-    address, equals, value = text.partition("=")
-    parts = address.strip().split(".")
+    dotted_path, equals, value = text.partition("=")
+    parts = dotted_path.strip().split(".")
     read = read_yaml(value.encode("utf-8", errors="surrogateescape"), mark.source, mapping=False)
     try:
         if not equals or "" in parts:
@@ -29,15 +29,15 @@ def override(document: Document, text: str, model: type[Section] = Recipe) -> No
     except ValueError as error:
         document.problems.append(Problem(mark, str(error)))
         return
-    for places in (document.keys, document.values):
-        for old in [old for old in places if old[: len(path)] == path]:
-            del places[old]
+    for marks in (document.keys, document.values):
+        for old in [old for old in marks if old[: len(path)] == path]:
+            del marks[old]
         for depth in range(1, len(path) + 1):
-            places.setdefault(path[:depth], mark)
+            marks.setdefault(path[:depth], mark)
 
 
 def _put(node: Any, parts: list[str], value: Any, model: type[Section]) -> KeyPath:
-    """Set a value inside plain data; returns the path it has there. Raises: ValueError if there can be none."""
+    """Set a value inside plain data. Returns: its key path. Raises: ValueError if the path is impossible."""
     path: KeyPath = ()
     for part in parts:
         key: str | int = part
@@ -46,7 +46,7 @@ def _put(node: Any, parts: list[str], value: Any, model: type[Section]) -> KeyPa
                 raise ValueError(f"{dotted(path)} has {len(node)} entries; expected a number under {len(node)} in place of {part!r}")
             key = int(part)
         elif not isinstance(node, dict):
-            raise ValueError(f"{dotted(path)} holds no settings; nothing can be set in it")
+            raise ValueError(f"{dotted(path)} is not a section, so it has no settings")
         path = (*path, key)
         if len(path) == len(parts):
             node[key] = value
@@ -54,7 +54,7 @@ def _put(node: Any, parts: list[str], value: Any, model: type[Section]) -> KeyPa
         inner = node[int(key)] if isinstance(node, list) else node.get(key)
         if inner is None:
             node[key] = {}
-        elif isinstance(inner, str) and "anyOf" in (schema := schema_at(path, model)):  # text that stands for a section
+        elif isinstance(inner, str) and "anyOf" in (schema := schema_at(path, model)):  # a section written as text
             node[key] = {next(iter(schema["properties"])): inner}
         node = node[key]
     return path

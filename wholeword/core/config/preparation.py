@@ -1,4 +1,4 @@
-"""The settings of a recipe that decide what its token store holds, as plain values: `prepare_job`."""
+"""The settings of a recipe that determine its token store, as plain values: `prepare_job`."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,7 +40,7 @@ class TokenizerSpec:
         return tuple(read_pieces(self.base_folder / self.add)) if isinstance(self.add, str) else self.add or ()
 
     def vocab_size(self) -> int:
-        """An upper bound where the vocabulary is to be trained, or pieces are added to one of the zoo; never uses the network."""
+        """The size; an upper bound if the vocabulary is to be trained or grown. Never accesses the network for zoo models."""
         if self.train:
             return self.train
         size = vocabulary_size(str(self.vocab), self.base_folder)
@@ -58,7 +58,7 @@ class PrepareJob:
     latin_phrases: str  # "split" or "keep"
     store: Path
     cache: Path | None  # of segmented text
-    workers: int  # processes; 0: one a core
+    workers: int  # processes; 0: one per core
 
 
 def tokenizer_spec(tokenizer: TokenizerSection, base_folder: Path) -> TokenizerSpec:
@@ -75,7 +75,7 @@ def tokenizer_spec(tokenizer: TokenizerSection, base_folder: Path) -> TokenizerS
 
 
 def prepare_job(recipe: Recipe) -> PrepareJob:
-    """What `prepare` needs of a recipe. Raises: PluginError if one of its plugins cannot be loaded."""
+    """The settings that `prepare` needs. Raises: PluginError if one of its plugins cannot be loaded."""
     return PrepareJob(
         corpus=corpus_layout(recipe.corpus, recipe.base_folder),
         cleaning=cleaning_of(recipe.corpus, recipe.base_folder),

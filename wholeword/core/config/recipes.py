@@ -1,4 +1,4 @@
-"""The recipes that come with wholeword: a name is enough to train one, a copy is the usual start of one's own."""
+"""The recipes that ship with wholeword, to train by name, or to copy and adapt."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +10,7 @@ _FOLDER = files("wholeword") / "recipes"
 
 
 def shipped_recipes() -> dict[str, str]:
-    """Name -> what it is: the first comment of the file."""
+    """Name -> summary: the first comment of the file."""
     names = sorted(file.name.removesuffix(".yaml") for file in _FOLDER.iterdir() if file.name.endswith(".yaml"))
     return {name: _summary(read_recipe(name)) for name in names}
 
@@ -23,21 +23,21 @@ def _summary(content: bytes) -> str:
 def read_recipe(name: str) -> bytes:
     """The text of a shipped recipe.
 
-    Raises: UserError with the nearest name and the list.
+    Raises: UserError suggesting the nearest name and listing all names.
     """
     file = _FOLDER / f"{name}.yaml"
     if "/" in name or not file.is_file():
         names = list(shipped_recipes())
         close = nearest(name, names)
         suggestion = f" did you mean {close!r}?" if close else ""
-        raise UserError(f"{name}: no recipe of that name;{suggestion} expected one of {', '.join(names)}, or the path of a .yaml file")
+        raise UserError(f"{name}: unknown recipe;{suggestion} expected one of {', '.join(names)}, or the path of a .yaml file")
     return file.read_bytes()
 
 
 def copy_recipe(name: str, target: Path | str = ".") -> Path:
     """Copy a shipped recipe to a file, or under its own name into a folder.
 
-    Raises: UserError if there is something already.
+    Raises: UserError if the file exists.
     """
     content, target = read_recipe(name), Path(target)
     path = target / f"{name}.yaml" if target.is_dir() else target
@@ -45,7 +45,7 @@ def copy_recipe(name: str, target: Path | str = ".") -> Path:
         with open(path, "xb") as file:
             file.write(content)
     except FileExistsError:
-        raise UserError(f"{path}: exists already; remove it or give another name") from None
+        raise UserError(f"{path}: already exists; remove it, or choose another name") from None
     except FileNotFoundError:
-        raise UserError(f"{path}: no such folder; make {path.parent} first") from None
+        raise UserError(f"{path}: no such folder; create {path.parent} first") from None
     return path

@@ -12,7 +12,7 @@ from wholeword.core.registry.registry import registry
 
 
 def recipe_schema() -> dict[str, Any]:
-    """The models of `recipe.py`, with the names and settings of the built-in plugins as offers: others are allowed."""
+    """The schema of `recipe.py`, suggesting names and settings of built-in plugins; other plugins are allowed."""
     schema = _without_titles(Recipe.model_json_schema())
     recipe = schema["properties"]
     cleaning = schema["$defs"]["CorpusSection"]["properties"]["cleaning"]
@@ -30,7 +30,7 @@ def recipe_schema() -> dict[str, Any]:
         settings = schema["$defs"][inside[key]["$ref"].rsplit("/", 1)[1]]["anyOf"][1]
         name = _offer(kind) | {"description": settings["properties"]["name"]["description"]}
         offers = [_offer(kind), settings | {"properties": settings["properties"] | {"name": name}, "allOf": _settings(kind)}]
-        inside[key] = {"description": inside[key].get("description", "a plugin by name, and its settings"), "anyOf": offers}
+        inside[key] = {"description": inside[key].get("description", "name of a plugin, or its name and settings"), "anyOf": offers}
     schema["$defs"]["EvaluationSection"]["properties"]["maskings"]["items"] = _offer("masking")
     recipe["store"]["type"] = ["string", "null"]
     schema["$defs"] = {
@@ -48,7 +48,7 @@ def _builtin(kind: str) -> list[str]:
 
 
 def _settings(kind: str) -> list[dict[str, Any]]:
-    """For each built-in plugin: if it is the one, then its settings have these types."""
+    """The types of each built-in plugin's settings, conditional on its name."""
     return [
         {
             "if": {"properties": {"name": {"const": name}}},
@@ -67,7 +67,7 @@ def _type(parameter: inspect.Parameter) -> dict[str, Any]:
 
 
 def _without_titles(node: Any) -> Any:
-    """Pydantic makes a title of every name; beside the name it says nothing."""
+    """Remove the titles that pydantic derives from names, which add nothing to them."""
     if isinstance(node, list):
         return [_without_titles(item) for item in node]
     if not isinstance(node, dict):

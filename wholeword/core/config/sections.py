@@ -1,4 +1,4 @@
-"""YAML files -> models of sections, or all their problems at once, each with its position. `load.py` adds what only recipes need."""
+"""Read YAML files into section models, or report all problems at once, each with its position. `load.py` adds checks for recipes."""
 
 import inspect
 import json
@@ -19,7 +19,7 @@ Model = TypeVar("Model", bound=Section)
 
 
 def open_document(source: str | Path, *, expected: str) -> tuple[Document, Path]:
-    """The document and the folder that its paths start from. What has neither a suffix nor a slash comes with wholeword.
+    """Open a document. Returns: it, and the folder its paths are relative to. A name without suffix and slash is a shipped recipe.
 
     Raises: RecipeError if it cannot be read or breaks the rules of our YAML; UserError for an unknown name.
     """
@@ -37,18 +37,18 @@ def open_document(source: str | Path, *, expected: str) -> tuple[Document, Path]
         suggestion = f"; did you mean {close}?" if close else ""
         raise RecipeError([f"{source}: no such file{suggestion}; expected {expected}"]) from None
     except OSError as error:
-        raise RecipeError([f"{source}: {error.strerror}; expected a .yaml file that can be read"]) from None
+        raise RecipeError([f"{source}: {error.strerror}; expected a readable .yaml file"]) from None
     if document.data is None:
         raise RecipeError([str(problem) for problem in document.problems])
     return document, path.parent
 
 
 def read_section(model: type[Model], document: Document, *, plugins: Mapping[KeyPath, str]) -> Model:
-    """Compare a document with a model, and the sections of plugins with their signatures, whose defaults are filled in.
+    """Validate a document against a model, and plugin sections against the plugins' signatures, filling in defaults.
 
     Args:
-        plugins: path of a section -> kind of plugin; `*` in a path is each entry of a list.
-    Raises: RecipeError with every problem, by place.
+        plugins: path of a section -> kind of plugin; `*` in a path stands for every entry of a list.
+    Raises: RecipeError listing every problem with its position.
     """
     reading = Reading(model, document)
     reading.check_plugins(plugins)
@@ -64,14 +64,14 @@ def lines(problems: Iterable[Problem]) -> list[str]:
 
 
 class Reading:
-    """One document on its way to a model; problems go into the document."""
+    """Validates one document against a model; problems are added to the document."""
 
     def __init__(self, model: type[Section], document: Document):
         self.model, self.document = model, document
         self.data: dict[str, Any] = document.data
         self.sections = sections_of_recipe((), model)
-        self.broken: set[str | int] = set()  # what of the top level cannot be looked at any further
-        self.guessed: set[KeyPath] = set()  # settings that an unknown one was probably meant to be
+        self.broken: set[str | int] = set()  # top-level keys that cannot be checked any further
+        self.guessed: set[KeyPath] = set()  # settings that an unknown one is probably a misspelling of
 
     def problem(self, path: KeyPath, message: str) -> None:
         """Report a problem with the value at a key path."""
@@ -90,10 +90,10 @@ class Reading:
         del section[str(key)]
 
     def check_plugins(self, plugins: Mapping[KeyPath, str]) -> None:
-        """Compare the plugins' sections with the signatures of the plugins, and fill in their defaults.
+        """Validate plugin sections against the plugins' signatures, and fill in defaults.
 
         Args:
-            plugins: as of `read_section`.
+            plugins: as for `read_section`.
         """
         loaded: dict[KeyPath, dict[str, inspect.Parameter]] = {}
         for kind, path, section in self.plugin_sections(plugins):
@@ -124,7 +124,7 @@ class Reading:
                     self.problem((*path, key), f"missing; {section['name']} needs it")
 
     def plugin_sections(self, plugins: Mapping[KeyPath, str]) -> Iterator[tuple[str, KeyPath, dict[str, Any]]]:
-        """Kind, path and settings of each plugin that is there; text that stands for settings is replaced by them."""
+        """Kind, key path and settings of each plugin in the document; a bare name is replaced by a section."""
         for pattern, kind in plugins.items():
             for *around, key in self.places(pattern):
                 inside = at(self.data, tuple(around))
@@ -137,10 +137,10 @@ class Reading:
                     yield kind, path, inside[key]
 
     def plugin_name(self, kind: str, path: KeyPath, name: str) -> str:
-        """The one spelling of a plugin's name; a bare name that the user gave and others offer too gets a warning.
+        """The canonical name of a plugin. Warns if the user gave a bare name that other distributions offer too.
 
         Args:
-            path: of the name.
+            path: key path of the name.
         Raises: PluginError if there is no such plugin.
         """
         mark = self.document.values.get(path)
@@ -150,14 +150,14 @@ class Reading:
         return registry.canonical_name(kind, name)
 
     def places(self, pattern: KeyPath) -> list[KeyPath]:
-        """The paths that a pattern stands for, of those that are there."""
+        """The key paths in the document that match a pattern."""
         paths: list[KeyPath] = [()]
         for part in pattern:
             paths = [(*before, key) for before in paths for key in _entries(at(self.data, before), part)]
         return paths
 
     def check_model(self) -> None:
-        """Compare everything else with the model."""
+        """Validate everything else against the model."""
         try:
             self.model.model_validate(self.data)
         except ValidationError as error:
@@ -186,7 +186,7 @@ def at(data: Any, path: KeyPath) -> Any:
 
 
 def _entries(data: Any, part: str | int) -> Iterable[str | int]:
-    """What `part` of a pattern stands for in some data."""
+    """The keys or indices of some data that match a part of a pattern."""
     if part == "*":
         return range(len(data)) if isinstance(data, list) else ()
     if isinstance(part, int):
@@ -195,16 +195,16 @@ def _entries(data: Any, part: str | int) -> Iterable[str | int]:
 
 
 def wrong_setting(key: str, value: Any, annotation: Any) -> str | None:
-    """What is wrong with a plugin's setting. A setting `rate` or `x_rate` is a share, as everywhere."""
+    """The problem with the value of a plugin's setting, or None. Settings named `rate` or `x_rate` must be in [0, 1]."""
     if annotation is float and (key == "rate" or key.endswith("_rate")):
         annotation = Annotated[float, Field(ge=0, le=1)]
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(Any if annotation is inspect.Parameter.empty else annotation)
         schema = adapter.json_schema()
     except PydanticUserError:
-        return None  # a type of the plugin's own, which its object has to check
+        return None  # the plugin's own type, which its object must check
     try:
-        adapter.validate_json(json.dumps(value), strict=True)  # from JSON a list may be a tuple, and text a Path
+        adapter.validate_json(json.dumps(value), strict=True)  # JSON mode accepts a list for a tuple, and text for a Path
     except ValidationError:
         return wrong_value(value, schema)
     return None

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-MAX_BYTES = 128 * 1024  # PyYAML takes up to a second for this much; our longest recipe has 3 KiB
+MAX_BYTES = 128 * 1024  # PyYAML takes up to a second for this; the longest shipped recipe has 3 KiB
 MAX_VALUES = 4096  # likewise
 MAX_DEPTH = 32
 TOO_DEEP = f"nested deeper than {MAX_DEPTH}; expected a few levels"
@@ -45,7 +45,7 @@ class Mark(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A problem of a document, and where it is."""
+    """A problem in a document, and its position."""
 
     mark: Mark
     message: str
@@ -56,7 +56,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Document:
-    """The values of a text and their places. `problems` is not empty if the text breaks our rules; `data` is None if nothing could be read.
+    """The values of a text and their positions. `problems` lists violations of our rules; `data` is None if nothing could be read.
 
     `shipped`: the file comes with wholeword.
     """
@@ -70,19 +70,19 @@ class Document:
     shipped: bool = False
 
     def place(self, path: KeyPath) -> Mark:
-        """Of the value at a path, or of the nearest one around it."""
+        """The position of the value at a key path, or of the nearest enclosing value."""
         return self.values[path] if path in self.values or not path else self.place(path[:-1])
 
     def key_place(self, path: KeyPath) -> Mark:
-        """Of the key at a path, or of the nearest one around it."""
+        """The position of the key at a key path, or of the nearest enclosing value."""
         return self.keys.get(path) or self.place(path)
 
 
 def read_yaml(content: bytes, source: str, *, mapping: bool = True) -> Document:
-    """Read one YAML text. Never raises for what is in it.
+    """Read one YAML text. Its content never causes an exception.
 
     Args:
-        source: the name of the text in problems.
+        source: name of the text in messages.
         mapping: whether anything but `key: value` is a problem.
     """
     document = Document(source)
@@ -160,7 +160,7 @@ class _Builder:
         next(self.events)  # document end
         after = next(self.events)
         if not isinstance(after, yaml.StreamEndEvent):
-            raise _Refused("a second document ('---'); expected one a file", after.start_mark)
+            raise _Refused("a second document ('---'); expected one per file", after.start_mark)
         return data
 
     def value(self, event: yaml.Event, path: KeyPath) -> Any:
@@ -205,7 +205,7 @@ def _key(event: yaml.Event) -> str:
 
 
 def _check(event: yaml.Event) -> None:
-    """Raises: _Refused for what our YAML leaves out."""
+    """Raises: _Refused for YAML features that are not allowed."""
     anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
     if isinstance(event, yaml.AliasEvent):
         raise _Refused(f"'*{anchor}' (an alias) is not allowed; write the value out, or put text in quotes", event.start_mark)
@@ -214,12 +214,12 @@ def _check(event: yaml.Event) -> None:
     if tag is not None:
         raise _Refused(f"{tag!r} (a tag) is not allowed; remove it, or put text in quotes", event.start_mark)
     if isinstance(event, yaml.ScalarEvent) and (wrong := NO_CHARACTER.search(event.value)):
-        raise _Refused(f"an escape for {wrong[0]!r}, which is no character; expected text", event.start_mark)
+        raise _Refused(f"an escape for {wrong[0]!r}, which is not a character; expected text", event.start_mark)
 
 
 # PyYAML's message -> whether to point to where the construct began, and our message; {line} is where it began
 EXPLANATIONS = (
-    (r"'\t' that cannot start", False, "a tab; expected spaces: YAML indents with spaces, two a level"),
+    (r"'\t' that cannot start", False, "a tab; expected spaces: YAML indents with spaces, two per level"),
     ("that cannot start any token", False, "a character that cannot begin a value; put the text in quotes"),
     ("could not find expected ':'", True, "no ': ' after the key; expected key: value"),
     ("mapping values are not allowed", False, "a ':' inside a value, or a line too far in; expected key: value, or quotes around the text"),
@@ -231,7 +231,7 @@ EXPLANATIONS = (
     ("expected ',' or ']'", False, "no ',' or ']' in the list that began on line {line}; close it, or put the text in quotes"),
     ("expected ',' or '}'", False, "no ',' or '}}' in the mapping that began on line {line}; close it, or put the text in quotes"),
     ("flow node expected the node content", False, "no value in what began on line {line}; expected a value, ']' or '}}'"),
-    ("expected the node content", False, "something that is no value; expected text, a number, a list or key: value"),
+    ("expected the node content", False, "not a value; expected text, a number, a list or key: value"),
     ("scanning an alias", True, "'*' at the beginning is an alias, which is not allowed; put the text in quotes"),
     ("scanning an anchor", True, "'&' at the beginning is an anchor, which is not allowed; put the text in quotes"),
     ("scanning a tag", True, "'!' at the beginning is a tag, which is not allowed; put the text in quotes"),

@@ -62,7 +62,9 @@ def start_model(model: ModelFiles, *, backend: str = "pytorch") -> Trainer:
 def check_head(model: ModelFiles, name: str) -> str | None:
     """A warning about a model's predictions, in one line, or None. Raises: UserError if it has no MLM head to predict with."""
     if "MLM head" in (model.provenance.missing or ()):
-        raise UserError(f"{name}: its files contain no MLM head, and a random one would predict nothing useful; `wholeword repair-head` trains one")
+        raise UserError(
+            f"{name}: its files contain no MLM head, and a random one would predict nothing useful; `wholeword repair-head` trains one"
+        )
     state, reason = inspect_model(model).mlm
     if state == "untouched":
         return f"{name}: its MLM head was never trained ({reason}), so its predictions are meaningless; `wholeword repair-head` trains it"

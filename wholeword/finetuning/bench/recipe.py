@@ -40,7 +40,7 @@ FINETUNING = ("batch_size", "epochs", "max_seq_length", "doc_stride", "max_query
 def _default_name(location: str) -> str:
     """What a table calls a model: NAME of zoo:NAME, or its folder's name."""
     source = source_location(location)
-    return source.place if source else Path(location).name
+    return source.model if source else Path(location).name
 
 
 class BenchModel(Shorthand):
