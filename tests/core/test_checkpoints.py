@@ -70,7 +70,7 @@ def test_every_changed_byte_is_found_and_the_way_on_is_told(tmp_path: Path) -> N
             changed = content.copy()
             changed[place] ^= 1
             file.write_bytes(changed)
-            with pytest.raises(IntegrityError, match=rf"{file.name}(.|\n)*delete the folder to go on from step-00000001"):
+            with pytest.raises(IntegrityError, match=rf"{file.name}(.|\n)*delete the folder to resume from step-00000001"):
                 read_checkpoint(path)
         file.write_bytes(content[:-2])
         with pytest.raises(IntegrityError, match=file.name):

@@ -105,7 +105,7 @@ class Batched(Characters):
 @pytest.mark.parametrize(
     ("segmenter", "complaint"),
     [
-        (Short, "expected one a sentence"),
+        (Short, "expected one per sentence"),
         (Tuples, "list of strings"),
         (Lossy, "do not join"),
         (Forgetful, "deterministic"),

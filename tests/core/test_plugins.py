@@ -656,7 +656,7 @@ def test_the_doctor_runs_the_cheap_part_of_the_checks(site):
     install(site, "tomorrow", TOMORROW.format(module="tomorrow_plugin"))
     states = json.loads(run(site, "doctor", "--json").stdout)["plugins"]
     assert states["segmenter wholeword:jieba"] == states["masking wholeword:whole-word"] == states["segmenter tomorrow:later"] == "ok"
-    assert states["segmenter returns:halves"] == ("breaks its contract: 4 sentences gave 2 lists of words; expected one a sentence")
+    assert states["segmenter returns:halves"] == ("breaks its contract: 4 sentences gave 2 lists of words; expected one per sentence")
     assert states["masking returns:tuple"].startswith("breaks its contract: mask() returned tuple without input_ids")
     assert states["cleaner returns:one"].startswith("breaks its contract: clean() returned str")
     assert states["masking returns:crash"] == "masking 'crash' of returns 1.2 failed: IndexError: tuple index out of range"

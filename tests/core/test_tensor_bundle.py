@@ -97,7 +97,7 @@ def test_what_is_not_wanted_is_not_read(tmp_path: Path) -> None:
     damaged = min(layers(), key=str.encode)
     with pytest.raises(IntegrityError, match=damaged):
         read_bundle(tmp_path / "x")
-    assert read_bundle(tmp_path / "x", wanted=lambda name: name != damaged).keys() == layers().keys() - {damaged}
+    assert read_bundle(tmp_path / "x", select=lambda name: name != damaged).keys() == layers().keys() - {damaged}
 
 
 def test_several_data_files(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_cuts_are_refused_by_name(tmp_path: Path) -> None:
         ("08 01  12 04", "08 63  12 04", "a is of type number 99, which is not read here"),
         ("12 04 12 02 08 01", "3a 04 12 02 08 01", "a is a partitioned variable in 1 slices, which is not read here"),
         ("08 01  1a 02 08 01", "10 01  1a 02 08 01", "big endian"),
-        ("1a 02 08 01", "1a 02 10 02", "asks for version 2 of the format"),
+        ("1a 02 08 01", "1a 02 10 02", "needs version 2 of the format"),
         ("08 01  1a 02 08 01", "18 01  1a 02 08 01", "shard 0 of 0"),
         ("00 01 0f", "01 01 0f", "does not fit into its block"),
     ],

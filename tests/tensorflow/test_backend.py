@@ -180,7 +180,7 @@ def test_what_does_not_fit_is_said() -> None:
     weights, state = trainer.weights(), trainer.optimizer_state()
     with pytest.raises(UserError, match="bert/pooler/dense/bias is missing"):
         trainer.load({name: values for name, values in weights.items() if name != "bert/pooler/dense/bias"}, state)
-    with pytest.raises(UserError, match=r"optimizer state: .* does not fit the model"):
+    with pytest.raises(UserError, match=r"optimizer state: .* does not match the model"):
         trainer.load(weights, {name: values[..., :1] for name, values in state.items()})
 
 
@@ -189,7 +189,7 @@ def test_devices_by_the_words_of_a_recipe() -> None:
     assert TensorFlow(strategy="mirrored", devices=["CPU:0", "cpu:1"]).strategy.num_replicas_in_sync == 2
     with pytest.raises(UserError, match=r"backend.devices: no 'GPU:3'; TensorFlow .* sees CPU:0, CPU:1"):
         TensorFlow(devices=["GPU:3"]).strategy  # noqa: B018
-    with pytest.raises(UserError, match=r"multi-worker without other hosts; set backend.hosts"):
+    with pytest.raises(UserError, match=r"multi-worker needs several hosts; set backend.hosts"):
         TensorFlow(strategy="multi-worker").strategy  # noqa: B018
     with pytest.raises(UserError, match=r"no TPU found: tried the TPU of this machine .*tensorflow-tpu"):
         TensorFlow(strategy="tpu").strategy  # noqa: B018

@@ -124,7 +124,7 @@ def test_we_read_what_a_saver_wrote_and_know_adams_slots(tmp_path: Path) -> None
         expected = {variable.op.name: np.asarray(session.run(variable)) for variable in v1.global_variables()}
     assert Path(prefix).name == "model.ckpt-1" and len(expected) == 3 * len(model) + 3
     assert_same_arrays(read_bundle(prefix), expected)
-    assert_same_arrays(read_bundle(prefix, wanted=lambda name: not is_slot(name)), {name: expected[name] for name in model})
+    assert_same_arrays(read_bundle(prefix, select=lambda name: not is_slot(name)), {name: expected[name] for name in model})
 
 
 def test_we_read_several_data_files(tmp_path: Path) -> None:
@@ -151,14 +151,14 @@ def test_partitioned_variables_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cut is a partitioned variable in 4 slices, which is not read here; save it whole"):
         read_bundle(prefix)
     assert read_entries(prefix).keys() == {"cut", "whole"}
-    assert read_bundle(prefix, wanted=lambda name: name == "whole").keys() == {"whole"}
+    assert read_bundle(prefix, select=lambda name: name == "whole").keys() == {"whole"}
 
 
 def test_checkpoints_of_objects_have_strings_which_are_refused(tmp_path: Path) -> None:
     prefix = tf.train.Checkpoint(kernel=tf.Variable([1.0, 2.0])).write(str(tmp_path / "objects"))
     with pytest.raises(UserError, match="_CHECKPOINTABLE_OBJECT_GRAPH is of type string, which is not read here"):
         read_bundle(prefix)
-    [kernel] = read_bundle(prefix, wanted=lambda name: name.startswith("kernel")).values()
+    [kernel] = read_bundle(prefix, select=lambda name: name.startswith("kernel")).values()
     assert kernel.tolist() == [1.0, 2.0]
 
 

@@ -1,4 +1,4 @@
-"""TPUs by their accelerator type, with the figures of Google's pages.
+"""TPUs by accelerator type, with the specifications that Google publishes.
 
 Sources: https://cloud.google.com/tpu/docs/v2 (v3, v4, v5e, v5p, v6e), https://cloud.google.com/tpu/docs/performance-guide
 """
@@ -15,7 +15,7 @@ DEFAULT_TPU = "v3-8"  # what BERT-wwm was trained on: 4 chips, 8 cores, 128 GiB
 
 
 class Generation(NamedTuple):
-    """What one chip has."""
+    """The specifications of one chip."""
 
     peak_flops: float  # bfloat16, per second
     memory_gib: int

@@ -153,7 +153,7 @@ def to_json(content: Mapping[str, Any]) -> bytes:
 
 
 def write_manifest(folder: Path | str, extra: Mapping[str, Any]) -> None:
-    """Write `manifest.json`: `extra`, and under "files" the size and sha256 of every file in the folder. The last thing to write there."""
+    """Write `manifest.json`: `extra`, and under "files" the size and sha256 of every file in the folder. Write it last."""
     folder = Path(folder)
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MANIFEST]
     files = {path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}

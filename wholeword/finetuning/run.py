@@ -37,7 +37,7 @@ STEP_METRICS = ("loss", "correct", "count", "grad_norm")
 
 @dataclass
 class FinetuneProgress(Progress):
-    """Where a fine-tuning run stands; `epochs` holds the metrics on dev after each epoch so far."""
+    """The progress of a fine-tuning run; `epochs` holds the metrics on dev after each completed epoch."""
 
     sums: dict[str, float] = field(default_factory=lambda: zero_sums(STEP_METRICS))
     epochs: list[Metrics] = field(default_factory=list)
@@ -86,7 +86,7 @@ class SeedRun:
         )
 
     def _resumed(self) -> FinetuneProgress:
-        """The progress of the last checkpoint, loaded into the tuner; that of a new run if there is none."""
+        """Load the last checkpoint into the tuner. Returns: its progress, or that of a new run if there is none."""
         path = latest_checkpoint(self.checkpoints)
         if path is None:
             return FinetuneProgress()

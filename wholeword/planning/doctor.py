@@ -50,7 +50,7 @@ def _version(name: str) -> str:
 
 
 def _state(kind: str, name: str) -> str:
-    """Whether a plugin can be made as a recipe without settings would, and keeps its contract as far as `CHEAP_CHECKS` can tell."""
+    """Whether a plugin can be created without settings, and passes its checks in `CHEAP_CHECKS`; "ok" or the problem."""
     try:
         plugin = registry.load(kind, name)
         check = CHEAP_CHECKS.get(kind)

@@ -100,7 +100,7 @@ def _bundle(prefix: Path) -> Stored:
     return Stored(
         "canonical",
         {name: entry.shape for name, entry in entries.items() if not is_slot(name)},
-        lambda names: read_bundle(prefix, wanted=set(names).__contains__),
+        lambda names: read_bundle(prefix, select=set(names).__contains__),
         len(slots),
         sum(entry.size for entry in slots),
     )

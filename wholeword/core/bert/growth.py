@@ -69,7 +69,7 @@ def _why_never(piece: str, tokenizer: WordPieceTokenizer) -> str | None:
         return "contains a space, where text is split: add its words"
     if any(map(is_chinese, text)) and (continues or len(text) > 1):
         return (
-            "holds Chinese characters, each of which is a piece by itself, so that whole word masking joins them by the segmenter's words: "
+            "holds Chinese characters, each of which is its own piece, so that whole word masking joins them by the segmenter's words: "
             "put it into the dictionary of the segmenter"
         )
     read = normalizer.normalize_str(text).strip()
@@ -79,7 +79,7 @@ def _why_never(piece: str, tokenizer: WordPieceTokenizer) -> str | None:
     if read != text:
         return f"is read as {read!r}: add that" if words else "is removed from text"
     if continues and len(pre_tokenizer.pre_tokenize_str(f"a{text}")) > 1:
-        return "continues nothing: a punctuation mark is a piece by itself"
+        return "continues nothing: a punctuation mark is its own piece"
     if len(text) > MAX_WORD:
         return f"has more than {MAX_WORD} characters, and such a word is [UNK]"
     return None

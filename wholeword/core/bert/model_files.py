@@ -1,4 +1,4 @@
-"""Whether what somebody calls a model is one: for what zoo sources return."""
+"""Validate the models that zoo sources return."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """A recipe, resolved once: `resolve` turns it into a `Job`, the plain values that a run is carried out from.
 
-Everything behind this door (preparing, training, exporting) takes a job and never sees the recipe. The files that settings name have been
-found by then, and what identifies the rows and the run has been worked out.
+Everything below (preparing, training, exporting) takes a job and never sees the recipe. By then, the files that settings name
+have been located, and the identities of rows and run have been computed.
 """
 
 from collections.abc import Mapping

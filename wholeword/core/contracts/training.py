@@ -85,7 +85,7 @@ class Trainer(Protocol):
 
         Args:
             batches: the seven features of `wholeword.core.data.batches`, one whole step each (split further by the trainer).
-            learning_rates, seeds: one a step (it ends with the batches); the seed drives dropout, so that nothing random is saved.
+            learning_rates, seeds: one per step (training ends with the batches); the seed drives dropout, so that nothing random is saved.
         Returns: per step `loss`, `mlm_loss`, `mlm_correct`, `mlm_count`, `grad_norm` (before clipping), and with NSP `nsp_loss`,
             `nsp_correct`, `nsp_count`; losses are means, the others counts. One dict per batch, or fewer if the last has a loss or
             norm that is not finite, which ends the run.
@@ -218,7 +218,7 @@ class FineTuner(Protocol):
         Args:
             batches: what `wholeword.finetuning.rows.Rows.batch` returns. The loss is the mean over the rows (classification), over rows,
                 begins and ends (span), or over the places that have a tag (tagging).
-            learning_rates, seeds: one a step (it ends with the batches); the seed drives dropout.
+            learning_rates, seeds: one per step (training ends with the batches); the seed drives dropout.
         Returns: per step `loss`, `correct`, `count` (of rows or tags), `grad_norm`.
         """
         ...

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint folder holds."""
+    """The contents of a checkpoint folder."""
 
     weights: "Tensors"
     optimizer_state: "Tensors"
@@ -29,9 +29,9 @@ def save_checkpoint(
     """Write the checkpoint `path`, a folder named `step-<number>`.
 
     Args:
-        state: what JSON can hold.
-        files: more files by name, such as the vocabulary, without which weights are of little use.
-    Raises: DiskError if there is no room; nothing is left of the checkpoint then.
+        state: plain data, saved as JSON.
+        files: further files by name, such as the vocabulary, which makes the weights usable on their own.
+    Raises: DiskError if the disk is full; no partial checkpoint is left behind.
     """
     with atomic_directory(path) as folder:
         write_tensors(folder / "weights.safetensors", weights)
@@ -43,9 +43,9 @@ def save_checkpoint(
 
 
 def checkpoints(folder: Path | str) -> list[Path]:
-    """The checkpoints in a folder, oldest first; unfinished ones have other names and are ignored."""
-    found = [path for path in Path(folder).glob("step-*") if path.is_dir() and _step(path).isdigit()]
-    return sorted(found, key=lambda path: int(_step(path)))
+    """The checkpoints in a folder, oldest first. Unfinished ones have other names and are ignored."""
+    folders = [path for path in Path(folder).glob("step-*") if path.is_dir() and _step(path).isdigit()]
+    return sorted(folders, key=lambda path: int(_step(path)))
 
 
 def latest_checkpoint(folder: Path | str) -> Path | None:
@@ -54,14 +54,14 @@ def latest_checkpoint(folder: Path | str) -> Path | None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Raises: IntegrityError naming the file that is missing, truncated or changed, and how to continue without it."""
+    """Read a checkpoint. Raises: IntegrityError naming the file that is missing, truncated or changed, and what to do about it."""
     try:
         check_manifest(path)
     except IntegrityError as error:
         siblings = checkpoints(path.parent)
         older = siblings[: siblings.index(path)] if path in siblings else []
-        rest = f"go on from {older[-1].name}" if older else "begin anew; there is no older one"
-        raise IntegrityError(f"{error}\n{path}: this checkpoint is broken; delete the folder to {rest}") from None
+        advice = f"resume from {older[-1].name}" if older else "start over; there is no older one"
+        raise IntegrityError(f"{error}\n{path}: this checkpoint is damaged; delete the folder to {advice}") from None
     state = json.loads((path / "state.json").read_bytes())
     return Checkpoint(read_tensors(path / "weights.safetensors"), read_tensors(path / "optimizer.safetensors"), state)
 
@@ -69,7 +69,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def prune(folder: Path | str, keep: int) -> None:
     """Delete all but the newest `keep` checkpoints, the oldest first."""
     for path in checkpoints(folder)[:-keep]:
-        doomed = path.with_name(f".{path.name}{PARTIAL}")  # a name that a later save clears away, if this process is killed here
+        doomed = path.with_name(f".{path.name}{PARTIAL}")  # if this process is killed here, a later save removes a folder of this name
         os.rename(path, doomed)
         shutil.rmtree(doomed)
 

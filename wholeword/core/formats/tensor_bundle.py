@@ -63,16 +63,16 @@ class Entry(NamedTuple):
 # --- reading
 
 
-def read_bundle(prefix: Path | str, *, wanted: Callable[[str], bool] = lambda name: True) -> "Tensors":
+def read_bundle(prefix: Path | str, *, select: Callable[[str], bool] = lambda name: True) -> "Tensors":
     """The selected tensors of a checkpoint, their crc32c verified.
 
     Args:
         prefix: as TensorFlow has it, `bert_model.ckpt` for `bert_model.ckpt.index` and its data files.
-        wanted: selects by name; other tensors are not read.
+        select: whether to read the tensor of a name.
     Raises: UserError if there is no such checkpoint, or a selected tensor is of a type that is not supported; IntegrityError
         naming tensor and file for what is truncated, damaged or missing.
     """
-    entries = {name: entry for name, entry in read_entries(prefix).items() if wanted(name)}
+    entries = {name: entry for name, entry in read_entries(prefix).items() if select(name)}
     for name, entry in entries.items():
         if entry.num_slices:
             kind = f"a partitioned variable in {entry.num_slices} slices"
@@ -110,7 +110,7 @@ def _num_shards(header: bytes | None) -> int:
     if integer(header, 2):
         raise ValueError("its numbers are big endian, which is not read here")
     if (oldest := integer(b"".join(fields(header, 3, DELIMITED)), 2)) > VERSION:
-        raise ValueError(f"it asks for version {oldest} of the format; {VERSION} is read here")
+        raise ValueError(f"it needs version {oldest} of the format; {VERSION} is supported")
     return integer(header, 1)
 
 

@@ -49,17 +49,17 @@ def checksum(tensors: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def expect_tensors(shapes: Mapping[str, Sequence[int]], arrays: "Tensors", *, what: str) -> None:
-    """Raises: UserError naming the first array that is missing, unknown or of another shape."""
+def expect_tensors(shapes: Mapping[str, Sequence[int]], arrays: "Tensors", *, kind: str) -> None:
+    """Raises: UserError naming the first array that is missing, unknown or of the wrong shape."""
     if differing := sorted(shapes.keys() ^ arrays.keys()):
-        raise UserError(f"{what}: {differing[0]} is {'missing' if differing[0] in shapes else 'unknown'} ({len(differing)} names differ)")
+        raise UserError(f"{kind}: {differing[0]} is {'missing' if differing[0] in shapes else 'unknown'} ({len(differing)} names differ)")
     for name, shape in shapes.items():
         if arrays[name].shape != tuple(shape):
-            raise UserError(f"{what}: {name} has shape {list(arrays[name].shape)}, which does not fit the model")
+            raise UserError(f"{kind}: {name} has shape {list(arrays[name].shape)}, which does not match the model")
 
 
 def read_tensors(path: Path | str) -> "Tensors":
-    """Raises: IntegrityError if it is no whole safetensors file; a changed number inside shows only against a sha256."""
+    """Read a file. Raises: IntegrityError if it is not a complete safetensors file. Changed values are only detected by its sha256."""
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}

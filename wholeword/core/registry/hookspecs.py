@@ -84,7 +84,7 @@ def register_exporters(register: Register) -> None:
 
 @hookspec
 def register_tasks(register: Register) -> None:
-    """Offer downstream tasks for fine-tuning: original files -> examples, predictions -> figures (`contracts.Task`)."""
+    """Offer downstream tasks for fine-tuning: original files -> examples, predictions -> metrics (`contracts.Task`)."""
 
 
 @hookspec

@@ -99,9 +99,9 @@ class Registry:
         if len(matches) < 2 or matches[0].distribution != PROJECT:
             return None
         others = matches[1:]
-        theirs = " and ".join(entry.distribution for entry in others)
+        names = " and ".join(entry.distribution for entry in others)
         choices = _choices(entry.qualified_name for entry in others)
-        return f"{kind} {name!r} means wholeword's own, although {theirs} offer{'s' * (len(others) == 1)} it too; write {choices} for that"
+        return f"{kind} {name!r} means wholeword's own, although {names} offer{'s' * (len(others) == 1)} it too; write {choices} for that"
 
     def has_bare_name(self, entry: Entry) -> bool:
         """Whether the bare name of an entry means this one."""
@@ -172,12 +172,12 @@ class Registry:
 
 
 def _explained(entry: Entry, error: Exception) -> PluginError:
-    """What to tell the user; a missing library gets its pip line."""
+    """The error to show the user; for a missing library, it includes the pip command."""
     where = f"{entry.kind} {entry.name!r}"
     missing = error.name.split(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else None
     if missing and missing != entry.target.split(".")[0].split(":")[0]:
-        what = f'"{entry.distribution}[{entry.extra}]"' if entry.extra else DISTRIBUTIONS.get(missing, missing)
-        return PluginError(f"{where} needs {missing!r}: pip install {what}")
+        requirement = f'"{entry.distribution}[{entry.extra}]"' if entry.extra else DISTRIBUTIONS.get(missing, missing)
+        return PluginError(f"{where} needs {missing!r}: pip install {requirement}")
     message = " ".join(str(error).split())
     return PluginError(f"{where} of {entry.distribution} {entry.version} failed: {type(error).__name__}: {message}")
 

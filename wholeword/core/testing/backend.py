@@ -104,9 +104,11 @@ class _Check:
         truth = batch["masked_lm_ids"][rows, slots]
         _expect_close(result["mlm_loss"][rows, slots], -log_shares[np.arange(len(truth)), truth], tolerance, "mlm_loss of evaluate()")
         best = np.argsort(-log_shares, axis=1)[:, :3]
-        found = np.take_along_axis(log_shares, ids[rows, slots].astype(np.int64), axis=1)
-        _expect_close(found, np.take_along_axis(log_shares, best, axis=1), tolerance, "what predict() takes for the likeliest pieces")
-        _expect_close(shares[rows, slots], np.exp(found), tolerance, "probabilities of predict()")
+        predicted = np.take_along_axis(log_shares, ids[rows, slots].astype(np.int64), axis=1)
+        _expect_close(
+            predicted, np.take_along_axis(log_shares, best, axis=1), tolerance, "log probabilities of the pieces that predict() ranks first"
+        )
+        _expect_close(shares[rows, slots], np.exp(predicted), tolerance, "probabilities of predict()")
         if self.next_sentence:
             log_shares, labels = _log_softmax(expected["nsp_logits"]), batch["next_sentence_labels"]
             _expect_close(result["nsp_loss"], -log_shares[np.arange(ROWS), labels], tolerance, "nsp_loss of evaluate()")

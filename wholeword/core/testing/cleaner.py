@@ -10,8 +10,8 @@ def check_cleaner(cleaner: Cleaner, lines: Sequence[str] = LINES, *, idempotent:
     """Check the contract of `contracts.Cleaner`.
 
     Args:
-        idempotent: also demand that cleaning what is clean changes nothing; False for what undoes one layer of many, such as entities.
-    Raises: AssertionError naming the line and what was wrong.
+        idempotent: also require that cleaning twice equals cleaning once; False for cleaners that undo one level, such as entities.
+    Raises: AssertionError naming the line and the problem.
     """
     assert isinstance(cleaner, Cleaner), f"{type(cleaner).__name__} has no method clean(lines)"
     first = _cleaned(cleaner, lines)

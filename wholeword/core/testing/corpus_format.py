@@ -8,7 +8,7 @@ import numpy as np
 from wholeword.core.contracts import CorpusFormat, Documents, DocumentSplitter, TextPart
 
 FILE = "text of the check"
-MOST_ENDS = 200  # places in the text at which the last border is asked for
+MOST_ENDS = 200  # number of positions in the text at which last_border() is checked
 
 
 def check_corpus_format(corpus_format: CorpusFormat, text: str) -> None:

@@ -53,8 +53,8 @@ def check_optimizer(
 
     nothing = {name: np.full(shape, np.nan, np.float32) for name, shape in SHAPES.items()}
     take(nothing, 0.1, divisor=np.nan, skip=1.0)
-    _expect_equal(parameters, expected, array, tolerance=0.0, what="a skipped step changed it")
-    _expect_equal(kernel.slots, slots, array, tolerance=0.0, what="a skipped step changed the slot")
+    _expect_equal(parameters, expected, array, tolerance=0.0, message="a skipped step changed it")
+    _expect_equal(kernel.slots, slots, array, tolerance=0.0, message="a skipped step changed the slot")
 
     reference = optimizer.reference()
     for step in range(steps):
@@ -65,24 +65,24 @@ def check_optimizer(
         rate = 2e-3 * (1 - step / steps)
         take(gradients, rate, divisor=divisor)
         reference.step(expected, {name: gradient / np.float32(divisor) for name, gradient in gradients.items()}, rate)
-        what = f"step {step + 1}: the kernel and the reference differ"
-        _expect_equal(parameters, expected, array, tolerance=tolerance, what=what)
-    assert kernel.slots.keys() == slots.keys(), "other slots than at the start; expected all of them from the start"
+        message = f"step {step + 1}: the kernel and the reference differ"
+        _expect_equal(parameters, expected, array, tolerance=tolerance, message=message)
+    assert kernel.slots.keys() == slots.keys(), "the set of slots changed; expected all slots from the start"
 
 
 def _first_values(generator: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
-    """As in a new model: biases at 0, LayerNorms at 1."""
+    """Initial values as in a new model: biases 0, LayerNorm scales 1."""
     if name.endswith("bias"):
         return np.zeros(shape, np.float32)
     return np.ones(shape, np.float32) if name.endswith("gamma") else generator.normal(0, 0.02, shape).astype(np.float32)
 
 
 def _gradient(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Of any size."""
+    """A random gradient of a random magnitude."""
     return generator.normal(0, 10 ** generator.uniform(-5, 1), shape).astype(np.float32)
 
 
-def _expect_equal(tensors: Mapping[str, Any], expected: Tensors, array: Callable[[Any], Array], *, tolerance: float, what: str) -> None:
+def _expect_equal(tensors: Mapping[str, Any], expected: Tensors, array: Callable[[Any], Array], *, tolerance: float, message: str) -> None:
     for name, values in expected.items():
         difference = np.abs(array(tensors[name]).astype(np.float64) - values).max(initial=0)
-        assert difference <= tolerance, f"{name}: {what} by {difference:.2g}"  # also where it is no number
+        assert difference <= tolerance, f"{name}: {message} by {difference:.2g}"  # NaN fails too

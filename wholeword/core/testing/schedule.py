@@ -27,4 +27,6 @@ def check_schedule(schedule: Schedule, *, peak_lr: float = 3e-4) -> None:
         assert max(rates) > 0 or steps == warmup_steps == 1, f"{steps} steps, {warmup_steps} of them warm-up: every rate is 0"
         assert rates[:warmup_steps] == sorted(rates[:warmup_steps]), f"{steps} steps: the rate falls within the {warmup_steps} of warm-up"
         again = [rate(step) for step in reversed(range(steps))]
-        assert again[::-1] == rates, f"{steps} steps: another rate when asked again in another order; expected a pure function of the step"
+        assert again[::-1] == rates, (
+            f"{steps} steps: a different rate when called again in another order; expected a pure function of the step"
+        )

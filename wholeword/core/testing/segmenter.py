@@ -39,7 +39,7 @@ def _segmented(segmenter: Segmenter, sentences: Sequence[str]) -> list[list[str]
     result = segmenter.segment(list(sentences))
     assert isinstance(result, Iterable), f"segment() returned {type(result).__name__}; expected an iterable of lists of words"
     words = list(result)
-    assert len(words) == len(sentences), f"{len(sentences)} sentences gave {len(words)} lists of words; expected one a sentence"
+    assert len(words) == len(sentences), f"{len(sentences)} sentences gave {len(words)} lists of words; expected one per sentence"
     for sentence, line in zip(sentences, words, strict=True):
         assert isinstance(line, list) and all(isinstance(word, str) for word in line), (
             f"{sentence!r}: segment() returned {line!r}; expected a list of strings"
@@ -49,7 +49,7 @@ def _segmented(segmenter: Segmenter, sentences: Sequence[str]) -> list[list[str]
 
 def _check_split(segmenter: SplittingSegmenter, sentences: Sequence[str]) -> None:
     pairs = list(segmenter.split(list(sentences)))
-    assert len(pairs) == len(sentences), f"split() returned {len(pairs)} pairs for {len(sentences)} sentences; expected one a sentence"
+    assert len(pairs) == len(sentences), f"split() returned {len(pairs)} pairs for {len(sentences)} sentences; expected one per sentence"
     for sentence, pair in zip(sentences, pairs, strict=True):
         assert isinstance(pair, tuple) and len(pair) == 2, f"{sentence!r}: split() returned {pair!r}; expected (text, words)"
         text, words = pair

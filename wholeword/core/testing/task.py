@@ -48,9 +48,9 @@ def _check_example(example: Any, labels: Sequence[str], where: str) -> Any:
     if isinstance(example, TaggedExample):
         if example.tags is not None:
             assert len(example.tags) == len(example.units), f"{where}: {len(example.tags)} tags for {len(example.units)} units"
-            assert set(example.tags) <= set(labels), f"{where}: tags {set(example.tags) - set(labels)} are none of {labels}"
+            assert set(example.tags) <= set(labels), f"{where}: tags {set(example.tags) - set(labels)} are not among {labels}"
         return list(example.tags) if example.tags is not None else None
-    assert example.label is None or example.label in labels, f"{where}: {example.label!r} is none of {labels}"
+    assert example.label is None or example.label in labels, f"{where}: {example.label!r} is not among {labels}"
     return example.label
 
 

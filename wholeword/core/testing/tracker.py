@@ -17,13 +17,13 @@ def check_tracker(create: Callable[[], Tracker], folder: Path) -> None:
     """Log a run, interrupt it, and resume it with another object, as a run in another process does.
 
     Args:
-        create: makes the tracker anew, with the same settings; it should keep everything on this machine.
-        folder: empty; that of the run.
+        create: makes a new tracker with the same settings; it should store everything locally.
+        folder: the output folder of the run; empty.
     Raises: AssertionError naming the call, and what it returned or raised.
     """
     before = {path for path in folder.parent.iterdir() if path != folder}
     recipe = {"version": 1, "name": "check", "phases": [{"steps": 20, "peak_lr": 1e-4}], "corpus": {"files": ["笔记.txt"]}}
-    for first_step in (0, 10):  # the second time step 20 is logged again
+    for first_step in (0, 10):  # the resumed run logs step 20 again
         tracker = create()
         _call(tracker, "start", partial(tracker.start, TrackedRun("check", folder, recipe, first_step)))
         for number, metrics in enumerate(METRICS):

@@ -38,9 +38,9 @@ def export(model: ModelFiles, name: str, target: Path, *, settings: Mapping[str,
 
 
 def verify_by_exporter(model: ModelFiles, name: str, folder: Path) -> Iterator[str]:
-    """What an exporter of another distribution compares in the files that it has written, one line each.
+    """Let an exporter of another distribution verify its files. Yields: one line for each comparison.
 
-    Raises: PluginError if it offers no verification, or breaks its contract; IntegrityError if its files do not hold the model.
+    Raises: PluginError if it offers no verification, or breaks its contract; IntegrityError if its files do not match the model.
     """
     entry, exporter = registry.find("exporter", name), registry.create("exporter", name)
     if not isinstance(exporter, VerifyingExporter):
@@ -53,12 +53,12 @@ def verify_by_exporter(model: ModelFiles, name: str, folder: Path) -> Iterator[s
 
 
 def read_back(model: ModelFiles, written: ModelFiles) -> Iterator[str]:
-    """What an export kept and what it left out, a line each. Raises: IntegrityError naming a tensor that is another one."""
+    """Compare an export with its model. Yields: what was kept and left out. Raises: IntegrityError naming a tensor that differs."""
     kept = [name for name in model.weights if model.next_sentence or not name.startswith("cls/seq_relationship/")]
     before, after = ({name: files.weights[name] for name in kept} for files in (model, written))
     for name in kept:
         if checksum({name: before[name]}) != checksum({name: after[name]}):
-            raise IntegrityError(f"{name}: what was read back is not what was written")
+            raise IntegrityError(f"{name}: the tensor read back differs from the one written")
     yield f"read back {len(kept)} tensors, largest difference 0.0"
     if slots := model.provenance.slots:
         size = sum(array.nbytes for array in before.values())

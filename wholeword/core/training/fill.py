@@ -34,7 +34,7 @@ MASK = "[MASK]"
 class Candidate(NamedTuple):
     """One way to fill the masks of a sentence."""
 
-    pieces: tuple[str, ...]  # one a mask
+    pieces: tuple[str, ...]  # one per mask
     words: tuple[str, ...]  # one for each run of masks with nothing between
     text: str  # the whole sentence
     log_probability: float

@@ -17,7 +17,7 @@ STEPS_BETWEEN_STOP_CHECKS = 100  # with several hosts, which agree after so many
 
 @dataclass
 class Progress:
-    """Where a run stands: `step` steps of the current stage are done.
+    """The progress of a run: `step` steps of the current stage are done.
 
     `sums` adds up the metrics of the steps since the last line of the log, under "steps" their number; `log_bytes` is the size of the log
     when the last checkpoint was saved.
@@ -108,7 +108,7 @@ class Loop:
         """Take the remaining steps of a stage.
 
         Args:
-            batches: one a step, beginning with that of step `progress.step`.
+            batches: one per step, beginning with that of step `progress.step`.
         Raises: DivergedError at a loss that is not finite; KeyboardInterrupt if `stop` is set, a checkpoint saved.
         """
         progress = self.progress

@@ -32,20 +32,20 @@ class Batches:
 
 
 class Returned:
-    """Checks the values that a backend's trainer returns.
+    """Validates the values that a backend's trainer returns.
 
     Args:
-        error: makes the error that every method raises, from a message that says what came back and what was expected.
+        error: creates the error to raise, from a message with the actual and the expected value.
     """
 
     def __init__(self, error: Callable[[str], Exception]):
         self._error = error
 
     def methods(self, trainer: Any, protocol: type) -> None:
-        """The object that was started must have the methods of its contract."""
+        """Check that a trainer has the methods of its contract."""
         if not isinstance(trainer, protocol):
-            wanted = (name for name in vars(protocol) if not name.startswith("_"))
-            missing = ", ".join(sorted(name for name in wanted if not hasattr(trainer, name)))
+            required = (name for name in vars(protocol) if not name.startswith("_"))
+            missing = ", ".join(sorted(name for name in required if not hasattr(trainer, name)))
             raise self._error(f"it started a {type(trainer).__name__} without {missing}; expected a {protocol.__name__}")
 
     def metrics(self, steps: Any, names: Sequence[str], *, taken: int) -> list[dict[str, float]]:
@@ -65,18 +65,18 @@ class Returned:
             raise self._error(f"train_steps took {taken} batches and returned {len(checked)} steps; expected one step per batch")
         return checked
 
-    def array(self, value: Any, what: str, *, kinds: str, shape: tuple[int | None, ...]) -> Array:
-        """An array of one of the numpy kinds, of a shape in which None stands for any size."""
+    def array(self, value: Any, name: str, *, kinds: str, shape: tuple[int | None, ...]) -> Array:
+        """Check an array: one of the NumPy dtype kinds, and a shape in which None means any size."""
         if not isinstance(value, np.ndarray):
-            raise self._error(f"{what} is {type(value).__name__}; expected a NumPy array")
+            raise self._error(f"{name} is {type(value).__name__}; expected a NumPy array")
         fits = len(value.shape) == len(shape) and all(size in (None, other) for size, other in zip(shape, value.shape, strict=True))
         if value.dtype.kind not in kinds or not fits:
             expected = f"{KINDS[kinds]} {['any' if size is None else size for size in shape]}".replace("'", "")
-            raise self._error(f"{what} is {value.dtype} {list(value.shape)}; expected {expected}")
+            raise self._error(f"{name} is {value.dtype} {list(value.shape)}; expected {expected}")
         return value
 
     def evaluation(self, result: Any, batch: Mapping[str, Array], *, next_sentence: bool) -> dict[str, Array]:
-        """What `Trainer.evaluate` returns for a batch."""
+        """Check what `Trainer.evaluate` returns for a batch."""
         expected = {"mlm_loss": ("f", batch["masked_lm_ids"].shape), "mlm_correct": ("b", batch["masked_lm_ids"].shape)}
         if next_sentence:
             num_rows = len(batch["input_ids"])
@@ -89,7 +89,7 @@ class Returned:
         }
 
     def predictions(self, result: Any, batch: Mapping[str, Array], top: int) -> tuple[Array, Array]:
-        """What `Trainer.predict` returns for a batch."""
+        """Check what `Trainer.predict` returns for a batch."""
         shape = (*batch["masked_lm_ids"].shape, top)
         if not isinstance(result, tuple) or len(result) != 2:
             raise self._error(f"predict returned {type(result).__name__}; expected two arrays, ids and their probabilities")
@@ -97,11 +97,11 @@ class Returned:
         return ids, self.array(result[1], "the probabilities of predict", kinds="f", shape=shape)
 
     def logits(self, result: Any, rows: Rows, *, by_piece: bool, num_labels: int) -> Array:
-        """What `FineTuner.logits` returns for some rows."""
+        """Check what `FineTuner.logits` returns for some rows."""
         return self.array(result, "logits", kinds="f", shape=(len(rows.ids) if by_piece else len(rows), num_labels))
 
     def tensors(self, tensors: Any, method: str) -> Tensors:
-        """Arrays by name."""
+        """Check arrays by name."""
         if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
             raise self._error(f"{method} returned {type(tensors).__name__}; expected a dict of arrays by name")
         for name, array in tensors.items():

@@ -44,7 +44,7 @@ METRICS = ("loss", "mlm_loss", "mlm_correct", "mlm_count", "nsp_loss", "nsp_corr
 
 @dataclass
 class PhaseProgress(Progress):
-    """Where a run stands: in phase number `phase`, counted from 0."""
+    """The progress of a run: it is in phase number `phase`, counted from 0."""
 
     phase: int = 0
     sums: dict[str, float] = field(default_factory=lambda: zero_sums(METRICS))

@@ -18,7 +18,7 @@ CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initialize
 
 @dataclass(frozen=True)
 class StartingModel:
-    """What a run starts from; `origin` is where it came from, for the model card."""
+    """The initial model of a run; `origin` records its source for the model card."""
 
     config: BertConfig
     weights: Tensors
@@ -26,11 +26,11 @@ class StartingModel:
 
 
 def starting_model(spec: ModelSpec, vocabulary: Vocabulary, *, seed: int) -> StartingModel:
-    """The model of a job.
+    """The initial model of a job.
 
     Args:
-        vocabulary: of the token store.
-        seed: for what is random.
+        vocabulary: the token store's.
+        seed: for random initialisation.
     Raises: UserError if the recipe contradicts the model it starts from.
     """
     if spec.init is None:

@@ -65,7 +65,7 @@ class PyTorchFineTuner:
         }
         for name in (f"{HEADS[head]}_weights", f"{HEADS[head]}_bias"):
             self.parameters[name] = nn.Parameter(torch.empty(weights[name].shape, device=self.device))
-        fill(self.parameters, {name: weights[name] for name in self.parameters}, what="weights")
+        fill(self.parameters, {name: weights[name] for name in self.parameters}, kind="weights")
         self.head_weights, self.head_bias = list(self.parameters.values())[-2:]
         self.words = self.parameters["bert/embeddings/word_embeddings"]
         self.words.grad = torch.zeros_like(self.words)
@@ -127,10 +127,10 @@ class PyTorchFineTuner:
         return embedded, logits
 
     def _micro_batches(self, batch: Batch) -> Iterator[tuple[np.ndarray, MicroBatch]]:
-        """Cut a batch into micro batches, the longest rows first; which rows they are stands beside them."""
+        """Split a batch into micro batches, longest rows first. Yields: the numbers of the rows, and the micro batch."""
         lengths = batch["input_mask"].sum(1)
         order = np.argsort(-lengths, kind="stable")
-        multiple = 1 if self.device.type == "cpu" else 16  # a few shapes that come back suit the memory allocator of a GPU
+        multiple = 1 if self.device.type == "cpu" else 16  # few distinct shapes suit the memory allocator of a GPU
         by_piece = self.head == "tagging"
         size = self.computing.rows_at_once(self.config, int(lengths.max()))
         for rows in np.split(order, range(size, len(order), size)):
@@ -148,10 +148,10 @@ class PyTorchFineTuner:
 
     @torch.no_grad()
     def logits(self, rows: Rows) -> np.ndarray:
-        """As the interface says; rows of like length are computed together."""
+        """See the contract; rows of similar length are computed together."""
         self.modules.eval()
         by_row = self.head == "classification"
-        found = np.zeros((len(rows) if by_row else len(rows.ids), len(self.head_bias)), np.float32)
+        results = np.zeros((len(rows) if by_row else len(rows.ids), len(self.head_bias)), np.float32)
         order = np.argsort(-rows.lengths, kind="stable")
         lengths = rows.lengths[order]
         first = 0
@@ -159,15 +159,15 @@ class PyTorchFineTuner:
             last = first + self.computing.rows_at_once(self.config, int(lengths[first]))
             numbers = order[first:last]
             batch = rows.batch(numbers)
-            for places, micro in self._micro_batches(batch):
+            for indices, micro in self._micro_batches(batch):
                 logits = self._forward(micro)[1].cpu().numpy()
                 if by_row:
-                    found[numbers[places]] = logits
+                    results[numbers[indices]] = logits
                 else:
-                    filled = batch["input_mask"][places, : logits.shape[1]].astype(bool)
-                    found[rows.pieces_of(numbers[places])] = logits[filled]
+                    filled = batch["input_mask"][indices, : logits.shape[1]].astype(bool)
+                    results[rows.pieces_of(numbers[indices])] = logits[filled]
             first = last
-        return found
+        return results
 
     def weights(self) -> "Tensors":
         """As the contract says."""
@@ -178,8 +178,8 @@ class PyTorchFineTuner:
         return self.optimizer.state()
 
     def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None:
-        """Raises: UserError if they are those of another model or optimizer."""
-        fill(self.parameters, weights, what="weights")
+        """Load a checkpoint. Raises: UserError if names or shapes do not match."""
+        fill(self.parameters, weights, kind="weights")
         self.optimizer.load(optimizer_state)
 
 

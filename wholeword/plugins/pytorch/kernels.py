@@ -1,4 +1,4 @@
-"""What `Optimizer.build` returns for PyTorch, made one thing for the trainers: an `OptimizerKernel`, or a `torch.optim.Optimizer`.
+"""One interface for what `Optimizer.build` returns on PyTorch: an `OptimizerKernel`, or a `torch.optim.Optimizer`.
 
 Both save and load their state as arrays by name. A kernel's slots are all there from the start; PyTorch's own optimizers make theirs in
 their first step, and keep numbers beside tensors, so that their state is rebuilt from what was saved.
@@ -50,11 +50,11 @@ class SlotKernel:
         return {slot: to_canonical(tensor, slot) for slot, tensor in self.kernel.slots.items()}
 
     def load(self, state: "Tensors") -> None:
-        """Raises: UserError if it is that of another optimizer."""
-        fill(self.kernel.slots, state, what="optimizer state")
+        """Load a saved state. Raises: UserError if it belongs to another optimizer."""
+        fill(self.kernel.slots, state, kind="optimizer state")
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Discard the state."""
         for tensor in self.kernel.slots.values():
             tensor.zero_()
 
@@ -114,7 +114,7 @@ class TorchKernel:
         return arrays
 
     def load(self, state: "Tensors") -> None:
-        """Raises: UserError if it is that of another optimizer."""
+        """Load a saved state. Raises: UserError if it belongs to another optimizer."""
         indices = {name: index for index, name in enumerate(self.names)}
         states: dict[int, dict[str, Any]] = {}
         groups: dict[str, Any] = {}
@@ -134,12 +134,12 @@ class TorchKernel:
         self._set_states(states)
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Discard the state."""
         self._set_states({})
         self._set_numbers(self.first_groups)
 
     def _states(self) -> Iterator[tuple[str, Any]]:
-        """What the optimizer keeps, by name; None stands for nothing."""
+        """The optimizer's state by name, without entries that are None."""
         for index, state in self.optimizer.state_dict()["state"].items():
             for key, value in state.items():
                 if value is not None:

@@ -1,4 +1,4 @@
-"""Optimizer steps on PyTorch, whatever the model."""
+"""Optimizer steps on PyTorch, for any model."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -22,30 +22,30 @@ def take_steps(
     optimizer: SlotKernel | TorchKernel,
     clip_norm: float,
 ) -> list[list[float]]:
-    """Optimizer steps, clipped, each with its seed; nothing waits for the device before the last of them.
+    """Take optimizer steps with clipped gradients, each with its own seed, without synchronising with the device before the last one.
 
     Args:
-        backward: sets the gradients for a batch, and returns what is to be measured, float32 [n].
-    Returns: of each step what was measured, and the norm of its gradient. A step in which that is not finite changes nothing, nor does
-        any after it; it is the last one told.
+        backward: sets the gradients for a batch, and returns its metrics, float32 [n].
+    Returns: for each step, the metrics and the gradient norm. If a norm is not finite, that step and all later ones change nothing, and
+        it is the last one returned.
     """
     device = next(iter(parameters.values())).device
-    skip = torch.zeros((), device=device)  # 1 from the first step on whose gradient is not finite
+    skip = torch.zeros((), device=device)  # 1 from the first step with a gradient that is not finite
     measured = []
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         for batch, learning_rate, seed in zip(batches, learning_rates, seeds, strict=False):  # the batches may end early
             torch.manual_seed(seed)
-            figures = backward(batch)
+            metrics = backward(batch)
             gradients = {name: parameter.grad for name, parameter in parameters.items() if parameter.grad is not None}
             norm = norms(list(gradients.values())).norm()
             skip = torch.maximum(skip, 1.0 - torch.isfinite(norm).float())
             optimizer.step(gradients, learning_rate, divisor=(norm / clip_norm).clamp(min=1.0), skip=skip)
-            measured.append(torch.cat([figures, torch.stack([norm, skip])]))
+            measured.append(torch.cat([metrics, torch.stack([norm, skip])]))
     rows = torch.stack(measured).tolist() if measured else []
     end = next((number for number, row in enumerate(rows, 1) if row[-1]), len(rows))
     return [row[:-1] for row in rows[:end]]
 
 
 def num_hits(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many labels have the largest logit, float32."""
+    """The number of labels that have the largest logit, float32."""
     return (logits.argmax(-1) == labels).sum().float()

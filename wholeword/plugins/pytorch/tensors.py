@@ -1,4 +1,4 @@
-"""Arrays and tensors: the layouts of Google's checkpoints on one side, those of transformers' modules on the other."""
+"""Convert between arrays in the layout of Google's checkpoints and tensors in the layout of transformers' modules."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A tensor, copied while the device computes."""
+    """A tensor on the device, copied asynchronously."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 @torch.no_grad()
-def fill(tensors: Mapping[str, Tensor], arrays: "Tensors", *, what: str) -> None:
-    """Copy arrays into tensors of the same names. Raises: UserError if they are those of another model or optimizer."""
+def fill(tensors: Mapping[str, Tensor], arrays: "Tensors", *, kind: str) -> None:
+    """Copy arrays into tensors of the same names. Raises: UserError if names or shapes do not match."""
     shapes = {name: tensor.shape[::-1] if _is_transposed(name) else tensor.shape for name, tensor in tensors.items()}
-    expect_tensors(shapes, arrays, what=what)
+    expect_tensors(shapes, arrays, kind=kind)
     for name, tensor in tensors.items():
         tensor.copy_(to_tensor(arrays[name], name))
 
 
 def to_canonical(tensor: Tensor, name: str) -> np.ndarray:
-    """A copy in the layout of Google's checkpoints, of a tensor or of one of its slots."""
+    """A copy of a tensor, or of one of its slots, in the layout of Google's checkpoints."""
     array = tensor.detach().to("cpu", copy=True).numpy()
     return array.T if _is_transposed(name) else array
 
 
 def to_tensor(array: np.ndarray, name: str) -> Tensor:
-    """The opposite of `to_canonical`, on the CPU."""
+    """The inverse of `to_canonical`, on the CPU."""
     return torch.from_numpy(np.array(array.T if _is_transposed(name) else array))
 
 
 def _is_transposed(name: str) -> bool:
-    """Whether the tensor, or the tensor whose slot it is, has another layout here than in Google's checkpoints."""
+    """Whether a tensor, or the tensor that a slot belongs to, is transposed relative to Google's checkpoints."""
     return is_transposed(name, "transformers") or is_transposed(name.rpartition("/")[0], "transformers")

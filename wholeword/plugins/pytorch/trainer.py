@@ -58,7 +58,7 @@ class PyTorchTrainer:
         self.model = build_model(config, self.device)
         transformers_names = names("transformers", num_hidden_layers=config.num_hidden_layers)
         self.parameters = {name: self.model.get_parameter(other) for name, other in transformers_names.items()}
-        fill(self.parameters, weights, what="weights")
+        fill(self.parameters, weights, kind="weights")
         for name, parameter in self.parameters.items():
             parameter.requires_grad_(trainable is None or name in trainable)
         self.trained = {name: parameter for name, parameter in self.parameters.items() if parameter.requires_grad}
@@ -183,7 +183,7 @@ class PyTorchTrainer:
 
     def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None:
         """Raises: UserError if they are those of another model or optimizer."""
-        fill(self.parameters, weights, what="weights")
+        fill(self.parameters, weights, kind="weights")
         self.optimizer.load(optimizer_state)
 
     def reset_optimizer(self) -> None:

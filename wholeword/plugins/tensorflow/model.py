@@ -117,7 +117,7 @@ def dense(x: tf.Tensor, weights: Weights, name: str) -> tf.Tensor:
 
 
 def gelu(x: tf.Tensor, config: BertConfig) -> tf.Tensor:
-    """The form that the configuration asks for."""
+    """The variant of gelu in the configuration."""
     return tf.nn.gelu(x, approximate=ACTIVATIONS[config.hidden_act].is_tanh)
 
 

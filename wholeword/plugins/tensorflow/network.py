@@ -54,6 +54,6 @@ def feature_dtype(name: str) -> tf.DType:
 
 
 def _judge(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Negative log likelihood and hits, one a label."""
+    """Negative log likelihood and hits, one per label."""
     nll = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
     return nll, tf.argmax(logits, -1, output_type=labels.dtype) == labels

@@ -1,7 +1,7 @@
 """The kernels for TensorFlow, equal to `wholeword.plugins.optimizers.reference`. See
 `wholeword.core.contracts.OptimizerKernel`; their slots are variables made within the strategy of the parameters.
 
-subtle: variables without `aggregation` are changed by each replica for itself, without a word to the others. All do the same.
+subtle: each replica updates variables without `aggregation` independently, without synchronisation. All apply the same update.
 """
 
 from collections.abc import Callable, Iterable, Mapping

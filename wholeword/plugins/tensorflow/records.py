@@ -1,9 +1,9 @@
 """Training rows from TFRecord files, local or on gs://, in place of the token store.
 
 The rows are those of `wholeword prepare --to tfrecord` (row i in file i modulo their number), or of Google's create_pretraining_data.py.
-Row r of step s is row s * batch_size + r of the files, one of each file in turn, again from the first one on behind the last: a pure
-function of the step, so a run that goes on skips rows without looking into them. With several hosts, host h parses the rows that are h
-modulo their number, and opens the files that have these alone where that can be.
+Row r of step s is row s * batch_size + r of the files, which are read in turn, one row from each, and repeatedly. This depends on the step
+alone, so a resumed run skips rows without parsing them. With several hosts, host h parses the rows whose number is h modulo the number of
+hosts, and opens only the files that contain them where possible.
 
 TensorFlow checks the crc32c of every record that it reads.
 """
@@ -20,7 +20,7 @@ from wholeword.core.formats.tfrecord import FEATURES
 from wholeword.core.training.hosts import Hosts
 
 HELD_OUT = "eval.tfrecord"
-OTHERS = (HELD_OUT, MANIFEST)  # what lies beside the rows to train on
+OTHERS = (HELD_OUT, MANIFEST)  # files in the same folder that are not training rows
 
 
 class Records:
@@ -28,9 +28,9 @@ class Records:
 
     Args:
         location: the folder of the phase, or a pattern.
-        identity: what decides the recipe's rows; files with a manifest must be of the same.
-    Raises: UserError if the files are those of another recipe, have too few rows, or rows of another shape; IntegrityError if some are
-        missing or cut.
+        identity: the settings that determine the recipe's rows; the manifest of the files must match them.
+    Raises: UserError if the files belong to another recipe, or have too few rows or rows of the wrong shape; IntegrityError if files are
+        missing or truncated.
     """
 
     def __init__(
@@ -61,15 +61,17 @@ class Records:
             _check(manifest, self.files, {**identity, **shape}, location)
             self.num_rows = manifest["rows"]
         self._check_number(steps, dynamic=bool(manifest and identity["masking"]["dynamic"]))
-        self.batch(0)  # a row of another shape is found out before the model is built
+        self.batch(0)  # detects rows of the wrong shape before the model is built
 
     def _check_number(self, steps: int, *, dynamic: bool) -> None:
         if self.num_rows < self.batch_size:
-            raise UserError(f"{self.location}: {self.num_rows:,} rows do not make one batch of {self.batch_size:,}; write more passes")
+            raise UserError(
+                f"{self.location}: {self.num_rows:,} rows do not fill a batch of {self.batch_size:,}; prepare more with --passes"
+            )
         if dynamic and self.num_rows < steps * self.batch_size:
             raise UserError(
                 f"{self.location}: {self.num_rows:,} rows, but {steps:,} steps of {self.batch_size:,} need {steps * self.batch_size:,} "
-                "rows with masks of their own (masking.dynamic); write more passes with prepare --passes, or train from the store"
+                "distinctly masked rows (masking.dynamic); write more epochs with prepare --passes, or train from the store"
             )
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
@@ -78,7 +80,7 @@ class Records:
         return batch | {"sample_ids": (np.arange(self.batch_size) + step * self.batch_size).astype(np.uint64) % np.uint64(self.num_rows)}
 
     def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> Generator[dict[str, np.ndarray], None, None]:
-        """This host's rows of the batches of some steps, read ahead by TensorFlow's own threads."""
+        """This host's rows of the batches of some steps, prefetched by TensorFlow's own threads."""
         return self._batches(first_step, end_step, self.hosts)
 
     def _batches(self, first_step: int, end_step: int, hosts: Hosts) -> Generator[dict[str, np.ndarray], None, None]:
@@ -96,7 +98,7 @@ class Records:
             raise self._explained(error) from None
 
     def _records(self, files: Sequence[str] | None = None) -> tf.data.Dataset:
-        """The records of some files, one of each in turn, not parsed."""
+        """The unparsed records of some files, read in turn, one from each."""
         names = list(files or self.files)
         dataset = tf.data.Dataset.from_tensor_slices(names)
         return dataset.interleave(tf.data.TFRecordDataset, cycle_length=len(names), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -107,46 +109,46 @@ class Records:
         return {name: tf.cast(values, tf.int32) if values.dtype == tf.int64 else values for name, values in batch.items()}
 
     def _explained(self, error: tf.errors.OpError) -> UserError | IntegrityError:
-        said = " ".join(str(error.message).split())
+        message = " ".join(str(error.message).split())
         if isinstance(error, tf.errors.DataLossError):
-            return IntegrityError(f"{self.location}: a damaged record ({said[:200]}); write the files again")
+            return IntegrityError(f"{self.location}: damaged record ({message[:200]}); write the files again")
         shapes = ", ".join(f"{name} {list(feature.shape)}" for name, feature in self.features.items())
-        return UserError(f"{self.location}: rows of another kind ({said[:200]}); the recipe's phase has {shapes}")
+        return UserError(f"{self.location}: rows do not match the recipe ({message[:200]}); its phase has {shapes}")
 
 
 def phase_location(records: str | Sequence[str], number: int, num_phases: int) -> str:
-    """Where the rows of a phase are, counted from 0: the folder that holds `phase-1` and so on, a pattern with {phase}, or one for each.
+    """The location of a phase's rows, from the folder that contains `phase-1` and so on, a pattern with {phase}, or a list of patterns.
 
     Raises: UserError if phases would share files.
     """
     if not isinstance(records, str):
         if len(records) != num_phases:
-            raise UserError(f"backend.records: {len(records)} patterns for {num_phases} phases; expected one for each")
+            raise UserError(f"backend.records: {len(records)} patterns for {num_phases} phases; expected one for each phase")
         return records[number]
     location = records.replace("{phase}", str(number + 1))
     folder = f"{location.rstrip('/')}/phase-{number + 1}"
     if location == records and tf.io.gfile.isdir(folder):
         return folder
     if location == records and num_phases > 1:
-        raise UserError(f"backend.records: {records} for {num_phases} phases; expected phase-1 and so on in it, or a list of patterns")
+        raise UserError(f"backend.records: {records} for {num_phases} phases; expected subfolders phase-1 and so on, or a list of patterns")
     return location
 
 
 def find_files(location: str) -> list[str]:
-    """The files of a folder or pattern in order, those of held-out documents left out. Raises: UserError if there are none."""
+    """The files in a folder or of a pattern, in order, without held-out rows. Raises: UserError if there are none."""
     pattern = f"{location.rstrip('/')}/*.tfrecord*" if tf.io.gfile.isdir(location) else location
     try:
-        found = tf.io.gfile.glob(pattern)
+        paths = tf.io.gfile.glob(pattern)
     except tf.errors.OpError as error:
         raise UserError(f"backend.records: {location}: cannot be read ({' '.join(str(error.message).split())[:200]})") from None
-    files = sorted(path for path in found if path.rsplit("/", 1)[-1] not in OTHERS)
+    files = sorted(path for path in paths if path.rsplit("/", 1)[-1] not in OTHERS)
     if not files:
         raise UserError(f"backend.records: {location}: no files; write them with wholeword prepare RECIPE --to tfrecord")
     return files
 
 
 def read_manifest_beside(files: Sequence[str]) -> dict[str, Any] | None:
-    """The manifest of the folder that the files are in; None for files that have none, such as Google's."""
+    """The manifest in the folder of the files; None if there is none, as for Google's files."""
     path = f"{files[0].rpartition('/')[0] or '.'}/{MANIFEST}"
     if not tf.io.gfile.exists(path):
         return None
@@ -155,16 +157,16 @@ def read_manifest_beside(files: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _check(manifest: Mapping[str, Any], files: Sequence[str], inputs: Mapping[str, Any], location: str) -> None:
-    """That the files are all those of the manifest, of the sizes they had, and that it is of the recipe's rows."""
-    found = {key: manifest.get("inputs", {}).get(key) for key in inputs}
-    if changed := differences(found, dict(inputs)):
-        raise UserError(f"{location}: rows of another recipe ({'; '.join(changed[:4])}); write them anew, or set another place")
+    """Check that the manifest matches the recipe, and that the files are complete and of their original sizes."""
+    actual = {key: manifest.get("inputs", {}).get(key) for key in inputs}
+    if changed := differences(actual, dict(inputs)):
+        raise UserError(f"{location}: rows of another recipe ({'; '.join(changed[:4])}); write them again, or set another location")
     names = {path.rsplit("/", 1)[-1]: path for path in files}
     written = {name: entry["size"] for name, entry in manifest["files"].items() if name != HELD_OUT}
     if names.keys() != written.keys():
         missing, more = sorted(written.keys() - names.keys()), sorted(names.keys() - written.keys())
-        what = f"{missing[0]} is missing" if missing else f"{more[0]} is none of them"
-        raise IntegrityError(f"{location}: {len(written)} files were written, {len(names)} are meant; {what}")
+        problem = f"{missing[0]} is missing" if missing else f"{more[0]} was not among them"
+        raise IntegrityError(f"{location}: {len(written)} files were written, but {len(names)} were found; {problem}")
     for name, path in names.items():
         if (size := tf.io.gfile.stat(path).length) != written[name]:
             raise IntegrityError(f"{path}: {size:,} bytes, but {written[name]:,} were written; copy it again")

@@ -46,7 +46,7 @@ class TensorFlowTrainer:
         """What is not `trainable` keeps its values, has no gradient and no dropout (see `wholeword.core.contracts.Backend`)."""
         self.next_sentence, self.computing, self.hosts = next_sentence, computing, computing.hosts
         shapes = tensor_shapes(config)
-        expect_tensors(shapes, weights, what="weights")
+        expect_tensors(shapes, weights, kind="weights")
         names = [name for name in shapes if trainable is None or name in trainable]
         learning = [name for name in names if next_sentence or not name.startswith(NEXT_SENTENCE_PARTS)]
         with computing.strategy.scope():
@@ -125,12 +125,12 @@ class TensorFlowTrainer:
         return {name: np.array(variable.numpy()) for name, variable in self.optimizer.slots.items()}
 
     def load(self, weights: "Tensors", optimizer_state: "Tensors") -> None:
-        """Raises: UserError if they are those of another model or optimizer."""
-        _fill(self.variables, weights, what="weights")
-        _fill(self.optimizer.slots, optimizer_state, what="optimizer state")
+        """Load a checkpoint. Raises: UserError if names or shapes do not match."""
+        _fill(self.variables, weights, kind="weights")
+        _fill(self.optimizer.slots, optimizer_state, kind="optimizer state")
 
     def reset_optimizer(self) -> None:
-        """Set the slots to 0."""
+        """Reset the optimizer's slots to 0."""
         for variable in self.optimizer.slots.values():
             variable.assign(tf.zeros_like(variable))
 
@@ -142,7 +142,7 @@ def _kernel(optimizer: "Optimizer", parameters: Sequence[tuple[str, tf.Variable]
     return built
 
 
-def _fill(variables: Mapping[str, tf.Variable], arrays: "Tensors", *, what: str) -> None:
-    expect_tensors({name: variable.shape for name, variable in variables.items()}, arrays, what=what)
+def _fill(variables: Mapping[str, tf.Variable], arrays: "Tensors", *, kind: str) -> None:
+    expect_tensors({name: variable.shape for name, variable in variables.items()}, arrays, kind=kind)
     for name, variable in variables.items():
         variable.assign(arrays[name])
