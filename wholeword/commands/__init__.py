@@ -102,7 +102,7 @@ def _entry_points() -> Iterator[bytes]:
         except OSError:
             continue
         for name in names:
-            if name.endswith((".dist-info", ".egg-info")) and not name.startswith("wholeword-"):
+            if name.endswith((".dist-info", ".egg-info")) and not name.startswith(("wholeword-", "wholeword.")):
                 try:
                     file = os.open(f"{folder or '.'}/{name}/entry_points.txt", os.O_RDONLY)
                 except OSError:
