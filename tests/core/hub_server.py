@@ -1,4 +1,4 @@
-"""A hub on the loopback interface that misbehaves in as many ways as it has repositories.
+"""A hub on the loopback interface. Each of its repositories misbehaves in a different way.
 
 `toys/<fault>` is a model whose weights come with that fault; `whole` takes all faults away. The client of huggingface_hub asks for a list
 with checksums (`/api/models/<repository>`), then by HEAD and GET for `/<repository>/resolve/<revision>/<file>`.
@@ -22,7 +22,7 @@ FILES = {
     "model.safetensors": WEIGHTS,
     "README.md": b"not asked for\n",
 }
-TOLD = {  # what has to come of a fault, with a cold cache
+OUTCOMES = {  # fault -> expected outcome, with an empty cache
     "well": "fetched",
     "trickle": "fetched",
     "get 503 once": "fetched",
@@ -68,7 +68,7 @@ def repository(fault: str) -> str:
     return "toys/" + re.sub(r"\W+", "-", fault)
 
 
-FAULTS = {repository(fault): fault for fault in TOLD}
+FAULTS = {repository(fault): fault for fault in OUTCOMES}
 
 
 class Hub(http.server.ThreadingHTTPServer):
@@ -139,9 +139,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.reply(404)
 
-    def tried(self, repo: str, what: str) -> int:
-        self.server.tries[repo, what] += 1
-        return self.server.tries[repo, what]
+    def tried(self, repo: str, request: str) -> int:
+        self.server.tries[repo, request] += 1
+        return self.server.tries[repo, request]
 
     def answer_list(self, repo: str) -> None:
         fault = "well" if self.server.whole else FAULTS.get(repo, "well")

@@ -1,4 +1,4 @@
-"""Archives: unpacked as they are published, refused as a whole where one member could do harm."""
+"""Archives are unpacked as published, and rejected as a whole if any member could do harm."""
 
 import io
 import os
@@ -47,7 +47,7 @@ def test_archives_as_published_are_unpacked_once(tmp_path: Path, prefix: str, co
     assert files(unpack(tmp_path / "renamed.zip", cache=cache)) == MODEL
 
 
-def test_what_macos_adds_is_left_out(tmp_path: Path) -> None:
+def test_files_added_by_macos_are_left_out(tmp_path: Path) -> None:
     junk = {"model/.DS_Store": b"x", "__MACOSX/model/._vocab.txt": b"x", "model/": b""}
     path = pack(tmp_path / "model.zip", junk | {f"model/{name}": content for name, content in MODEL.items()})
     assert files(unpack(path, cache=tmp_path / "cache")) == MODEL
@@ -119,8 +119,8 @@ BYTES: dict[str, Callable[[bytes], bytes]] = {
     "encrypted": lambda content: change(change(content, CENTRAL, 8, b"\1\0"), LOCAL, 6, b"\1\0"),
     "overlapping": lambda content: change(content, CENTRAL, 42, struct.pack("<I", content.rindex(LOCAL, 0, content.rindex(LOCAL)))),
     "too large": lambda content: change(content, CENTRAL, 24, struct.pack("<I", 0xFFFFFFF0)),
-    "larger than said": lambda content: change(content, CENTRAL, 24, struct.pack("<I", 1)),
-    "smaller than said": lambda content: change(content, CENTRAL, 24, struct.pack("<I", 10)),
+    "larger than listed": lambda content: change(content, CENTRAL, 24, struct.pack("<I", 1)),
+    "smaller than listed": lambda content: change(content, CENTRAL, 24, struct.pack("<I", 10)),
     "cut": lambda content: content[: len(content) // 2],
     "end cut": lambda content: content[:-3],
     "start cut": lambda content: content[100:],
@@ -141,23 +141,23 @@ def assert_refused(path: Path, folder: Path) -> None:
     assert files(folder) == before and not [entry for entry in folder.rglob("*") if entry.is_symlink()]
 
 
-@pytest.mark.parametrize("what", MEMBERS)
-@pytest.mark.parametrize("place", ["first", "last"])
-def test_one_hostile_member_and_nothing_is_unpacked(tmp_path: Path, what: str, place: str) -> None:
+@pytest.mark.parametrize("member", MEMBERS)
+@pytest.mark.parametrize("position", ["first", "last"])
+def test_nothing_is_unpacked_if_one_member_is_hostile(tmp_path: Path, member: str, position: str) -> None:
     good = [entry(f"model/{name}", content) for name, content in MODEL.items()]
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as file:
         warnings.simplefilter("ignore")  # of the same name twice
-        for info, content in [*MEMBERS[what], *good] if place == "first" else [*good, *MEMBERS[what]]:
+        for info, content in [*MEMBERS[member], *good] if position == "first" else [*good, *MEMBERS[member]]:
             file.writestr(info, content, compress_type=info.compress_type)
     (tmp_path / "model.zip").write_bytes(buffer.getvalue())
     assert_refused(tmp_path / "model.zip", tmp_path)
 
 
-@pytest.mark.parametrize("what", BYTES)
-def test_a_hostile_or_damaged_archive_is_refused(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("damage", BYTES)
+def test_a_hostile_or_damaged_archive_is_rejected(tmp_path: Path, damage: str) -> None:
     path = pack(tmp_path / "model.zip", dict(reversed(MODEL.items())), compression=zipfile.ZIP_STORED)
-    path.write_bytes(BYTES[what](path.read_bytes()))
+    path.write_bytes(BYTES[damage](path.read_bytes()))
     assert_refused(path, tmp_path)
 
 
@@ -168,6 +168,6 @@ def test_limits_on_all_members_together(tmp_path: Path, monkeypatch: pytest.Monk
     assert_refused(pack(tmp_path / "large.zip", MODEL), tmp_path)
 
 
-def test_no_archive_at_all(tmp_path: Path) -> None:
+def test_a_missing_archive_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model\.zip: no such file"):
         unpack(tmp_path / "model.zip", cache=tmp_path / "cache")

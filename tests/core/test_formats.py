@@ -100,26 +100,26 @@ def write_model(folder: Path, form: str, model: ModelFiles = MODEL, *, without: 
     return folder
 
 
-def assert_same(found: ModelFiles, expected: ModelFiles) -> None:
-    assert found.weights.keys() == expected.weights.keys() and found.config == expected.config
-    assert all(np.array_equal(found.weights[name], array) for name, array in expected.weights.items())
-    assert found.vocabulary.pieces == expected.vocabulary.pieces
+def assert_same(model: ModelFiles, expected: ModelFiles) -> None:
+    assert model.weights.keys() == expected.weights.keys() and model.config == expected.config
+    assert all(np.array_equal(model.weights[name], array) for name, array in expected.weights.items())
+    assert model.vocabulary.pieces == expected.vocabulary.pieces
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_was_written_is_read(tmp_path: Path, form: str) -> None:
-    found = Folder().read(str(write_model(tmp_path, form)))
-    assert_same(found, MODEL)
-    assert found.next_sentence and found.provenance.missing is None
+    model = Folder().read(str(write_model(tmp_path, form)))
+    assert_same(model, MODEL)
+    assert model.next_sentence and model.provenance.missing is None
     write_manifest(tmp_path, {"provenance": {"name": "mine"}})
     assert Folder().read(str(tmp_path)).provenance.name == "mine"
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_heads_that_are_not_there_are_named(tmp_path: Path, form: str) -> None:
-    found = Folder().read(str(write_model(tmp_path, form, without=("cls/", "bert/pooler/"))))
-    assert found.provenance.missing == ["pooler", "MLM head", "NSP head"] and not found.next_sentence
-    assert np.array_equal(found.weights["bert/embeddings/word_embeddings"], MODEL.weights["bert/embeddings/word_embeddings"])
+    model = Folder().read(str(write_model(tmp_path, form, without=("cls/", "bert/pooler/"))))
+    assert model.provenance.missing == ["pooler", "MLM head", "NSP head"] and not model.next_sentence
+    assert np.array_equal(model.weights["bert/embeddings/word_embeddings"], MODEL.weights["bert/embeddings/word_embeddings"])
 
 
 @pytest.mark.parametrize("form", ["safetensors", "PyTorch", "Paddle"])
@@ -128,8 +128,8 @@ def test_a_model_saved_without_its_prefix_is_read(tmp_path: Path, form: str) -> 
     write_model(tmp_path, form)
     tensors = to_framework({name: array for name, array in MODEL.weights.items() if name.startswith("bert/")}, FORMATS[form][1])
     FORMATS[form][2](tmp_path, {name.removeprefix("bert."): array for name, array in tensors.items()})
-    found = Folder().read(str(tmp_path))
-    assert all(np.array_equal(found.weights[name], array) for name, array in MODEL.weights.items() if name.startswith("bert/"))
+    model = Folder().read(str(tmp_path))
+    assert all(np.array_equal(model.weights[name], array) for name, array in MODEL.weights.items() if name.startswith("bert/"))
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -166,9 +166,9 @@ def test_a_paddlehub_module_is_found_in_the_exporters_folder(tmp_path: Path) -> 
     """Which has any name, where the module's has to be an identifier; the manifest is the outer folder's."""
     PaddleHubModule().export(MODEL._replace(provenance=Provenance(name="mine")), tmp_path)
     write_manifest(tmp_path, {"provenance": {"name": "mine"}})
-    found = Folder().read(str(tmp_path))
-    assert_same(found._replace(config=MODEL.config), MODEL)
-    assert found.provenance.name == "mine" and read_tokenizer(str(tmp_path))[0].pieces == VOCABULARY.pieces
+    model = Folder().read(str(tmp_path))
+    assert_same(model._replace(config=MODEL.config), MODEL)
+    assert model.provenance.name == "mine" and read_tokenizer(str(tmp_path))[0].pieces == VOCABULARY.pieces
     with open(tmp_path / "mine" / "assets" / "vocab.txt", "a", encoding="utf-8") as file:
         file.write("x\n")
     with pytest.raises(IntegrityError, match=r"mine/assets/vocab\.txt: \d+ bytes, but \d+ were written"):
@@ -188,9 +188,9 @@ def test_an_archive_is_read(tmp_path: Path, form: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("keys", [{"model_type": "roberta"}, {"architectures": ["RobertaForMaskedLM"]}])
 def test_a_bert_called_roberta_is_read_with_a_note(tmp_path: Path, form: str, keys: dict[str, Any]) -> None:
-    found = Folder().read(str(write_model(tmp_path, form, **keys)))
-    assert_same(found, MODEL)
-    assert "the configuration says RoBERTa, the tensors are a BERT's" in found.provenance.notes[0]
+    model = Folder().read(str(write_model(tmp_path, form, **keys)))
+    assert_same(model, MODEL)
+    assert "the configuration says RoBERTa, the tensors are a BERT's" in model.provenance.notes[0]
 
 
 def test_a_real_roberta_is_refused_in_one_sentence(tmp_path: Path) -> None:
@@ -274,19 +274,19 @@ def assert_refused(folder: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in folder.parent.rglob("*")} == before
 
 
-@pytest.mark.parametrize("what", SAFETENSORS)
-def test_hostile_safetensors_are_refused(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("damage", SAFETENSORS)
+def test_hostile_safetensors_are_refused(tmp_path: Path, damage: str) -> None:
     folder = write_model(tmp_path / "model", "safetensors")
-    (folder / "model.safetensors").write_bytes(SAFETENSORS[what])
+    (folder / "model.safetensors").write_bytes(SAFETENSORS[damage])
     assert_refused(folder)
 
 
-@pytest.mark.parametrize("what", INDEXES)
-def test_hostile_indexes_of_shards_are_refused(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("damage", INDEXES)
+def test_hostile_indexes_of_shards_are_refused(tmp_path: Path, damage: str) -> None:
     folder = write_model(tmp_path / "model", "shards of safetensors")
     for path in folder.glob("model-*"):
         path.unlink()
-    (folder / "model.safetensors.index.json").write_text(json.dumps(INDEXES[what]))
+    (folder / "model.safetensors.index.json").write_text(json.dumps(INDEXES[damage]))
     assert_refused(folder)
 
 
@@ -339,12 +339,12 @@ BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", BOMBS)
-def test_bombs_are_refused_without_taking_memory(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_bombs_are_refused_without_taking_memory(tmp_path: Path, bomb: str) -> None:
     """In a process that may have 200 MB more than it has; 6 GB would be needed to read the file."""
     folder = write_model(tmp_path, "safetensors")
     (folder / "model.safetensors").unlink()
-    write, said = BOMBS[what]
+    write, message = BOMBS[bomb]
     write(folder)
     program = """
 import re, resource, sys
@@ -360,7 +360,7 @@ except WholewordError as error:
     print(error)
 """
     result = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
-    assert said in result.stdout, result.stdout
+    assert message in result.stdout, result.stdout
 
 
 def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:
@@ -432,14 +432,14 @@ TOKENIZERS: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", TOKENIZERS)
-def test_a_tokenizer_that_is_none_of_berts_is_refused(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("damage", TOKENIZERS)
+def test_tokenizers_not_for_bert_are_refused(tmp_path: Path, damage: str) -> None:
     folder = write_model(tmp_path / "model", "safetensors")
     (folder / "vocab.txt").unlink()
     (folder / "tokenizer.json").write_text(json.dumps({"model": WORDPIECE, "normalizer": {"lowercase": False}}))
-    found = Folder().read(str(folder))
-    assert found.vocabulary.pieces == VOCABULARY.pieces and not found.lowercase
-    content, said = TOKENIZERS[what]
+    model = Folder().read(str(folder))
+    assert model.vocabulary.pieces == VOCABULARY.pieces and not model.lowercase
+    content, message = TOKENIZERS[damage]
     (folder / "tokenizer.json").write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(UserError, match=rf"tokenizer\.json.*{said}"):
+    with pytest.raises(UserError, match=rf"tokenizer\.json.*{message}"):
         Folder().read(str(folder))

@@ -1,4 +1,4 @@
-"""The hub's own client against a hub that misbehaves: nothing wrong is taken, every answer comes soon and says what to do.
+"""The official client against a misbehaving hub: no wrong byte is accepted, and every failure is prompt and says what to do.
 
 The client reads its environment when it is imported, so every test runs it in a process of its own.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import COMMIT, FILES, TOLD, WEIGHTS, Hub, repository
+from hub_server import COMMIT, FILES, OUTCOMES, WEIGHTS, Hub, repository
 
 PATIENCE_SECONDS = 2.5
 CLIENT = """
@@ -26,12 +26,13 @@ from wholeword.zoo.hub import fetch, verify
 def work(call):
     try:
         if call.pop("verify", False):
-            result = {"told": "verified", "files": verify(call["repo_id"])}
+            result = {"outcome": "verified", "files": verify(call["repo_id"])}
         else:
             folder = fetch(**call)
-            result = {"told": "fetched", "folder": str(folder), "files": {path.name: path.read_bytes().hex() for path in folder.iterdir()}}
+            files = {path.name: path.read_bytes().hex() for path in folder.iterdir()}
+            result = {"outcome": "fetched", "folder": str(folder), "files": files}
     except WholewordError as error:
-        result = {"told": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+        result = {"outcome": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
     return result
 
 calls = json.loads(sys.stdin.read())
@@ -55,7 +56,7 @@ def environment(hub: Hub | str, home: Path) -> dict[str, str]:
 
 
 def client(hub: Hub | str, home: Path, calls: list[dict[str, Any]], **variables: str) -> list[dict[str, Any]]:
-    """What came of the calls, all at once in one process."""
+    """The outcomes of the calls, made concurrently in one process."""
     calls = [{"patience_seconds": PATIENCE_SECONDS} | call if "verify" not in call else call for call in calls]
     program = [sys.executable, "-c", CLIENT]
     result = subprocess.run(
@@ -65,7 +66,7 @@ def client(hub: Hub | str, home: Path, calls: list[dict[str, Any]], **variables:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def asked(names: dict[str, bytes]) -> dict[str, str]:
+def as_fetched(names: dict[str, bytes]) -> dict[str, str]:
     return {name: content.hex() for name, content in names.items() if name != "README.md"}
 
 
@@ -84,59 +85,59 @@ def leftovers(home: Path) -> list[Path]:
     return [path for path in home.rglob("*") if path.name.endswith((".incomplete", ".wholeword-partial"))]
 
 
-def refused(results: list[dict[str, Any]], told: dict[str, str]) -> None:
-    """Each result is the one that was to come, and whole if it is a model."""
-    for (fault, expected), result in zip(told.items(), results, strict=True):
-        assert result["told"] == expected, (fault, result)
+def assert_outcomes(results: list[dict[str, Any]], outcomes: dict[str, str]) -> None:
+    """Each result is the expected one, and complete if it is a model."""
+    for (fault, expected), result in zip(outcomes.items(), results, strict=True):
+        assert result["outcome"] == expected, (fault, result)
         if expected == "fetched":
-            assert result["files"] == asked(FILES), fault
+            assert result["files"] == as_fetched(FILES), fault
         else:
             line, code = result["message"], result["exit_code"]
             assert line.startswith(f"{repository(fault)}@") and "\n" not in line and len(line) < 500, line
             assert code == {"UserError": 2, "IntegrityError": 3, "NetworkError": 5}[expected]
 
 
-def test_no_wrong_byte_is_taken_into_an_empty_cache(hub: Hub, tmp_path: Path) -> None:
-    results = client(hub, tmp_path, [{"repo_id": repository(fault)} for fault in TOLD])
-    refused(results, TOLD)
+def test_no_wrong_byte_enters_an_empty_cache(hub: Hub, tmp_path: Path) -> None:
+    results = client(hub, tmp_path, [{"repo_id": repository(fault)} for fault in OUTCOMES])
+    assert_outcomes(results, OUTCOMES)
     assert not leftovers(tmp_path) and {path.name for path in tmp_path.iterdir()} == {"hub", "wholeword"}
-    for fault, told in TOLD.items():  # what was refused is gone, so that the next try fetches it anew
-        assert blob(tmp_path, repository(fault)).exists() == (told == "fetched"), fault
+    for fault, outcome in OUTCOMES.items():  # rejected files are removed, so that the next attempt fetches them again
+        assert blob(tmp_path, repository(fault)).exists() == (outcome == "fetched"), fault
     assert not [path for _, path, _ in hub.requests if "README" in path]
     hub.whole = True
-    again = client(hub, tmp_path, [{"repo_id": repository(fault)} for fault in TOLD if "outside" not in fault])
-    assert all(result["files"] == asked(FILES) for result in again)
+    again = client(hub, tmp_path, [{"repo_id": repository(fault)} for fault in OUTCOMES if "outside" not in fault])
+    assert all(result["files"] == as_fetched(FILES) for result in again)
 
 
-def test_a_full_cache_serves_whatever_the_hub_does(hub: Hub, tmp_path: Path) -> None:
+def test_a_full_cache_works_whatever_the_hub_does(hub: Hub, tmp_path: Path) -> None:
     hub.whole = True
-    calls = [{"repo_id": repository(fault)} for fault in TOLD]
-    assert {result["told"] for result in client(hub, tmp_path, calls)} == {"fetched"}
+    calls = [{"repo_id": repository(fault)} for fault in OUTCOMES]
+    assert {result["outcome"] for result in client(hub, tmp_path, calls)} == {"fetched"}
     hub.whole = False
     before = len(hub.requests)
     own = {"no repository", "no revision", "gated", "unauthorised", "no weights"}  # answers, not failures
-    told = {fault: "UserError" if fault in own else "fetched" for fault in TOLD}
-    refused(client(hub, tmp_path, calls), told)
+    outcomes = {fault: "UserError" if fault in own else "fetched" for fault in OUTCOMES}
+    assert_outcomes(client(hub, tmp_path, calls), outcomes)
     assert not [path for _, path, _ in hub.requests[before:] if "resolve" in path]
 
 
-def test_a_damaged_cache_is_mended_or_refused(hub: Hub, tmp_path: Path) -> None:
-    """The same size, one bit flipped: with a whole hub it is fetched anew, with a faulty one the fault decides."""
+def test_a_damaged_cache_is_repaired_or_rejected(hub: Hub, tmp_path: Path) -> None:
+    """The same size, one bit flipped: a healthy hub replaces it; with a faulty one, the outcome depends on the fault."""
     hub.whole = True
-    calls = [{"repo_id": repository(fault)} for fault in TOLD]
+    calls = [{"repo_id": repository(fault)} for fault in OUTCOMES]
     client(hub, tmp_path, calls)
-    for fault in TOLD:
+    for fault in OUTCOMES:
         flip(blob(tmp_path, repository(fault)))
     hub.whole = False
-    told = TOLD | dict.fromkeys(["small file changed"], "fetched")  # that one is still in the cache
-    told |= {fault: "IntegrityError" for fault in TOLD if fault.startswith("api") and fault != "api 503 once"}
-    told |= {"no checksum": "fetched"}  # its sha256 is in the lock file
-    refused(client(hub, tmp_path, calls), told)
+    outcomes = OUTCOMES | dict.fromkeys(["small file changed"], "fetched")  # that one is still in the cache
+    outcomes |= {fault: "IntegrityError" for fault in OUTCOMES if fault.startswith("api") and fault != "api 503 once"}
+    outcomes |= {"no checksum": "fetched"}  # its sha256 is in the lock file
+    assert_outcomes(client(hub, tmp_path, calls), outcomes)
     hub.whole = True
-    assert {result["told"] for result in client(hub, tmp_path, calls)} == {"fetched"}
+    assert {result["outcome"] for result in client(hub, tmp_path, calls)} == {"fetched"}
 
 
-def test_a_killed_download_is_made_good(hub: Hub, tmp_path: Path) -> None:
+def test_a_killed_download_is_repeated(hub: Hub, tmp_path: Path) -> None:
     call = {"repo_id": "toys/wait-for-me"}
     for _ in range(2):
         hub.waiting.clear()
@@ -151,10 +152,10 @@ def test_a_killed_download_is_made_good(hub: Hub, tmp_path: Path) -> None:
     assert not blob(tmp_path, "toys/wait-for-me").exists()
     hub.hold.set()
     (result,) = client(hub, tmp_path, [call])
-    assert result["files"] == asked(FILES) and not leftovers(tmp_path)
+    assert result["files"] == as_fetched(FILES) and not leftovers(tmp_path)
 
 
-def test_what_another_process_is_fetching_is_left_alone(hub: Hub, tmp_path: Path) -> None:
+def test_downloads_of_other_processes_are_left_alone(hub: Hub, tmp_path: Path) -> None:
     call = {"repo_id": "toys/wait-for-me"}
     with subprocess.Popen(
         [sys.executable, "-c", CLIENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(hub, tmp_path), text=True
@@ -164,7 +165,7 @@ def test_what_another_process_is_fetching_is_left_alone(hub: Hub, tmp_path: Path
         first.stdin.close()
         assert hub.waiting.wait(30)
         (small,) = client(hub, tmp_path, [call | {"files": ["config.json", "README.md"]}])
-        assert small["told"] == "fetched" and small["files"]["README.md"] == FILES["README.md"].hex()
+        assert small["outcome"] == "fetched" and small["files"]["README.md"] == FILES["README.md"].hex()
         assert leftovers(tmp_path)
         hub.hold.set()
         assert json.loads(first.stdout.read().splitlines()[-1])[0]["files"]["model.safetensors"] == WEIGHTS.hex()
@@ -178,16 +179,16 @@ def test_a_second_load_needs_no_network(hub: Hub, tmp_path: Path) -> None:
     hub.requests.clear()
     for more, variables in (({"local_files_only": True}, {}), ({}, {"HF_HUB_OFFLINE": "1"}), ({"revision": COMMIT}, {})):
         (warm,) = client(hub, tmp_path, [call | more], **variables)
-        assert warm["told"] == "fetched" and warm["folder"] == cold["folder"]
+        assert warm["outcome"] == "fetched" and warm["folder"] == cold["folder"]
     assert not hub.requests
     (absent,) = client(hub, tmp_path, [call | {"files": ["README.md"]}], HF_HUB_OFFLINE="1")
-    assert absent["told"] == "NetworkError" and "HF_HUB_OFFLINE is set" in absent["message"]
+    assert absent["outcome"] == "NetworkError" and "HF_HUB_OFFLINE is set" in absent["message"]
     flip(blob(tmp_path, "toys/well"))
     results = [client(hub, tmp_path, [call | {"local_files_only": True}])[0] for _ in range(2)]
-    assert [result["told"] for result in results] == ["IntegrityError", "NetworkError"] and not hub.requests
+    assert [result["outcome"] for result in results] == ["IntegrityError", "NetworkError"] and not hub.requests
 
 
-def test_what_others_fetched_is_used_and_checked(hub: Hub, tmp_path: Path) -> None:
+def test_files_fetched_by_other_programs_are_used_and_checked(hub: Hub, tmp_path: Path) -> None:
     """A cache filled by the client alone, as transformers does: its file names are the checksums that the hub announced."""
     repos = ["toys/well", "toys/bit-flipped"]
     names = ["config.json", "vocab.txt", "model.safetensors"]
@@ -195,7 +196,7 @@ def test_what_others_fetched_is_used_and_checked(hub: Hub, tmp_path: Path) -> No
     subprocess.run([sys.executable, "-c", program], env=environment(hub, tmp_path), check=True)
     hub.requests.clear()
     calls = [{"repo_id": repo, "local_files_only": True} for repo in repos]
-    assert [result["told"] for result in client(hub, tmp_path, calls)] == ["fetched", "IntegrityError"]
+    assert [result["outcome"] for result in client(hub, tmp_path, calls)] == ["fetched", "IntegrityError"]
     assert not hub.requests
 
 
@@ -207,12 +208,12 @@ def test_the_lock_file_remembers_the_first_use(hub: Hub, tmp_path: Path) -> None
     (verified,) = client(hub, tmp_path, [{"repo_id": "toys/well", "verify": True}])
     entries = content["models"][f"toys/well@{COMMIT}"]["files"]
     assert verified["files"] == {name: entry["sha256"] for name, entry in entries.items()} and len(entries) == 3
-    for expected, told in ((entries["vocab.txt"]["sha256"], "fetched"), ("0" * 64, "IntegrityError")):  # known from elsewhere
-        assert client(hub, tmp_path, [{"repo_id": "toys/well", "sha256": {"vocab.txt": expected}}])[0]["told"] == told
+    for expected, outcome in ((entries["vocab.txt"]["sha256"], "fetched"), ("0" * 64, "IntegrityError")):  # known from elsewhere
+        assert client(hub, tmp_path, [{"repo_id": "toys/well", "sha256": {"vocab.txt": expected}}])[0]["outcome"] == outcome
     entries["config.json"] |= {"sha256": "1" * 64, "stat": []}
     lock.write_text(json.dumps(content))
     (changed,) = client(hub, tmp_path, [{"repo_id": "toys/well"}])
-    assert changed["told"] == "IntegrityError" and "first use" in changed["message"] and str(lock) in changed["message"]
+    assert changed["outcome"] == "IntegrityError" and "first use" in changed["message"] and str(lock) in changed["message"]
     lock.write_text("{")
     assert "hub.lock.json: damaged; delete it" in client(hub, tmp_path, [{"repo_id": "toys/well"}])[0]["message"]
 
@@ -223,11 +224,11 @@ def test_a_file_touched_at_the_same_size_is_hashed_again(hub: Hub, tmp_path: Pat
     status = path.stat()
     flip(path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as bits rot: a load trusts the time, `verify` does not
-    assert client(hub, tmp_path, [{"repo_id": "toys/well", "local_files_only": True}])[0]["told"] == "fetched"
-    assert client(hub, tmp_path, [{"repo_id": "toys/well", "verify": True}])[0]["told"] == "IntegrityError"
+    assert client(hub, tmp_path, [{"repo_id": "toys/well", "local_files_only": True}])[0]["outcome"] == "fetched"
+    assert client(hub, tmp_path, [{"repo_id": "toys/well", "verify": True}])[0]["outcome"] == "IntegrityError"
 
 
-def test_what_a_repository_has_is_what_is_asked_for() -> None:
+def test_only_files_of_the_repository_are_requested() -> None:
     from wholeword.zoo.hub import model_files
 
     others = ["README.md", "tf_model.h5", "flax_model.msgpack", "tokenizer.json", "config.json"]
@@ -236,7 +237,7 @@ def test_what_a_repository_has_is_what_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         ({"repo_id": "../evil"}, "not a valid repository name"),
         ({"repo_id": "a/b/c"}, "not a valid repository name"),
@@ -248,15 +249,15 @@ def test_what_a_repository_has_is_what_is_asked_for() -> None:
         ({"repo_id": "toys/well", "files": ["../../evil"]}, "no such file in the repository: ../../evil"),
     ],
 )
-def test_what_cannot_be_asked_for_is_explained(hub: Hub, tmp_path: Path, call: dict[str, Any], said: str) -> None:
+def test_invalid_requests_are_explained(hub: Hub, tmp_path: Path, call: dict[str, Any], message: str) -> None:
     (result,) = client(hub, tmp_path, [call])
-    assert result["told"] == "UserError" and said in result["message"]
+    assert result["outcome"] == "UserError" and message in result["message"]
 
 
-def test_nobody_listening_is_told(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
         (result,) = client(address, tmp_path, [{"repo_id": "toys/well"}])
-    assert result["told"] == "NetworkError"
+    assert result["outcome"] == "NetworkError"
     assert address in result["message"] and "HF_ENDPOINT" in result["message"]

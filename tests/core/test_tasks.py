@@ -196,7 +196,7 @@ class Broken:
         ({"defaults": {}}, "defaults have no batch_size"),
         ({"splits": []}, "no file of a split is there"),
         ({"read": lambda split: [TextExample("1", "一", None, "0")] * 2}, "all different"),
-        ({"read": lambda split: [TextExample("1", "一", None, "2")]}, "'2' is none of"),
+        ({"read": lambda split: [TextExample("1", "一", None, "2")]}, "'2' is not among"),
         ({"read": lambda split: [SpanExample("1", "一", "二")]}, "SpanExample for head 'classification'"),
         ({"read": lambda split: [TextExample(str(next(NUMBERS)), "一", None, "0")]}, "a second reading gave other"),
         ({"score": lambda examples, predictions: {"F1": 1.0}}, "score has no 'accuracy'"),

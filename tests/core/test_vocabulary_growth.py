@@ -90,9 +90,9 @@ def test_random_rows_are_first_values_and_no_bias() -> None:
 @pytest.mark.parametrize(
     "piece, said",
     [
-        ("机器学习", "each of which is a piece by itself"),
-        ("新covid", "each of which is a piece by itself"),
-        ("##汉", "each of which is a piece by itself"),
+        ("机器学习", "each of which is its own piece"),
+        ("新covid", "each of which is its own piece"),
+        ("##汉", "each of which is its own piece"),
         ("Covid", "is read as 'covid': add that"),
         ("café", "is read as 'cafe': add that"),
         ("deep learning", "contains a space"),
@@ -204,7 +204,7 @@ def test_a_recipe_is_told_what_is_wrong(recipe, override: str, said: str) -> Non
 
 
 def test_a_chinese_word_is_refused_with_one_line(recipe, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'机器学习' holds Chinese characters, each of which is a piece by itself"):
+    with pytest.raises(UserError, match="'机器学习' holds Chinese characters, each of which is its own piece"):
         prepare(prepare_job(recipe("tokenizer.add=[机器学习]")))
 
 

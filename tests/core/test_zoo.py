@@ -1,4 +1,4 @@
-"""The zoo without a framework: cards, names, what the command line says of them, `zoo:` in recipes."""
+"""The zoo without a framework: cards, names, the command line, `zoo:` in recipes."""
 
 import json
 import os
@@ -33,7 +33,7 @@ from wholeword.planning.plan import plan
 from wholeword.zoo.cards import Card, card_names, find_card, read_card
 from wholeword.zoo.find import find
 
-# the project's README: what each model is called there, on the hub and on PaddleHub
+# names in the project's README, on the hub and on PaddleHub
 README_NAMES = {
     "RoBERTa-wwm-ext-large": ["hfl/chinese-roberta-wwm-ext-large", "chinese-roberta-wwm-ext-large"],
     "RoBERTa-wwm-ext": ["hfl/chinese-roberta-wwm-ext", "chinese-roberta-wwm-ext"],
@@ -42,7 +42,7 @@ README_NAMES = {
     "RBT3": ["hfl/rbt3", "rbt3"],
     "RBTL3": ["hfl/rbtl3", "rbtl3"],
 }
-# its table of small models, and what follows from the same rule for their siblings
+# from its table of small models, extended to their siblings by the same rule
 PARAMETERS = {
     "bert-base-chinese": "102M (100.0%)",
     "bert-wwm": "102M (100.0%)",
@@ -60,7 +60,7 @@ MILLIONS = {
     "minirbt-h288": 12.3,
     "rbt3": 38.5,
     "roberta-wwm-ext": 102.3,
-}  # MiniRBT's README; what fits is BertForMaskedLM
+}  # MiniRBT's README; these are the parameters of BertForMaskedLM
 
 
 # --- cards
@@ -68,7 +68,7 @@ MILLIONS = {
 
 @pytest.mark.parametrize("name", card_names())
 def test_a_card_is_complete(name: str) -> None:
-    """Reading it checks keys, types and sources; here is what that cannot see."""
+    """Reading it checks keys, types and sources; this checks the rest."""
     card = read_card(name)
     assert card.hub in card.aliases and len(set(card.aliases)) == len(card.aliases) and name not in card.aliases
     assert set(card.config) == set(model_config({}, vocab_size=1).to_dict())
@@ -80,18 +80,18 @@ def test_a_card_is_complete(name: str) -> None:
     assert heads == (card.heads.mlm == "untrained")
 
 
-# what makes a source no first-hand one
+# words that mark a second-hand source
 SECOND_HAND = ("second-hand", "same vocabulary", "read from the name", "recalled", "not read", "badge of", "not said", "nothing is said")
 PLACE = re.compile(r"\w[\w.-]*/[\w.-]+|arXiv")
 
 
 @pytest.mark.parametrize("name", card_names())
-def test_what_is_not_marked_as_assumed_has_a_source_that_says_so(name: str) -> None:
+def test_facts_not_marked_as_assumed_have_a_first_hand_source(name: str) -> None:
     card = read_card(name)
     for fact, source in card.sources.items():
         weak = [words for words in SECOND_HAND if words in source.where]
         if fact == "heads" and card.heads.nsp == "unknown" and source.where.endswith("of NSP nothing is said"):
-            weak = []  # which is what the card says too
+            weak = []  # the card says so too
         assert source.assumed or (PLACE.search(source.where) and not weak), (fact, source.where)
         assert not source.assumed or weak or "its training configuration says" in source.where, (fact, source.where)
     assert card.heads.mlm != "unknown" or card.sources["heads"].assumed
@@ -140,10 +140,10 @@ def test_a_card_with_anything_missing_or_more_is_refused() -> None:
             Card.model_validate(data | change)
 
 
-# --- what the library says
+# --- the library
 
 
-def test_the_zoo_is_there_when_it_is_asked_for() -> None:
+def test_the_zoo_is_imported_on_first_use() -> None:
     program = (
         "import sys, wholeword; before = set(sys.modules); wholeword.zoo.load; print('wholeword.zoo' in before, 'torch' in sys.modules)"
     )
@@ -151,7 +151,7 @@ def test_the_zoo_is_there_when_it_is_asked_for() -> None:
     assert wholeword.zoo is zoo and zoo.list_models() == card_names()
 
 
-def test_a_misspelt_name_is_understood() -> None:
+def test_misspelt_names_get_suggestions() -> None:
     for wrong, meant in (
         ("rbt33", "rbt3"),
         ("roberta-wwm-extlarge", "roberta-wwm-ext-large"),
@@ -229,7 +229,7 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, 
     return code, output.out, output.err
 
 
-def test_ls_prints_what_the_readme_counts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ls_prints_the_counts_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(["zoo", "ls"], capsys)
     rows = {line.split()[0]: " ".join(line.split()) for line in out.splitlines()}
     assert code == 0 and list(rows) == card_names()
@@ -263,12 +263,12 @@ def model_folder(folder: Path, **section: int) -> Path:
     return folder
 
 
-def test_info_of_a_folder_says_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_describes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(model_folder(tmp_path / "roberta-mine"))
     facts = json.loads(run(["zoo", "info", path, "--weights", "--json"], capsys)[1])
     assert facts["name"] == "roberta-mine" and facts["config"]["num_hidden_layers"] == 2
     assert facts["total_parameters"] == count_parameters(BertConfig(**facts["config"]))
-    assert {part: found["state"] for part, found in facts["weights"].items()} | {"pooler": ""} == {
+    assert {part: head["state"] for part, head in facts["weights"].items()} | {"pooler": ""} == {
         "MLM head": "untouched",
         "NSP head": "missing",
         "pooler": "",
@@ -277,7 +277,7 @@ def test_info_of_a_folder_says_what_is_in_it(tmp_path: Path, capsys: pytest.Capt
     assert code == 0 and "MLM head          untouched: " in out
 
 
-def test_get_copies_with_checksums_and_verify_holds_them(
+def test_get_copies_with_checksums_and_verify_checks_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model_folder(tmp_path / "mirror" / "rbt3")
@@ -356,7 +356,7 @@ def test_recipes_start_from_the_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert TokenStore(prepare(prepare_job(recipe))).vocabulary.to_bytes() == vocabulary.read_bytes()
 
 
-def test_a_name_that_the_zoo_lacks_is_found_at_once(tmp_path: Path) -> None:
+def test_unknown_zoo_names_are_reported_on_loading(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(RECIPE.replace("zoo:rbt3", "zoo:rbt33"))
     with pytest.raises(RecipeError) as raised:

@@ -107,7 +107,7 @@ def test_the_tokenizer_cuts_as_bert_does(tmp_path: Path) -> None:
 
 def test_what_kerashub_lacks_is_said(tmp_path: Path) -> None:
     model_folder(tmp_path / "x")
-    with pytest.raises(UserError, match="KerasHub has no NSP head; load head=None"):
+    with pytest.raises(UserError, match="KerasHub has no NSP head; load with head=None"):
         zoo.load(str(tmp_path / "x"), "tensorflow", head="nsp")
     config = json.loads((tmp_path / "x" / "config.json").read_text())
     (tmp_path / "x" / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-5}))
