@@ -351,7 +351,7 @@ def test_the_command_line_prints_tables(tmp_path, capsys):
     assert (tmp_path / "x.svg").read_text(encoding="utf-8").startswith("<svg")
     (tmp_path / "results.json").write_text("[]")
     for arguments, message in (
-        ([source, "--relative-to", "rbt99"], "unknown model"),
+        ([source, "--relative-to", "rbt99"], "no model of that name"),
         ([source, "--bootstrap"], "cannot be resampled"),
         ([str(tmp_path / "nothing")], "no such file"),
         ([str(tmp_path)], "not what `wholeword bench run` writes"),
