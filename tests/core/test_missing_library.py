@@ -3,11 +3,10 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "wholeword-example"
+from small_runs import write_recipe
+
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None\nfrom wholeword.cli import main\nmain()"
-OVERRIDES = ("segmenter=jieba", "masking=whole-word", "prepare_workers=1")
 
 
 def wholeword(*arguments):
@@ -15,8 +14,7 @@ def wholeword(*arguments):
 
 
 def test_training_says_what_to_install(tmp_path):
-    settings = [part for override in (*OVERRIDES, f"output={tmp_path / 'run'}") for part in ("--set", override)]
-    result = wholeword("train", EXAMPLE / "recipe.yaml", *settings)
+    result = wholeword("train", write_recipe(tmp_path), "--set", f"output={tmp_path / 'run'}", "--set", "prepare_workers=1")
     assert result.returncode == 4 and "Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1] == "backend 'pytorch' needs 'torch': pip install \"wholeword[torch]\""
 
