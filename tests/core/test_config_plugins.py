@@ -48,6 +48,6 @@ def test_the_signature_of_a_plugin_is_its_schema(load, with_plugins):
 def test_a_missing_library_is_a_problem_with_its_cure(load, with_plugins):
     (problem,) = load.problems({4: "segmenter: needy"})
     assert (
-        problem
-        == "recipe.yaml:4:12: segmenter.name: segmenter 'needy' needs 'a_library_that_is_not_installed': pip install \"needy-dist[all]\""
+        problem == "recipe.yaml:4:12: segmenter.name: segmenter 'needy' of needy-dist needs 'a_library_that_is_not_installed': "
+        'pip install "needy-dist[all]"'
     )

@@ -48,6 +48,10 @@ BROKEN = {
         "from wholeword import hookimpl\n@hookimpl\ndef register_tasks(register): register('x', 'a:b'); register('x', 'a:c')",
         "registered twice",
     ),
+    "kernel": (
+        "from wholeword import hookimpl\n@hookimpl\ndef register_optimizer_kernels(register): register('adamw', 'a:b')",
+        "register_optimizer_kernels: name 'adamw'; expected optimizer.framework, such as 'adamw.jax'",
+    ),
     "nothing": ("answer = 42", "implements no hook"),
 }
 
@@ -259,6 +263,20 @@ def test_a_plugin_for_the_next_version_runs_on_this_one(site):
     ]
     with pytest.raises(PluginError, match="plugin tomorrow: unknown hook 'register_segmenter'; did you mean"):
         registry.find("segmenter", "sooner")
+    with pytest.raises(PluginError) as raised:  # neither hook would have offered a schedule
+        registry.find("schedule", "sooner")
+    assert "tomorrow" not in str(raised.value)
+
+
+def test_a_recipe_that_uses_a_plugin_with_unknown_hooks_gets_one_warning(site):
+    install(site, "tomorrow", TOMORROW.format(module="tomorrow_plugin"))
+    recipe = site / "small.yaml"
+    recipe.write_text(SMALL + "segmenter: later\n", encoding="utf-8")
+    (site / "text.txt").write_text("图书馆的新系统。\n", encoding="utf-8")
+    [warning] = run(site, "check", recipe).stderr.splitlines()
+    assert warning.startswith("warning: ") and "segmenter.name: plugin tomorrow 1.2: unknown hook" in warning
+    assert "'register_telescopes'" in warning and "'register_segmenter'" in warning
+    assert not run(site, "check", recipe, "--set", "segmenter=jieba").stderr
 
 
 EXPORTER = """
@@ -319,9 +337,9 @@ def test_a_missing_library_gets_the_pip_line(site):
     ]
     registry = Registry((entries, []))
     for name, answer in {
-        "with-extra": "needs 'a_library_nobody_has': pip install \"third-party[fast]\"",
-        "without": "needs 'a_library_nobody_has': pip install a_library_nobody_has",
-        "late": "needs 'a_library_nobody_has': pip install \"third-party[fast]\"",
+        "with-extra": "segmenter 'with-extra' of third-party needs 'a_library_nobody_has': pip install \"third-party[fast]\"",
+        "without": "segmenter 'without' of third-party needs 'a_library_nobody_has': pip install a_library_nobody_has",
+        "late": "segmenter 'late' of third-party needs 'a_library_nobody_has': pip install \"third-party[fast]\"",
         "gone": "third-party 1.0 failed: ModuleNotFoundError",
         "renamed": "third-party 1.0 failed: AttributeError",
     }.items():
@@ -490,7 +508,7 @@ def test_exporters_of_others_verify_their_files_or_say_that_they_cannot(site):
         ("plain", 4, "plain: written, but not verified: tools 1.2 offers no verification for it"),
         ("tools:pytorch-bin", 4, "tools:pytorch-bin: written, but not verified: tools 1.2 offers no verification for it"),
         ("strict", 3, "not the model"),
-        ("helpless", 4, "exporter 'helpless' needs 'a_library_nobody_has': pip install a_library_nobody_has"),
+        ("helpless", 4, "exporter 'helpless' of tools needs 'a_library_nobody_has': pip install a_library_nobody_has"),
         ("mute", 4, "exporter 'mute' of tools 1.2 failed: TypeError: 'NoneType' object is not iterable"),
     ):
         result = run(site, "export", "model", "--to", name, "-o", name, "--verify", code=code)
@@ -663,3 +681,89 @@ def test_the_doctor_runs_the_cheap_part_of_the_checks(site):
     assert states["masking returns:needy"] == "ok; not checked, because it needs the setting 'words'"
     assert states["ignored tomorrow"].startswith("unknown hook")
     assert not [state for name, state in states.items() if " wholeword:" in name and "breaks its contract" in state]
+
+
+FAULTY = """
+from wholeword import hookimpl
+
+def offer(hook, **targets):
+    def function(register):
+        for name, target in targets.items():
+            register(name, f"{__name__}:{target}")
+    function.__name__ = hook
+    globals()[hook] = hookimpl(function)
+
+offer("register_backends", torch="Speaks", raises="Raises", three="Three", exits="Exits", dies="Dies")
+offer("register_trackers", dies="Dies", hollow="Hollow")
+offer("register_optimizers", dies="Dies", hollow="Hollow")
+offer("register_corpus_formats", dies="Dies", hollow="Hollow")
+offer("register_segmenters", gone="Gone")
+offer("register_exporters", gone="Gone")
+
+class Dies:
+    def __init__(self): raise ValueError("no\\nlicence")
+
+class Hollow: pass
+
+class Speaks:
+    def trainer(self, *arguments, **settings): pass
+    def describe(self): return "speaks"
+
+class Raises(Speaks):
+    def describe(self): raise ValueError("no device")
+
+class Three(Speaks):
+    def describe(self): return 3
+
+class Exits(Speaks):
+    def describe(self): raise SystemExit("bye")
+"""
+
+
+def test_the_doctor_names_every_faulty_plugin_and_finishes(site):
+    install(site, "faulty", FAULTY)
+    install(site, "twin", FAULTY)
+    report = json.loads(run(site, "doctor", "--json").stdout)
+    backends, states = report["backends"], report["plugins"]
+    assert {"pytorch", "tensorflow"} <= set(backends)
+    for distribution in ("faulty", "twin"):
+        assert backends[f"{distribution}:torch"] == "speaks"
+        assert backends[f"{distribution}:raises"] == f"backend 'raises' of {distribution} 1.2 failed: ValueError: no device"
+        assert (
+            backends[f"{distribution}:three"]
+            == f"backend 'three' of {distribution} 1.2 failed: TypeError: describe() returned 3; expected text"
+        )
+        assert backends[f"{distribution}:exits"] == f"backend 'exits' of {distribution} 1.2 failed: SystemExit: bye"
+        assert backends[f"{distribution}:dies"] == f"backend 'dies' of {distribution} 1.2 failed: ValueError: no licence"
+        for kind in ("backend", "tracker", "optimizer", "corpus_format"):
+            assert states[f"{kind} {distribution}:dies"] == f"{kind} 'dies' of {distribution} 1.2 failed: ValueError: no licence"
+        for kind in ("tracker", "optimizer", "corpus_format"):
+            assert states[f"{kind} {distribution}:hollow"].startswith("breaks its contract: Hollow has no ")
+
+
+def test_a_backend_of_one_other_distribution_keeps_its_bare_name(site):
+    install(site, "faulty", FAULTY)
+    assert json.loads(run(site, "doctor", "--json").stdout)["backends"]["torch"] == "speaks"
+
+
+def test_the_exit_code_tells_a_wrong_name_from_a_broken_plugin(site):
+    install(site, "faulty", FAULTY)
+    export(tiny_model(), "tf-checkpoint", site / "model")
+    recipe = site / "small.yaml"
+    recipe.write_text(SMALL, encoding="utf-8")
+    (site / "text.txt").write_text("图书馆的新系统。\n", encoding="utf-8")
+    for arguments, answer in (
+        (["export", "model", "--to", "pytorch-bn", "-o", "out"], "unknown exporter 'pytorch-bn'; did you mean 'pytorch-bin'?"),
+        (["mask", "今天天气", "--segmenter", "jeiba"], "unknown segmenter 'jeiba'; did you mean 'jieba'?"),
+        (["report", recipe, "--compare", "jieba,charcters"], "unknown segmenter 'charcters'; did you mean 'characters'?"),
+        (["check", recipe, "--set", "segmenter=jeiba"], "unknown segmenter 'jeiba'; did you mean 'jieba'?"),
+        (["check", recipe, "--set", "segmenter=gone", "--set", "masking=whole-wrd"], "unknown masking 'whole-wrd'"),
+    ):
+        assert answer in run(site, *arguments, code=2).stderr
+    for arguments in (
+        ["mask", "今天天气", "--segmenter", "gone"],
+        ["check", recipe, "--set", "segmenter=gone"],
+        ["check", recipe, "--set", "segmenter=gone", "--set", "export=[gone]"],
+    ):
+        errors = run(site, *arguments, code=4).stderr.splitlines()
+        assert errors and all("'gone' of faulty 1.2 failed: AttributeError" in line for line in errors)

@@ -41,6 +41,18 @@ class PluginError(WholewordError):
     exit_code = 4
 
 
+class UnknownPluginError(PluginError):
+    """A name that no plugin has: the user's input, although whatever catches PluginError catches it too."""
+
+    exit_code = UserError.exit_code
+
+
+class BrokenPluginsError(RecipeError, PluginError):
+    """A recipe whose only problems are plugins that cannot be loaded."""
+
+    exit_code = PluginError.exit_code
+
+
 class KernelError(PluginError):
     """An optimizer's `build` returned something the backend cannot use. Raised by backends; core adds the optimizer's origin."""
 

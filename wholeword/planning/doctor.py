@@ -3,12 +3,14 @@
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
 from wholeword.core.contracts import DescribedBackend
 from wholeword.core.errors import WholewordError
+from wholeword.core.registry.plugins import Broken, Ignored
 from wholeword.core.registry.registry import registry
 from wholeword.core.testing import CHEAP_CHECKS
 
@@ -29,10 +31,22 @@ def examine() -> dict[str, dict[str, Any]]:
         },
         "libraries": {name: _version(name) for name in ["wholeword", *LIBRARIES]},
         "plugins": {f"{entry.kind} {entry.qualified_name}": _state(entry.kind, entry.qualified_name) for entry in registry.entries}
-        | {f"broken {plugin.distribution}": plugin.reason for plugin in registry.broken}
-        | {f"ignored {plugin.distribution}": plugin.reason for plugin in registry.ignored},
-        "backends": {entry.name: _devices(entry.qualified_name) for entry in registry.entries if entry.kind == "backend"},
+        | _reasons("broken", registry.broken)
+        | _reasons("ignored", registry.ignored),
+        "backends": {
+            entry.name if registry.has_bare_name(entry) else entry.qualified_name: _devices(entry.qualified_name)
+            for entry in registry.entries
+            if entry.kind == "backend"
+        },
     }
+
+
+def _reasons(state: str, plugins: Sequence[Broken | Ignored]) -> dict[str, str]:
+    """One item for each distribution, which may have several such plugins or hooks."""
+    reasons: dict[str, list[str]] = {}
+    for plugin in plugins:
+        reasons.setdefault(f"{state} {plugin.distribution}", []).append(plugin.reason)
+    return {key: ", ".join(values) for key, values in reasons.items()}
 
 
 def _memory() -> str:
@@ -70,15 +84,20 @@ def _state(kind: str, name: str) -> str:
         return str(error)
     except AssertionError as error:
         return f"breaks its contract: {' '.join(str(error).split())}"
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return str(registry.explained(kind, name, error))
     return "ok"
 
 
 def _devices(name: str) -> str:
+    """What a backend would compute on, or the problem with it."""
     try:
-        with registry.explaining("backend", name):
-            backend = registry.create("backend", name)
-            return backend.describe() if isinstance(backend, DescribedBackend) else "ok"
+        backend = registry.create("backend", name)
+        description: object = backend.describe() if isinstance(backend, DescribedBackend) else "ok"
+        if not isinstance(description, str):
+            raise TypeError(f"describe() returned {description!r}; expected text")
+        return description
     except WholewordError as error:
         return str(error)
+    except (Exception, SystemExit) as error:
+        return str(registry.explained("backend", name, error))

@@ -9,10 +9,9 @@ from wholeword.core.config import checks
 from wholeword.core.config.overrides import override
 from wholeword.core.config.recipe import FORMAT_SETTINGS, Recipe
 from wholeword.core.config.recipes import shipped_recipes
-from wholeword.core.config.sections import Reading, lines, open_document
+from wholeword.core.config.sections import Reading, lines, open_document, raise_problems
 from wholeword.core.config.yaml import Document, KeyPath, Problem, dotted
 from wholeword.core.errors import PluginError, RecipeError
-from wholeword.core.registry.registry import registry
 
 PLUGIN_SECTIONS = ("segmenter", "masking", "optimizer", "backend")  # each has the name of its kind of plugin
 
@@ -33,7 +32,8 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Args:
         source: the path of a .yaml file, or the name of a shipped recipe.
         overrides: "a.b=c" as after `--set`, in order.
-    Raises: RecipeError listing every problem: `file:line:column: section.key: actual value; expected value`.
+    Raises: RecipeError listing every problem: `file:line:column: section.key: actual value; expected value`; BrokenPluginsError, which is
+        one, if all of them are plugins that cannot be loaded.
     """
     document, base_folder = open_document(source, expected=f"a .yaml file or one of {', '.join(shipped_recipes())}")
     for key, kind in (
@@ -46,8 +46,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         override(document, text)
     loading = _Loading(document, base_folder)
     recipe = loading.recipe()
-    if document.problems:
-        raise RecipeError(lines(document.problems))
+    raise_problems(document)
     recipe._base_folder = base_folder
     recipe._warnings = tuple(lines(document.warnings))
     return recipe
@@ -119,16 +118,18 @@ class _Loading(Reading):
                 if isinstance(name, str):
                     try:
                         names[number] = self.plugin_name(kind, (*around, number), name)
-                        self.expect_no_settings(kind, names[number])
                     except PluginError as error:
                         self.problem((*around, number), str(error))
+                    else:
+                        self.expect_no_settings(kind, (*around, number), names[number])
 
-    def expect_no_settings(self, kind: str, name: str) -> None:
-        """Raises: PluginError if a plugin requires settings."""
-        needed = [key for key, parameter in registry.parameters(kind, name).items() if parameter.default is parameter.empty]
+    def expect_no_settings(self, kind: str, path: KeyPath, name: str) -> None:
+        """Report a plugin that requires settings."""
+        parameters = self.plugin_parameters(kind, path, name) or {}
+        needed = [key for key, parameter in parameters.items() if parameter.default is parameter.empty]
         if needed:
             other = f"{{name: {name}, {needed[0]}: ...}}" if kind == "exporter" else "one that needs no settings"
-            raise PluginError(f"{name} needs the setting {needed[0]!r}, but only its name is given; expected {other}")
+            self.problem(path, f"{name} needs the setting {needed[0]!r}, but only its name is given; expected {other}")
 
 
 def _problems(check: Callable[..., checks.Problems], sections: dict[str, Any]) -> checks.Problems:

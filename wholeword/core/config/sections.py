@@ -12,7 +12,7 @@ from wholeword.core.config.fields import Section
 from wholeword.core.config.messages import expectation, nearest, probably_meant, schema_at, sections_of_recipe, wrong_value
 from wholeword.core.config.recipes import read_recipe
 from wholeword.core.config.yaml import MAX_BYTES, Document, KeyPath, Problem, dotted, read_yaml
-from wholeword.core.errors import PluginError, RecipeError
+from wholeword.core.errors import BrokenPluginsError, PluginError, RecipeError
 from wholeword.core.registry.registry import registry
 
 Model = TypeVar("Model", bound=Section)
@@ -48,14 +48,20 @@ def read_section(model: type[Model], document: Document, *, plugins: Mapping[Key
 
     Args:
         plugins: path of a section -> kind of plugin; `*` in a path stands for every entry of a list.
-    Raises: RecipeError listing every problem with its position.
+    Raises: RecipeError listing every problem with its position (BrokenPluginsError if plugins alone are to blame).
     """
     reading = Reading(model, document)
     reading.check_plugins(plugins)
     reading.check_model()
-    if document.problems:
-        raise RecipeError(lines(document.problems))
+    raise_problems(document)
     return model.model_validate(document.data)
+
+
+def raise_problems(document: Document) -> None:
+    """Raises: RecipeError if a document has problems; BrokenPluginsError if all of them are plugins that cannot be loaded."""
+    if document.problems:
+        error = BrokenPluginsError if document.broken_plugins == len(document.problems) else RecipeError
+        raise error(lines(document.problems))
 
 
 def lines(problems: Iterable[Problem]) -> list[str]:
@@ -104,11 +110,13 @@ class Reading:
                 continue
             try:
                 section["name"] = self.plugin_name(kind, (*path, "name"), section["name"])
-                loaded[path] = registry.parameters(kind, section["name"])
             except PluginError as error:
                 self.problem((*path, "name"), str(error))
-            else:
-                self.sections[path] += loaded[path]
+                continue
+            parameters = self.plugin_parameters(kind, (*path, "name"), section["name"])
+            if parameters is not None:
+                loaded[path] = parameters
+                self.sections[path] += parameters
         for path, parameters in loaded.items():
             section = at(self.data, path)
             for key in [key for key in section if key not in self.sections[path]]:
@@ -137,7 +145,8 @@ class Reading:
                     yield kind, path, inside[key]
 
     def plugin_name(self, kind: str, path: KeyPath, name: str) -> str:
-        """The canonical name of a plugin. Warns if the user gave a bare name that other distributions offer too.
+        """The canonical name of a plugin. Warns if the user gave a bare name that other distributions offer too, and once of each
+        distribution that has hooks of another version.
 
         Args:
             path: key path of the name.
@@ -147,7 +156,23 @@ class Reading:
         of_the_user = mark is not None and not (self.document.shipped and mark.source == self.document.source)
         if mark and of_the_user and (warning := registry.shadowed(kind, name)):
             self.document.warnings.append(Problem(mark, f"{dotted(path)}: {warning}"))
+        if mark and (warning := registry.ignored_hooks(registry.find(kind, name))):
+            if not any(earlier.message.endswith(warning) for earlier in self.document.warnings):
+                self.document.warnings.append(Problem(mark, f"{dotted(path)}: {warning}"))
         return registry.canonical_name(kind, name)
+
+    def plugin_parameters(self, kind: str, path: KeyPath, name: str) -> dict[str, inspect.Parameter] | None:
+        """The settings of a plugin that exists. None, and a problem that is not the user's, if it cannot be loaded.
+
+        Args:
+            path: key path of the name.
+        """
+        try:
+            return registry.parameters(kind, name)
+        except PluginError as error:
+            self.problem(path, str(error))
+            self.document.broken_plugins += 1
+            return None
 
     def places(self, pattern: KeyPath) -> list[KeyPath]:
         """The key paths in the document that match a pattern."""

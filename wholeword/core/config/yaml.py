@@ -58,7 +58,7 @@ class Problem(NamedTuple):
 class Document:
     """The values of a text and their positions. `problems` lists violations of our rules; `data` is None if nothing could be read.
 
-    `shipped`: the file comes with wholeword.
+    `broken_plugins`: how many of the problems are no fault of the text. `shipped`: the file comes with wholeword.
     """
 
     source: str
@@ -67,6 +67,7 @@ class Document:
     values: dict[KeyPath, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    broken_plugins: int = 0
     shipped: bool = False
 
     def place(self, path: KeyPath) -> Mark:

@@ -16,6 +16,7 @@ from wholeword.core.registry import hookspecs
 from wholeword.core.registry.hookspecs import HOOKS, PROJECT
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+KERNEL = re.compile(r".+\.[^.]+")  # optimizer.framework
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -128,6 +129,8 @@ def _register(kind: str, source: Source, entries: list[Entry]) -> Any:
     def register(name: str, target: str, *, extra: str | None = None, help: str = "") -> None:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(f"{HOOKS[kind]}: name {name!r}; expected letters, digits, '-', '_', '.'")
+        if kind == "optimizer_kernel" and not KERNEL.fullmatch(name):
+            raise ValueError(f"{HOOKS[kind]}: name {name!r}; expected optimizer.framework, such as 'adamw.jax'")
         if not isinstance(target, str) or not TARGET.fullmatch(target):
             raise ValueError(f"{HOOKS[kind]}: target {target!r} of {name!r}; expected a string 'module:object'")
         if any(entry.name == name and entry.kind == kind for entry in entries):

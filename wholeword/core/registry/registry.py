@@ -7,7 +7,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wholeword.core.errors import PluginError, WholewordError
+from wholeword.core.errors import PluginError, UnknownPluginError, WholewordError
 from wholeword.core.registry.hookspecs import HOOKS, PROJECT
 from wholeword.core.registry.plugins import Broken, Entry, Ignored, Offers, discover
 
@@ -66,7 +66,8 @@ class Registry:
     def find(self, kind: str, name: str) -> Entry:
         """The entry called `name` or `distribution:name`; of several, wholeword's own.
 
-        Raises: PluginError if there is none (with the nearest names and the whole list), or several of other distributions.
+        Raises: UnknownPluginError if there is none (with the nearest names and the whole list); PluginError if there are several of other
+            distributions.
         """
         matches = self._matches(kind, name)
         if len(matches) == 1 or (matches and matches[0].distribution == PROJECT):
@@ -80,9 +81,9 @@ class Registry:
         close = get_close_matches(name, [*names, *(entry.qualified_name for entry in self.entries if entry.kind == kind)], n=1)
         suggestion = f"; did you mean {close[0]!r}?" if close else ""
         notes = [f" (broken plugin {plugin.distribution}: {plugin.reason})" for plugin in self.broken]
-        notes += [f" (plugin {plugin.distribution}: {plugin.reason})" for plugin in self.ignored]
+        notes += [f" (plugin {plugin.distribution}: {plugin.reason})" for plugin in self.ignored if repr(HOOKS[kind]) in plugin.reason]
         message = f"unknown {kind} {name!r}{suggestion or ';'} expected one of: {', '.join(names) or 'none installed'}"
-        raise PluginError(message + "".join(notes))
+        raise UnknownPluginError(message + "".join(notes))
 
     def has(self, kind: str, name: str) -> bool:
         """Whether there is anything called `name` or `distribution:name`."""
@@ -102,6 +103,11 @@ class Registry:
         names = " and ".join(entry.distribution for entry in others)
         choices = _choices(entry.qualified_name for entry in others)
         return f"{kind} {name!r} means wholeword's own, although {names} offer{'s' * (len(others) == 1)} it too; write {choices} for that"
+
+    def ignored_hooks(self, entry: Entry) -> str | None:
+        """A warning if the distribution of an entry implements hooks that this version does not know; None if it does not."""
+        reasons = [plugin.reason for plugin in self.ignored if plugin.distribution == entry.distribution]
+        return f"plugin {entry.distribution} {entry.version}: {', '.join(reasons)}" if reasons else None
 
     def has_bare_name(self, entry: Entry) -> bool:
         """Whether the bare name of an entry means this one."""
@@ -142,7 +148,7 @@ class Registry:
         except Exception as error:
             raise _explained(self.find(kind, name), error) from error
 
-    def explained(self, kind: str, name: str, error: Exception) -> PluginError:
+    def explained(self, kind: str, name: str, error: BaseException) -> PluginError:
         """The error to show for one that a plugin's code raised."""
         return _explained(self.find(kind, name), error)
 
@@ -171,13 +177,14 @@ class Registry:
         return {parameter.name: parameter for parameter in parameters}
 
 
-def _explained(entry: Entry, error: Exception) -> PluginError:
+def _explained(entry: Entry, error: BaseException) -> PluginError:
     """The error to show the user; for a missing library, it includes the pip command."""
     where = f"{entry.kind} {entry.name!r}"
     missing = error.name.split(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else None
     if missing and missing != entry.target.split(".")[0].split(":")[0]:
         requirement = f'"{entry.distribution}[{entry.extra}]"' if entry.extra else DISTRIBUTIONS.get(missing, missing)
-        return PluginError(f"{where} needs {missing!r}: pip install {requirement}")
+        origin = "" if entry.distribution == PROJECT else f" of {entry.distribution}"
+        return PluginError(f"{where}{origin} needs {missing!r}: pip install {requirement}")
     message = " ".join(str(error).split())
     return PluginError(f"{where} of {entry.distribution} {entry.version} failed: {type(error).__name__}: {message}")
 
