@@ -1,5 +1,7 @@
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from wholeword.core.config.load import load_recipe
@@ -62,7 +64,7 @@ def test_these_are_the_schedules_that_come_with_wholeword() -> None:
     ]
 
 
-@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1e-9, "1e-3", None, True])
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1e-9, "1e-3", None, True, pytest.param(10**400, id="large")])
 def test_a_rate_that_is_none_is_the_plugins_error(plugins: Any, rate: Any) -> None:
     class Odd:
         def learning_rate(self, step: int, **_: Any) -> Any:
@@ -72,6 +74,16 @@ def test_a_rate_that_is_none_is_the_plugins_error(plugins: Any, rate: Any) -> No
     assert rates("odd", [0, 1, 2]) == [0.5, 0.5, 0.5]
     with pytest.raises(PluginError, match=r"^schedule 'odd' of my-schedules 2.1: step 3 of 100 .* expected a finite number of at least 0$"):
         rates("odd", [3])
+
+
+def test_a_rate_may_be_any_real_number(plugins: Any) -> None:
+    class Numpy:
+        def learning_rate(self, step: int, **_: Any) -> Any:
+            return [np.float32(0.25), np.int64(1), Fraction(1, 8)][step]
+
+    plugins("schedule", "numpy", Numpy)
+    returned = rates("numpy", [0, 1, 2])
+    assert returned == [0.25, 1.0, 0.125] and {type(rate) for rate in returned} == {float}
 
 
 def test_an_exception_in_a_schedule_is_the_plugins_error(plugins: Any) -> None:

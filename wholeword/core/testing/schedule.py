@@ -1,6 +1,7 @@
 """Checks of schedules."""
 
 import math
+from numbers import Real
 
 from wholeword.core.contracts import Schedule
 
@@ -21,7 +22,7 @@ def check_schedule(schedule: Schedule, *, peak_lr: float = 3e-4) -> None:
         rates = [rate(step) for step in range(steps)]
         for step, value in enumerate(rates):
             where = f"step {step} of {steps}, {warmup_steps} of them warm-up"
-            assert isinstance(value, int | float) and not isinstance(value, bool), f"{where}: {value!r}; expected a float"
+            assert isinstance(value, Real) and not isinstance(value, bool), f"{where}: {value!r}; expected a float"
             assert math.isfinite(value) and value >= 0, f"{where}: {value!r}; expected a finite number of at least 0"
             assert value <= peak_lr * (1 + 1e-9), f"{where}: {value!r} is above peak_lr, {peak_lr!r}"
         assert max(rates) > 0 or steps == warmup_steps == 1, f"{steps} steps, {warmup_steps} of them warm-up: every rate is 0"

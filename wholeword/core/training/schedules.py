@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from math import isfinite
+from math import inf, isfinite
+from numbers import Real
 from typing import Any
 
 from wholeword.core.registry.registry import registry
@@ -21,12 +22,24 @@ def make_schedule(name: str, settings: Mapping[str, Any], *, steps: int, peak_lr
     def learning_rate(step: int) -> float:
         with calling("schedule", name):
             rate = schedule.learning_rate(step, steps=steps, peak_lr=peak_lr, warmup_steps=warmup_steps)
-        if isinstance(rate, bool) or not isinstance(rate, float | int) or not isfinite(rate) or rate < 0:
-            message = f"step {step} of {steps} has the learning rate {rate!r}; expected a finite number of at least 0"
+            number = _number(rate)
+        if number is None or not isfinite(number) or number < 0:
+            shown = repr(rate) if number is None else number
+            message = f"step {step} of {steps} has the learning rate {shown}; expected a finite number of at least 0"
             raise contract_error("schedule", name, message)
-        return float(rate)
+        return number
 
     return learning_rate
+
+
+def _number(rate: Any) -> float | None:
+    """A real number of any type as a float, infinite if it is too large for one; None for anything else."""
+    if isinstance(rate, bool) or not isinstance(rate, Real):
+        return None
+    try:
+        return float(rate)
+    except OverflowError:
+        return inf  # or -inf, which is refused as well
 
 
 def step_seed(*place: int | str) -> int:
