@@ -1,12 +1,13 @@
 """What backends return is checked where it enters core, and whoever breaks the contract is named."""
 
+import errno
 from typing import Any
 
 import numpy as np
 import pytest
 
 from wholeword.core.contracts import FineTuner, Trainer
-from wholeword.core.errors import PluginError
+from wholeword.core.errors import PluginError, UserError
 from wholeword.core.training.returned import Batches, Returned
 from wholeword.core.training.trainers import NoOptimizer, start_fine_tuner, start_trainer
 
@@ -191,3 +192,68 @@ def test_protocols_are_told_apart_by_methods() -> None:
     assert len(list(batches)) == batches.taken == 2
     with pytest.raises(AssertionError, match="expected floats"):
         Returned(AssertionError).array(np.zeros(2, int), "x", kinds="f", shape=(None,))
+
+
+CALLS = [
+    ("train_steps", lambda made: taken(made)),
+    ("evaluate", lambda made: made.evaluate(BATCH)),
+    ("predict", lambda made: made.predict(BATCH, 3)),
+    ("weights", lambda made: made.weights()),
+    ("optimizer_state", lambda made: made.optimizer_state()),
+    ("load", lambda made: made.load({}, {})),
+    ("reset_optimizer", lambda made: made.reset_optimizer()),
+]
+
+
+def failing(method: str, error: BaseException) -> Any:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    return type("Failing", (Puppet,), {method: fail})({})
+
+
+@pytest.mark.parametrize("method, call", CALLS, ids=[method for method, _ in CALLS])
+def test_a_trainer_that_fails_is_named_in_one_line(trainer: Any, method: str, call: Any) -> None:
+    with pytest.raises(PluginError, match=r"^backend 'puppet' of my-backend 3\.0 failed: KeyError: 'a b'$"):
+        call(trainer(failing(method, KeyError("a b"))))
+    for error in (KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), UserError("yours")):
+        with pytest.raises(type(error)) as raised:
+            call(trainer(failing(method, error)))
+        assert raised.value is error
+
+
+@pytest.mark.parametrize("method", ["start_finetuning", "train_steps", "logits", "weights", "optimizer_state", "load"])
+def test_a_fine_tuner_that_fails_is_named(plugins: Any, method: str) -> None:
+    plugins("backend", "puppet", "puppets:Backend", distribution="my-backend", version="3.0")
+
+    class Backend:
+        def start_finetuning(self, **_: Any) -> Any:
+            if method == "start_finetuning":
+                raise KeyError("a b")
+            return failing(method, KeyError("a b"))
+
+    with pytest.raises(PluginError, match=r"^backend 'puppet' of my-backend 3\.0 failed: KeyError: 'a b'$"):
+        made = start_fine_tuner(Backend(), "puppet", NoOptimizer(), head="tagging", num_labels=3)
+        {"logits": lambda made: made.logits(None), **dict(CALLS)}[method](made)
+
+
+@pytest.mark.parametrize("trainer_of", ["raises it", "wraps it", "swallows it"])
+def test_an_error_of_the_batches_is_not_the_backends(trainer: Any, trainer_of: str) -> None:
+    ours = ZeroDivisionError("ours")
+
+    class Consumer(Puppet):
+        def train_steps(self, batches: Any, **_: Any) -> Any:
+            try:
+                return [GOOD for _ in batches]
+            except ZeroDivisionError as error:
+                if trainer_of == "swallows it":
+                    return [GOOD]
+                raise error if trainer_of == "raises it" else RuntimeError("wrapped") from error
+
+    def batches() -> Any:
+        yield BATCH
+        raise ours
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        trainer(Consumer({})).train_steps(batches(), learning_rates=[0.1] * 2, seeds=[0] * 2)
+    assert raised.value is ours

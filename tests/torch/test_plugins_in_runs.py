@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ class Sgd:
         raise NotImplementedError
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """Ends a run where it stands."""
 
 
@@ -108,3 +108,68 @@ def test_adamw_on_another_framework_says_which_have_it(plugins: Any, run: Any) -
     plugins("backend", "jax", Jax)
     with pytest.raises(PluginError, match=r"^optimizer 'adamw' has no kernel for 'jax', only for pytorch, tensorflow; "):
         run("run", "backend=jax", "optimizer=adamw")
+
+
+class Momentum:
+    """A kernel of the contract, which breaks it as a test wishes."""
+
+    broken: ClassVar[dict[str, Any]] = {}
+
+    def build(self, framework: str, named_parameters: Any) -> Any:
+        parameters = dict(named_parameters)
+
+        class Kernel:
+            slots: ClassVar[Any] = {f"{name}/momentum": torch.zeros_like(parameter) for name, parameter in parameters.items()}
+
+            def step(self, gradients: Any, learning_rate: Any, *, divisor: Any, skip: Any) -> None:
+                for name, gradient in gradients.items():
+                    parameters[name].data.sub_(gradient, alpha=learning_rate)
+
+        return type("Kernel", (Kernel,), self.broken)()
+
+    def reference(self) -> Any:
+        raise NotImplementedError
+
+
+def fail(*_: Any, **__: Any) -> Any:
+    raise ZeroDivisionError("on\nTuesdays")
+
+
+def step_without_divisor(self: Any, gradients: Any, learning_rate: Any, *, skip: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "broken, message",
+    [
+        ({"step": fail}, " failed: ZeroDivisionError: on Tuesdays"),
+        ({"slots": property(fail)}, " failed: ZeroDivisionError: on Tuesdays"),
+        ({"step": step_without_divisor}, " failed: TypeError: .*unexpected keyword argument 'divisor'"),
+        ({"slots": {"a/b": "text"}}, ": slots has a/b, a str; expected tensors"),
+        ({"slots": None}, ": slots is NoneType; expected a dict of tensors by name"),
+    ],
+)
+def test_a_kernel_that_fails_names_its_optimizer(plugins: Any, run: Any, broken: Any, message: str) -> None:
+    plugins("optimizer", "momentum", type("Broken", (Momentum,), {"broken": broken}), distribution="my-optimizers", version="1.2")
+    with pytest.raises(PluginError, match=rf"^optimizer 'momentum' of my-optimizers 1\.2{message}$"):
+        run("run", "optimizer=momentum")
+
+
+def test_a_kernel_that_keeps_the_contract_runs(plugins: Any, run: Any) -> None:
+    plugins("optimizer", "momentum", Momentum)
+    assert len(files_of(run("run", "optimizer=momentum"))) == 5
+
+
+@pytest.mark.parametrize(
+    "part, returned, message",
+    [
+        ("hosts", lambda self: None, ": hosts returned NoneType; expected wholeword.core.training.hosts.Hosts"),
+        ("rows", lambda self, **_: 5, ": rows returned int without has_next_sentence, batch, batches; expected a RowSource"),
+        ("hosts", fail, " failed: ZeroDivisionError: on Tuesdays"),
+        ("rows", fail, " failed: ZeroDivisionError: on Tuesdays"),
+        ("start", fail, " failed: ZeroDivisionError: on Tuesdays"),
+    ],
+)
+def test_the_parts_of_a_backend_name_it(plugins: Any, run: Any, part: str, returned: Any, message: str) -> None:
+    plugins("backend", "odd", type("Odd", (PyTorch,), {part: returned}), distribution="my-backend", version="0.3")
+    with pytest.raises(PluginError, match=rf"^backend 'odd' of my-backend 0\.3{message}$"):
+        run("run", "backend=odd")

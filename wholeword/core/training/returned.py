@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
@@ -16,19 +17,37 @@ KINDS = {"f": "floats", "b": "bool", "iu": "integers"}  # of numpy dtypes
 
 
 class Batches:
-    """Batches on their way to a trainer; counts how many it took."""
+    """Batches on their way to a trainer; counts how many it took, and keeps the error that ended them."""
 
     def __init__(self, batches: Iterable[Mapping[str, Array]]):
         self._batches = iter(batches)
         self.taken = 0
+        self.error: Exception | None = None
 
     def __iter__(self) -> Iterator[Mapping[str, Array]]:
         return self
 
     def __next__(self) -> Mapping[str, Array]:
-        batch = next(self._batches)
+        try:
+            batch = next(self._batches)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.error = error
+            raise
         self.taken += 1
         return batch
+
+    @contextmanager
+    def own_errors(self) -> Iterator[None]:
+        """Around the trainer's call: an error of the batches is raised as it was, whatever the trainer made of it."""
+        try:
+            yield
+        except Exception:
+            if self.error is None:
+                raise
+        if self.error is not None:
+            raise self.error
 
 
 class Returned:

@@ -19,7 +19,7 @@ from typing import Any
 from wholeword.core.bert.config import bert_config
 from wholeword.core.config.job import Job
 from wholeword.core.console import Observer, Silent
-from wholeword.core.contracts import Backend, DistributedBackend, RowsBackend, RowSource, Tensors, TrackedRun, Trainer
+from wholeword.core.contracts import Backend, RowSource, Tensors, TrackedRun, Trainer
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_write, differences, locked_folder, to_json
@@ -32,6 +32,7 @@ from wholeword.core.training.hosts import HostRows, Hosts
 from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal, NoJournal
 from wholeword.core.training.loop import Event, Loop, Progress, Stage, zero_sums
+from wholeword.core.training.optional import hosts_of, rows_of
 from wholeword.core.training.prepare import prepare
 from wholeword.core.training.schedules import make_schedule, step_seed
 from wholeword.core.training.sources import JobRows
@@ -70,7 +71,7 @@ def train(job: Job, *, resume: str = "auto", observer: Observer) -> Path:
     """
     folder = job.output
     backend = registry.create("backend", job.backend.name, **job.backend.settings)
-    hosts = backend.hosts() if isinstance(backend, DistributedBackend) else Hosts()
+    hosts = hosts_of(backend, job.backend.name)
     if hosts.is_chief:
         if resume == "never" and (folder / "recipe.json").exists():
             observer.say(f"{folder} held a run, which is kept as {_set_aside(folder)}")
@@ -130,7 +131,8 @@ class Run:
         self.stop = threading.Event()
 
     def _source(self, number: int) -> RowSource:
-        if isinstance(self.backend, RowsBackend) and (rows := self.backend.rows(**self.rows.record_arguments(number))):
+        rows = rows_of(self.backend, self.job.backend.name, self.rows.record_arguments(number))
+        if rows is not None:
             return rows
         source: RowSource = self.rows.training(number)
         return HostRows(source, self.hosts) if self.hosts.world_size > 1 else source

@@ -1,6 +1,7 @@
 """Backends at work: trainers are started here, and their returned values are checked on their way into core."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,14 +12,17 @@ from wholeword.core.contracts import (
     FineTuningBackend,
     Head,
     Optimizer,
+    OptimizerKernel,
     OptimizerReference,
     Rows,
     Tensors,
     Trainer,
 )
-from wholeword.core.errors import KernelError
+from wholeword.core.errors import KernelError, PluginError
+from wholeword.core.registry.hookspecs import PROJECT
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.returned import calling, contract_error
+from wholeword.core.training.kernels import CheckedKernel
 from wholeword.core.training.returned import (
     FINETUNING_METRICS,
     STEP_METRICS,
@@ -29,11 +33,12 @@ from wholeword.core.training.returned import (
 
 
 class RecipeOptimizer:
-    """The optimizer of a recipe; whatever goes wrong in its `build` names its distribution."""
+    """The optimizer of a recipe; whatever goes wrong in its `build`, or in the kernel that this returns, names its distribution."""
 
     def __init__(self, name: str, settings: Mapping[str, Any]):
         self.name = name
         self.optimizer: Optimizer = registry.create("optimizer", name, **settings)
+        self.kernel: CheckedKernel | None = None  # that of a plugin, once it is built
 
     def reference(self) -> OptimizerReference:
         """See `wholeword.core.contracts.Optimizer`."""
@@ -42,7 +47,16 @@ class RecipeOptimizer:
     def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> Any:
         """See `wholeword.core.contracts.Optimizer`."""
         with calling("optimizer", self.name):
-            return self.optimizer.build(framework, named_parameters)
+            built = self.optimizer.build(framework, named_parameters)
+            if registry.find("optimizer", self.name).distribution == PROJECT or not isinstance(built, OptimizerKernel):
+                return built
+        self.kernel = CheckedKernel(built, self.name)
+        return self.kernel
+
+    @property
+    def error(self) -> PluginError | None:
+        """What the kernel raised, as it is shown: frameworks that trace a step rewrite its errors."""
+        return self.kernel.error if self.kernel else None
 
 
 class NoOptimizer:
@@ -50,6 +64,7 @@ class NoOptimizer:
 
     name = "none"
     slots: Mapping[str, Any] = {}
+    error: PluginError | None = None
 
     def reference(self) -> OptimizerReference:
         """There is none."""
@@ -63,11 +78,15 @@ class NoOptimizer:
         """Change nothing."""
 
 
-class CheckedTrainer:
-    """A `Trainer` whose returned values keep their contract. Raises: PluginError by the method that breaks it, naming the backend."""
+AnyOptimizer = RecipeOptimizer | NoOptimizer
 
-    def __init__(self, trainer: Trainer, *, backend: str, optimizer: str, weights: Tensors, next_sentence: bool):
-        self._trainer, self._optimizer, self.next_sentence = trainer, optimizer, next_sentence
+
+class CheckedTrainer:
+    """A `Trainer` that keeps its contract. Raises: PluginError by the method that breaks it or fails, naming the backend."""
+
+    def __init__(self, trainer: Trainer, *, backend: str, optimizer: AnyOptimizer, weights: Tensors, next_sentence: bool):
+        self._trainer, self.next_sentence = trainer, next_sentence
+        self._calling = partial(_calling, backend, optimizer)
         self._returned = Returned(partial(contract_error, "backend", backend))
         self._shapes = {name: array.shape for name, array in weights.items()}
         self._returned.methods(trainer, Trainer)
@@ -77,43 +96,52 @@ class CheckedTrainer:
     ) -> list[dict[str, float]]:
         """As the contract says."""
         counted = Batches(batches)
-        try:
+        with counted.own_errors(), self._calling():
             steps = self._trainer.train_steps(counted, learning_rates=learning_rates, seeds=seeds)
-        except KernelError as error:
-            raise contract_error("optimizer", self._optimizer, str(error)) from error
         names = STEP_METRICS + STEP_METRICS_NSP * self.next_sentence
         return self._returned.metrics(steps, names, taken=counted.taken)
 
     def evaluate(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         """As the contract says."""
-        return self._returned.evaluation(self._trainer.evaluate(batch), batch, next_sentence=self.next_sentence)
+        with self._calling():
+            result = self._trainer.evaluate(batch)
+        return self._returned.evaluation(result, batch, next_sentence=self.next_sentence)
 
     def predict(self, batch: Mapping[str, Array], top: int) -> tuple[Array, Array]:
         """As the contract says."""
-        return self._returned.predictions(self._trainer.predict(batch, top), batch, top)
+        with self._calling():
+            result = self._trainer.predict(batch, top)
+        return self._returned.predictions(result, batch, top)
 
     def weights(self) -> Tensors:
         """As the contract says."""
-        return self._returned.weights(self._trainer.weights(), self._shapes)
+        with self._calling():
+            tensors = self._trainer.weights()
+        return self._returned.weights(tensors, self._shapes)
 
     def optimizer_state(self) -> Tensors:
         """As the contract says."""
-        return self._returned.tensors(self._trainer.optimizer_state(), "optimizer_state")
+        with self._calling():
+            tensors = self._trainer.optimizer_state()
+        return self._returned.tensors(tensors, "optimizer_state")
 
     def load(self, weights: Tensors, optimizer_state: Tensors) -> None:
         """As the contract says."""
-        self._trainer.load(weights, optimizer_state)
+        with self._calling():
+            self._trainer.load(weights, optimizer_state)
 
     def reset_optimizer(self) -> None:
         """As the contract says."""
-        self._trainer.reset_optimizer()
+        with self._calling():
+            self._trainer.reset_optimizer()
 
 
 class CheckedFineTuner:
-    """A `FineTuner` whose returned values keep their contract. Raises: PluginError by the method that breaks it, naming the backend."""
+    """A `FineTuner` that keeps its contract. Raises: PluginError by the method that breaks it or fails, naming the backend."""
 
-    def __init__(self, tuner: FineTuner, *, backend: str, optimizer: str, head: Head, num_labels: int):
-        self._tuner, self._optimizer, self._head, self._num_labels = tuner, optimizer, head, num_labels
+    def __init__(self, tuner: FineTuner, *, backend: str, optimizer: AnyOptimizer, head: Head, num_labels: int):
+        self._tuner, self._head, self._num_labels = tuner, head, num_labels
+        self._calling = partial(_calling, backend, optimizer)
         self._returned = Returned(partial(contract_error, "backend", backend))
         self._returned.methods(tuner, FineTuner)
 
@@ -122,34 +150,39 @@ class CheckedFineTuner:
     ) -> list[dict[str, float]]:
         """As the contract says."""
         counted = Batches(batches)
-        try:
+        with counted.own_errors(), self._calling():
             steps = self._tuner.train_steps(counted, learning_rates=learning_rates, seeds=seeds)
-        except KernelError as error:
-            raise contract_error("optimizer", self._optimizer, str(error)) from error
         return self._returned.metrics(steps, FINETUNING_METRICS, taken=counted.taken)
 
     def logits(self, rows: Rows) -> Array:
         """As the contract says."""
         by_piece = self._head != "classification"
-        return self._returned.logits(self._tuner.logits(rows), rows, by_piece=by_piece, num_labels=self._num_labels)
+        with self._calling():
+            result = self._tuner.logits(rows)
+        return self._returned.logits(result, rows, by_piece=by_piece, num_labels=self._num_labels)
 
     def weights(self) -> Tensors:
         """As the contract says."""
-        return self._returned.tensors(self._tuner.weights(), "weights")
+        with self._calling():
+            tensors = self._tuner.weights()
+        return self._returned.tensors(tensors, "weights")
 
     def optimizer_state(self) -> Tensors:
         """As the contract says."""
-        return self._returned.tensors(self._tuner.optimizer_state(), "optimizer_state")
+        with self._calling():
+            tensors = self._tuner.optimizer_state()
+        return self._returned.tensors(tensors, "optimizer_state")
 
     def load(self, weights: Tensors, optimizer_state: Tensors) -> None:
         """As the contract says."""
-        self._tuner.load(weights, optimizer_state)
+        with self._calling():
+            self._tuner.load(weights, optimizer_state)
 
 
 def start_trainer(
     backend: Backend,
     backend_name: str,
-    optimizer: RecipeOptimizer | NoOptimizer,
+    optimizer: AnyOptimizer,
     *,
     weights: Tensors,
     next_sentence: bool,
@@ -160,20 +193,17 @@ def start_trainer(
     Args:
         backend_name: in the recipe, for messages.
         arguments: the others of `Backend.start`.
-    Raises: PluginError if a library is missing, or what the backend or the optimizer returns does not keep its contract.
+    Raises: PluginError if a library is missing, or the backend or the optimizer fails or does not keep its contract.
     """
-    with registry.explaining("backend", backend_name):
-        try:
-            trainer = backend.start(weights=weights, optimizer=optimizer, next_sentence=next_sentence, **arguments)
-        except KernelError as error:
-            raise contract_error("optimizer", optimizer.name, str(error)) from error
-    return CheckedTrainer(trainer, backend=backend_name, optimizer=optimizer.name, weights=weights, next_sentence=next_sentence)
+    with _calling(backend_name, optimizer):
+        trainer = backend.start(weights=weights, optimizer=optimizer, next_sentence=next_sentence, **arguments)
+    return CheckedTrainer(trainer, backend=backend_name, optimizer=optimizer, weights=weights, next_sentence=next_sentence)
 
 
 def start_fine_tuner(
     backend: FineTuningBackend,
     backend_name: str,
-    optimizer: RecipeOptimizer | NoOptimizer,
+    optimizer: AnyOptimizer,
     *,
     head: Head,
     num_labels: int,
@@ -184,9 +214,20 @@ def start_fine_tuner(
     Args:
         num_labels: outputs of the head.
     """
-    with registry.explaining("backend", backend_name):
-        try:
-            tuner = backend.start_finetuning(head=head, optimizer=optimizer, **arguments)
-        except KernelError as error:
-            raise contract_error("optimizer", optimizer.name, str(error)) from error
-    return CheckedFineTuner(tuner, backend=backend_name, optimizer=optimizer.name, head=head, num_labels=num_labels)
+    with _calling(backend_name, optimizer):
+        tuner = backend.start_finetuning(head=head, optimizer=optimizer, **arguments)
+    return CheckedFineTuner(tuner, backend=backend_name, optimizer=optimizer, head=head, num_labels=num_labels)
+
+
+@contextmanager
+def _calling(backend: str, optimizer: AnyOptimizer) -> Iterator[None]:
+    """Around a call of a backend, which calls the optimizer: errors name the one of them that failed."""
+    try:
+        with calling("backend", backend):
+            yield
+    except KernelError as error:
+        raise contract_error("optimizer", optimizer.name, str(error)) from error
+    except Exception:
+        if optimizer.error is not None:
+            raise optimizer.error from optimizer.error.__cause__
+        raise

@@ -39,24 +39,32 @@ def build_kernel(optimizer: "Optimizer", parameters: Mapping[str, Tensor]) -> "S
 
 
 class SlotKernel:
-    """A kernel of the contract."""
+    """A kernel of the contract. Raises: KernelError if a slot is no tensor."""
 
     def __init__(self, kernel: OptimizerKernel):
         self.kernel = kernel
         self.step = kernel.step
+        self._slots()
 
     def state(self) -> "Tensors":
         """Copies of the slots, in canonical layouts."""
-        return {slot: to_canonical(tensor, slot) for slot, tensor in self.kernel.slots.items()}
+        return {slot: to_canonical(tensor, slot) for slot, tensor in self._slots().items()}
 
     def load(self, state: "Tensors") -> None:
         """Load a saved state. Raises: UserError if it belongs to another optimizer."""
-        fill(self.kernel.slots, state, kind="optimizer state")
+        fill(self._slots(), state, kind="optimizer state")
 
     def reset(self) -> None:
         """Discard the state."""
-        for tensor in self.kernel.slots.values():
+        for tensor in self._slots().values():
             tensor.zero_()
+
+    def _slots(self) -> Mapping[str, Tensor]:
+        slots = self.kernel.slots
+        for name, value in slots.items():
+            if not isinstance(value, Tensor):
+                raise KernelError(f"slots has {name}, a {type(value).__name__}; expected tensors")
+        return slots
 
 
 class TorchKernel:

@@ -139,6 +139,9 @@ def _kernel(optimizer: "Optimizer", parameters: Sequence[tuple[str, tf.Variable]
     built = optimizer.build("tensorflow", parameters)
     if not isinstance(built, OptimizerKernel):
         raise KernelError(f"build('tensorflow') returned {type(built).__name__}; expected an OptimizerKernel (step and slots)")
+    for name, value in built.slots.items():
+        if not isinstance(value, tf.Variable):
+            raise KernelError(f"slots has {name}, a {type(value).__name__}; expected variables")
     return built
 
 
