@@ -140,7 +140,7 @@ def _kernel(optimizer: "Optimizer", parameters: Sequence[tuple[str, tf.Variable]
     if not isinstance(built, OptimizerKernel):
         raise KernelError(f"build('tensorflow') returned {type(built).__name__}; expected an OptimizerKernel (step and slots)")
     for name, value in built.slots.items():
-        if not isinstance(value, tf.Variable):
+        if not hasattr(value, "assign"):  # those of Keras are no tf.Variable
             raise KernelError(f"slots has {name}, a {type(value).__name__}; expected variables")
     return built
 
