@@ -1,5 +1,7 @@
 """Fixtures of this folder."""
 
+import sys
+
 import pytest
 from small_recipe import RECIPE
 
@@ -28,3 +30,14 @@ def load(tmp_path):
 
     loaded.problems = problems
     return loaded
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder that Python imports from; its modules are forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.endswith("_plugin"):
+            del sys.modules[name]
