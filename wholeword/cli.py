@@ -38,7 +38,7 @@ from wholeword.core.errors import WholewordError
 )
 @click.version_option(package_name="wholeword")
 def app() -> None:
-    """Pre-train Chinese BERT models with whole word masking: raw text in, one YAML file, models out."""
+    """Pre-train Chinese BERT models with whole word masking: raw text and one YAML file in, models out."""
 
 
 @app.command()
@@ -89,7 +89,7 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
             job.prepare, progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens")
         )
         counts = TokenStore(path, verify=False).manifest["counts"]
-        console.say(f"{path}: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
+        console.say(f"{path}: " + ", ".join(f"{number:,} {name.removeprefix('num_').replace('_', ' ')}" for name, number in counts.items()))
         if to == "tfrecord":
             from wholeword.core.training.records import write_tfrecords
 

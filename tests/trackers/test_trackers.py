@@ -117,3 +117,28 @@ def test_a_tracker_that_fails_is_reported_once_and_stops_nothing(recipe):
     assert len(warnings) == 1 and warnings[0].startswith("warning: tracker 'mlflow' of wholeword ")
     assert "is switched off; training continues" in warnings[0]
     assert len(scalars(run)["train/loss"]) == len(log_of(run)) == 3
+
+
+class Exiting:
+    def __init__(self, *, when: str = "log"):
+        self.when = when
+        if when == "made":
+            raise RuntimeError("no such project")
+
+    def start(self, run):
+        pass
+
+    def log(self, metrics, *, step):
+        raise SystemExit(9)
+
+    def finish(self):
+        pass
+
+
+@pytest.mark.parametrize("when", ["made", "log"])
+def test_a_tracker_that_exits_or_cannot_be_made_stops_nothing(recipe, plugins, when):
+    plugins("tracker", "exiting", Exiting)
+    lines = Lines()
+    run = carry_out(recipe, f"[{{name: exiting, when: {when}}}, tensorboard]", lines)
+    assert len([line for line in lines.lines if line.startswith("warning: tracker 'exiting' of others 1.0 failed")]) == 1
+    assert len(log_of(run)) == 3

@@ -42,7 +42,7 @@ def _takes_path(parameter: Parameter) -> bool:
 
 
 def described(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a plugin as JSON: of a file or folder counts what is in it, not where it is."""
+    """The settings of a plugin as JSON; a file or folder is described by its name and content, not by its location."""
     return {
         key: {"name": value.name, "sha256": _content_sha256(value)} if isinstance(value, Path) else value for key, value in settings.items()
     }

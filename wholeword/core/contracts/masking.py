@@ -52,7 +52,7 @@ class MaskingStrategy(Protocol):
             ids: integers [batch, length].
             word_starts: bool [batch, length], True where a word begins.
             candidates: bool [batch, length], False at [CLS], [SEP] and padding: never chosen, and every word ends there.
-            sample_ids: uint64 [batch], what makes a row's draws its own, whatever batch it stands in.
+            sample_ids: uint64 [batch], identifies the row: its random draws depend on this, not on the batch.
             epoch: how many times the whole corpus has been seen before.
             max_predictions: most places to choose in a row.
         """

@@ -131,8 +131,9 @@ def report(baseline: UnigramBaseline, metrics: Mapping[str, HeldOutMetrics]) -> 
     yield f"held out: unigram entropy {baseline.entropy:.2f} nats; the most frequent piece {piece!r} is {share:.3f} of all"
     for name, values in metrics.items():
         below, times = baseline.entropy - values.mlm_loss, values.mlm_accuracy / share
+        distance = f"{below:.2f} below" if below >= 0 else f"{-below:.2f} above"
         yield (
-            f"held out, {name} masks: loss {values.mlm_loss:.2f} ({below:.2f} below the unigram entropy), "
+            f"held out, {name} masks: loss {values.mlm_loss:.2f} ({distance} the unigram entropy), "
             f"accuracy {values.mlm_accuracy:.3f} ({times:.1f} times that of always saying {piece!r})"
         )
         by_length = ", ".join(f"{size}: {accuracy:.3f}" for size, accuracy in values.accuracy_by_word_length.items())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from wholeword.core.console import Observer
 from wholeword.core.contracts import TrackedRun, Tracker
+from wholeword.core.errors import PluginError
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.spec import PluginSpec
 
@@ -20,10 +21,17 @@ class Trackers:
 
     def __init__(self, specs: Sequence[PluginSpec], run: TrackedRun, *, report: Observer):
         self._report = report
-        self._trackers: dict[str, Tracker] = {spec.name: registry.create("tracker", spec.name, **spec.settings) for spec in specs}
-        for name in list(self._trackers):
-            with registry.explaining("tracker", name):
-                self._call(name, lambda tracker: tracker.start(run), fatal=ModuleNotFoundError)
+        self._trackers: dict[str, Tracker] = {}
+        for spec in specs:
+            try:
+                self._trackers[spec.name] = registry.create("tracker", spec.name, **spec.settings)
+            except PluginError as error:
+                if isinstance(error.__cause__, ModuleNotFoundError):
+                    raise
+                self._report.say(f"warning: {error}; training continues without this tracker")
+                continue
+            with registry.explaining("tracker", spec.name):
+                self._call(spec.name, lambda tracker: tracker.start(run), fatal=ModuleNotFoundError)
 
     def log(self, metrics: Mapping[str, object], *, step: int, prefix: str) -> None:
         """Send the finite floats among some metrics, as `prefix/name`."""
@@ -43,7 +51,7 @@ class Trackers:
             call(self._trackers[name])
         except fatal:
             raise
-        except Exception as error:  # of a third party's library, often over a network: the run matters more
+        except (Exception, SystemExit) as error:  # of a third party's library, often over a network: the run matters more
             del self._trackers[name]
             entry, message = registry.find("tracker", name), " ".join(str(error).split())
             self._report.say(
