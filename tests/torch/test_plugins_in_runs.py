@@ -12,6 +12,7 @@ from wholeword.core.config import load_recipe
 from wholeword.core.config.job import resolve
 from wholeword.core.console import Silent
 from wholeword.core.errors import PluginError
+from wholeword.core.registry.kernels import build_kernel
 from wholeword.core.training.run import train
 from wholeword.plugins.pytorch import PyTorch
 
@@ -151,6 +152,22 @@ def step_without_divisor(self: Any, gradients: Any, learning_rate: Any, *, skip:
 def test_a_kernel_that_fails_names_its_optimizer(plugins: Any, run: Any, broken: Any, message: str) -> None:
     plugins("optimizer", "momentum", type("Broken", (Momentum,), {"broken": broken}), distribution="my-optimizers", version="1.2")
     with pytest.raises(PluginError, match=rf"^optimizer 'momentum' of my-optimizers 1\.2{message}$"):
+        run("run", "optimizer=momentum")
+
+
+def test_a_registered_kernel_that_fails_is_named_instead_of_the_optimizer(plugins: Any, run: Any) -> None:
+    class Optimizer:
+        def build(self, framework: str, named_parameters: Any) -> Any:
+            return build_kernel("momentum", framework, named_parameters)
+
+    def kernel(*, named_parameters: Any) -> Any:
+        return type("Broken", (Momentum,), {"broken": {"step": fail}})().build("pytorch", named_parameters)
+
+    plugins("optimizer", "momentum", Optimizer, distribution="wholeword")
+    plugins("optimizer_kernel", "momentum.pytorch", kernel, distribution="my-kernels", version="2.0")
+    with pytest.raises(
+        PluginError, match=r"^optimizer_kernel 'momentum\.pytorch' of my-kernels 2\.0 failed: ZeroDivisionError: on Tuesdays$"
+    ):
         run("run", "optimizer=momentum")
 
 

@@ -1,4 +1,4 @@
-"""Kernels of other distributions at work: their errors, and slots that break the contract, name the optimizer."""
+"""Kernels of other distributions at work: their errors, and slots that break the contract, name the plugin."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,23 +10,23 @@ from wholeword.core.registry.returned import FULL_DISK, calling, contract_error
 
 
 class CheckedKernel:
-    """An `OptimizerKernel` that keeps its contract. Raises: PluginError where it fails, naming the optimizer.
+    """An `OptimizerKernel` that keeps its contract. Raises: PluginError where it fails, naming the plugin.
 
     Args:
-        name: that of the optimizer in the recipe.
+        plugin: kind and name, of the optimizer or of its registered kernel.
     """
 
-    def __init__(self, kernel: OptimizerKernel, name: str):
-        self._kernel, self._name = kernel, name
+    def __init__(self, kernel: OptimizerKernel, plugin: tuple[str, str]):
+        self._kernel, self._plugin = kernel, plugin
         self.error: PluginError | None = None  # that of `step`
 
     @property
     def slots(self) -> Mapping[str, Any]:
         """As the contract says."""
-        with calling("optimizer", self._name):
+        with calling(*self._plugin):
             slots = self._kernel.slots
         if not isinstance(slots, Mapping) or not all(isinstance(name, str) for name in slots):
-            raise contract_error("optimizer", self._name, f"slots is {type(slots).__name__}; expected a dict of tensors by name")
+            raise contract_error(*self._plugin, f"slots is {type(slots).__name__}; expected a dict of tensors by name")
         return slots
 
     def step(self, gradients: Mapping[str, Any], learning_rate: Any, *, divisor: Any, skip: Any) -> None:
@@ -38,5 +38,5 @@ class CheckedKernel:
         except Exception as error:
             if isinstance(error, OSError) and error.errno in FULL_DISK:
                 raise
-            self.error = registry.explained("optimizer", self._name, error)
+            self.error = registry.explained(*self._plugin, error)
             raise self.error from error

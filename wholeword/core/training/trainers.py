@@ -38,7 +38,8 @@ class RecipeOptimizer:
     def __init__(self, name: str, settings: Mapping[str, Any]):
         self.name = name
         self.optimizer: Optimizer = registry.create("optimizer", name, **settings)
-        self.kernel: CheckedKernel | None = None  # that of a plugin, once it is built
+        self.plugin = ("optimizer", name)  # kind and name of the plugin whose kernel it is
+        self.kernel: CheckedKernel | None = None  # that of another distribution, once it is built
 
     def reference(self) -> OptimizerReference:
         """See `wholeword.core.contracts.Optimizer`."""
@@ -48,9 +49,14 @@ class RecipeOptimizer:
         """See `wholeword.core.contracts.Optimizer`."""
         with calling("optimizer", self.name):
             built = self.optimizer.build(framework, named_parameters)
-            if registry.find("optimizer", self.name).distribution == PROJECT or not isinstance(built, OptimizerKernel):
+        entry = registry.find("optimizer", self.name)
+        kernel = f"{entry.name}.{framework}"
+        if entry.distribution == PROJECT and registry.has("optimizer_kernel", kernel):
+            self.plugin = ("optimizer_kernel", kernel)
+        with calling(*self.plugin):
+            if registry.find(*self.plugin).distribution == PROJECT or not isinstance(built, OptimizerKernel):
                 return built
-        self.kernel = CheckedKernel(built, self.name)
+        self.kernel = CheckedKernel(built, self.plugin)
         return self.kernel
 
     @property
@@ -62,7 +68,7 @@ class RecipeOptimizer:
 class NoOptimizer:
     """For a model that is not trained."""
 
-    name = "none"
+    plugin = ("optimizer", "none")
     slots: Mapping[str, Any] = {}
     error: PluginError | None = None
 
@@ -226,7 +232,7 @@ def _calling(backend: str, optimizer: AnyOptimizer) -> Iterator[None]:
         with calling("backend", backend):
             yield
     except KernelError as error:
-        raise contract_error("optimizer", optimizer.name, str(error)) from error
+        raise contract_error(*optimizer.plugin, str(error)) from error
     except Exception:
         if optimizer.error is not None:
             raise optimizer.error from optimizer.error.__cause__
