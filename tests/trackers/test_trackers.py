@@ -110,7 +110,8 @@ def test_mlflow_reads_the_metrics_of_the_log_and_continues_a_resumed_run(recipe,
     assert len(client.search_runs([experiment.experiment_id])) == 1
 
 
-def test_a_tracker_that_fails_is_reported_once_and_stops_nothing(recipe):
+def test_a_tracker_that_fails_is_reported_once_and_stops_nothing(recipe, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # MLflow's default keeps trying for minutes
     lines = Lines()
     run = carry_out(recipe, "[{name: mlflow, tracking_uri: 'http://127.0.0.1:9'}, tensorboard]", lines)
     warnings = [line for line in lines.lines if line.startswith("warning")]
