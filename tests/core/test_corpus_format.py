@@ -167,7 +167,7 @@ def test_settings_of_a_format_may_stand_beside_its_name(tmp_path):
     assert inside.resolved()["corpus"]["format"] == "jsonl"
     line = load_recipe(tmp_path / "r.yaml", ["corpus.format={name: text, documents: line}"])
     assert prepare_job(line).corpus.format == PluginSpec("text", {"documents": "line"})
-    with pytest.raises(RecipeError, match=r"corpus\.format\.documents: 'line', but corpus\.documents is given too"):
+    with pytest.raises(RecipeError, match=r"corpus\.format\.documents: 'line', but corpus\.documents is also given"):
         load_recipe(tmp_path / "r.yaml", ["corpus.format={name: text, documents: line}", "corpus.documents=file"])
     with pytest.raises(RecipeError, match="unknown corpus_format 'jsnol'; did you mean 'jsonl'"):
         load_recipe(tmp_path / "r.yaml", ["corpus.format=jsnol"])

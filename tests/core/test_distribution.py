@@ -16,6 +16,7 @@ from row_sources import batch_source
 
 from wholeword.core.contracts import Masked
 from wholeword.core.data.align import align, find_words
+from wholeword.core.data.examples import ExamplesSpec
 from wholeword.core.data.google import Symbols, mask_row
 from wholeword.core.data.google_source import GoogleSource
 from wholeword.core.data.groups import find_groups
@@ -133,8 +134,8 @@ def test_rows_are_as_long_and_as_random_as_googles(store, length, most):
     short_seq_rate = 0.1 if store.num_tokens < 600 * store.num_documents else 0.0
     made = fast(store, length, most, WholeWord(), short_seq_rate)
     passes = max(1, round(NUM_TOKENS / store.num_tokens))
-    arguments = {"short_seq_rate": short_seq_rate, "rate": 0.15, "max_seq_length": length, "max_predictions": most, "batch_size": 256}
-    google = GoogleSource(store, **arguments, seed=7, dupe_factor=passes)
+    examples = ExamplesSpec("nsp-pairs", max_seq_length=length, seed=7, short_seq_rate=short_seq_rate)
+    google = GoogleSource(store, examples, rate=0.15, max_predictions=most, batch_size=256, dupe_factor=passes)
     ours, googles = figures(made, made.num_rows(passes)), figures(google, google.num_examples)
     for name in ours:
         left, right = ours[name], googles[name]
