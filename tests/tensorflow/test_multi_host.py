@@ -121,18 +121,18 @@ def test_hosts_with_different_recipes_do_not_train(whole):
         for number in (0, 1)
     ]
     for code, _, errors in finish(processes):
-        assert code == 2 and f"host 1 ({places[1]}) has a recipe of sha256" in errors and "all need the same" in errors, errors
+        assert code == 2 and f"host 1 ({places[1]}) has a recipe of sha256" in errors and "all hosts need the same" in errors, errors
 
 
 def test_where_hosts_come_from(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert find_hosts(None, None).count == 1
-    assert (find_hosts(["a:1", "b:2"], 1).addresses, find_hosts(["a:1", "b:2"], 1).number) == (("a:1", "b:2"), 1)
+    assert find_hosts(None, None).world_size == 1
+    assert (find_hosts(["a:1", "b:2"], 1).addresses, find_hosts(["a:1", "b:2"], 1).rank) == (("a:1", "b:2"), 1)
     with pytest.raises(UserError, match=r"which of the 2 is this machine\? --set backend\.host=0 on a:1"):
         find_hosts(["a:1", "b:2"], None)
     cluster = {"worker": ["b:2", "c:3"], "chief": ["a:1"]}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 1}}))
-    assert (find_hosts(None, None).addresses, find_hosts(None, None).number) == (("a:1", "b:2", "c:3"), 2)
+    assert (find_hosts(None, None).addresses, find_hosts(None, None).rank) == (("a:1", "b:2", "c:3"), 2)
     for wrong in ("{", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', '{"cluster": {"worker": ["a:1"]}}'):
         monkeypatch.setenv("TF_CONFIG", wrong)
         with pytest.raises(UserError, match=r"TF_CONFIG: .*expected something like"):
