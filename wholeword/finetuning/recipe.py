@@ -5,9 +5,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from wholeword.core.config.fields import DEFAULT_SCHEDULE, Count, PluginSection, ScheduleSection, Section, Share, without_default_schedule
+from wholeword.core.config.fields import (
+    DEFAULT_SCHEDULE,
+    Count,
+    PluginSection,
+    RecipeRoot,
+    ScheduleSection,
+    Share,
+    without_default_schedule,
+)
 from wholeword.core.config.overrides import override
 from wholeword.core.config.sections import lines, open_document, read_section
 from wholeword.core.config.yaml import Document, KeyPath, Mark, Problem, dotted
@@ -16,7 +24,7 @@ from wholeword.core.errors import RecipeError
 PLUGINS: dict[KeyPath, str] = {("task",): "task", ("optimizer",): "optimizer", ("backend",): "backend", ("schedule",): "schedule"}
 
 
-class FinetuneRecipe(Section):
+class FinetuneRecipe(RecipeRoot):
     """Fine-tuning runs of one model on one task, one for each seed; see `load_finetune_recipe`."""
 
     version: Literal[1] = Field(description="version of this format")
@@ -48,22 +56,9 @@ class FinetuneRecipe(Section):
     keep_model: bool = Field(default=True, description="keep the fine-tuned weights, not only metrics and predictions")
     output: str = Field(default_factory=lambda data: f"runs/{data.get('name')}", min_length=1, description="the output folder")
 
-    _base_folder: Path = PrivateAttr(default=Path())
-    _warnings: tuple[str, ...] = PrivateAttr(default=())
-
     @model_serializer(mode="wrap")
     def _short(self, handler: SerializerFunctionWrapHandler) -> Any:
         return without_default_schedule(handler(self))
-
-    @property
-    def base_folder(self) -> Path:
-        """The folder that relative paths of model and task start from; output starts from the working folder."""
-        return self._base_folder
-
-    @property
-    def warnings(self) -> list[str]:
-        """Warnings, one line each, with line and column."""
-        return list(self._warnings)
 
 
 def load_finetune_recipe(source: str | Path, overrides: Sequence[str] = ()) -> FinetuneRecipe:
@@ -88,8 +83,7 @@ def finetune_recipe_from(document: Document, base_folder: Path) -> FinetuneRecip
     if isinstance(document.data, dict) and "phases" in document.data and "task" not in document.data:
         raise RecipeError([f"{document.source}: a recipe for pre-training; wholeword train carries it out"])
     recipe = read_section(FinetuneRecipe, document, plugins=PLUGINS)
-    recipe._base_folder = base_folder
-    recipe._warnings = tuple(lines(document.warnings))
+    recipe.located(base_folder, lines(document.warnings))
     if problems := [Problem(document.place(path), f"{dotted(path)}: {message}") for path, message in _problems(recipe)]:
         raise RecipeError(lines(problems))
     return recipe

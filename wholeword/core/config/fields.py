@@ -1,8 +1,10 @@
 """Building blocks of recipe sections: types of values, and sections that can be written as text."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, PlainValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, PlainValidator, PrivateAttr, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -35,6 +37,28 @@ class Section(BaseModel):
     """A mapping in a recipe; unknown settings are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class RecipeRoot(Section):
+    """The top of a recipe, which knows where it was read."""
+
+    _base_folder: Path = PrivateAttr(default=Path())
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def base_folder(self) -> Path:
+        """The recipe's folder, from which relative paths of what it reads start; `output` starts from the working folder."""
+        return self._base_folder
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line per warning, with line and column."""
+        return list(self._warnings)
+
+    def located(self, base_folder: Path, warnings: Iterable[str]) -> Self:
+        """This recipe, as read in `base_folder` with these warnings."""
+        self._base_folder, self._warnings = base_folder, tuple(warnings)
+        return self
 
 
 class Shorthand(Section):

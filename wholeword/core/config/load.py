@@ -47,9 +47,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     loading = _Loading(document, base_folder)
     recipe = loading.recipe()
     raise_problems(document)
-    recipe._base_folder = base_folder
-    recipe._warnings = tuple(lines(document.warnings))
-    return recipe
+    return recipe.located(base_folder, lines(document.warnings))
 
 
 class _Loading(Reading):

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
-    PrivateAttr,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -25,6 +24,7 @@ from wholeword.core.config.fields import (
     KeepOrNew,
     Layers,
     PluginSection,
+    RecipeRoot,
     ScheduleSection,
     Section,
     Share,
@@ -218,7 +218,7 @@ class LogSection(Section):
         return {key: value for key, value in handler(self).items() if (key, value) != ("trackers", [])}
 
 
-class Recipe(Section):
+class Recipe(RecipeRoot):
     """A pre-training run, from text to exported model; see `load_recipe`."""
 
     version: Literal[1] = Field(description="version of the recipe format")
@@ -257,19 +257,6 @@ class Recipe(Section):
     def _store_by_default(cls, data: Any) -> Any:
         """`store: null` means the default."""
         return {key: value for key, value in data.items() if (key, value) != ("store", None)} if isinstance(data, dict) else data
-
-    _base_folder: Path = PrivateAttr(default=Path())
-    _warnings: tuple[str, ...] = PrivateAttr(default=())
-
-    @property
-    def base_folder(self) -> Path:
-        """The folder to which paths of the corpus, vocabulary and initial model are relative."""
-        return self._base_folder
-
-    @property
-    def warnings(self) -> list[str]:
-        """One line per warning, with its position."""
-        return list(self._warnings)
 
     def resolved(self) -> dict[str, Any]:
         """The recipe as plain data with all defaults filled in; loading it gives the same recipe."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
-from wholeword.core.config.fields import Count, PluginSection, Section, Share, Shorthand
+from wholeword.core.config.fields import Count, PluginSection, RecipeRoot, Section, Share, Shorthand
 from wholeword.core.config.locations import read_config
 from wholeword.core.config.overrides import override
 from wholeword.core.config.sections import lines, open_document, read_section
@@ -78,7 +78,7 @@ class BenchTask(Section):
     warmup_rate: Share | None = Field(default=None, description="the share of steps during which the learning rate rises")
 
 
-class TableRecipe(Section):
+class TableRecipe(RecipeRoot):
     """A table to fill; see `load_table`."""
 
     version: Literal[1] = Field(description="version of this format")
@@ -98,19 +98,6 @@ class TableRecipe(Section):
         description="the output folder: runs and results.json",
     )
 
-    _base_folder: Path = PrivateAttr(default=Path())
-    _warnings: tuple[str, ...] = PrivateAttr(default=())
-
-    @property
-    def base_folder(self) -> Path:
-        """The folder that relative paths of models and tasks start from; output starts from the working folder."""
-        return self._base_folder
-
-    @property
-    def warnings(self) -> list[str]:
-        """Warnings, one line each, with line and column."""
-        return list(self._warnings)
-
 
 def load_table(source: str | Path, overrides: Sequence[str] = ()) -> TableRecipe:
     """Read a table.
@@ -125,8 +112,7 @@ def load_table(source: str | Path, overrides: Sequence[str] = ()) -> TableRecipe
         override(document, text, TableRecipe)
     plugins: dict[KeyPath, str] = {("optimizer",): "optimizer", ("backend",): "backend", ("tasks", "*", "task"): "task"}
     table = read_section(TableRecipe, document, plugins=plugins)
-    table._base_folder = base_folder
-    table._warnings = tuple(lines(document.warnings))
+    table.located(base_folder, lines(document.warnings))
     problems = [Problem(document.place(path), f"{dotted(path)}: {message}") for path, message in _problems(table, document)]
     if problems:
         raise RecipeError(lines(problems))
