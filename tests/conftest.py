@@ -1,5 +1,6 @@
 """Fixtures for all folders. Imports of wholeword stay inside: the environment tf-legacy does without it."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:] = [entry for entry in sys.path if Path(entry).absolute() != HERE]
 sys.path.append(str(HERE / "shared"))
+
+if "OMP_WAIT_POLICY" not in os.environ:  # as wholeword/core/threads.py has it, before any test imports a framework
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from wholeword.commands.recipes import recipes
 from wholeword.commands.show import mask, report
 from wholeword.commands.zoo import zoo
 from wholeword.core.errors import WholewordError
+from wholeword.core.threads import bound_spinning
 
 
 @click.group(
@@ -158,6 +159,7 @@ for command in (mask, report, fill, recipes, zoo, export, repair_head, take_laye
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; standard error has one line for each problem."""
+    bound_spinning()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     if debug:

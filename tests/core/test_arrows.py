@@ -10,7 +10,7 @@ from rooms import arrows, circles, files, imports, room_of_file
 import wholeword
 
 ROOT = Path(wholeword.__file__).parent
-GROUND = {"devices", "errors", "files", "console", "memory", "vocabulary", "ragged"}
+GROUND = {"devices", "errors", "files", "console", "memory", "threads", "vocabulary", "ragged"}
 CORE = GROUND | {"contracts", "registry", "formats", "data", "bert", "config", "training"}
 APPLICATIONS = {"plugins", "exporters", "zoo", "finetuning", "planning", "reports"}
 
@@ -25,6 +25,7 @@ ARROWS = {
     "core.console": set(),
     "core.devices": core("errors"),
     "core.memory": set(),
+    "core.threads": set(),
     "core.ragged": set(),
     "core.files": core("errors"),
     "core.vocabulary": core("errors"),

@@ -6,6 +6,7 @@ import numpy as np
 
 from wholeword.core.bert.gelu import ACTIVATIONS
 from wholeword.core.bert.names import to_framework
+from wholeword.core.threads import bound_spinning
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import ModelFiles
@@ -21,6 +22,7 @@ LEFT_OUT: dict[str | None, tuple[str, ...]] = {  # weights that a class lacks
 
 def to_torch(model: "ModelFiles", head: str | None = None) -> Any:
     """BertModel, BertForMaskedLM (head "mlm") or BertForPreTraining ("nsp"), in eval mode. Memory of arrays is shared where possible."""
+    bound_spinning()
     import torch
     import transformers
     from transformers.initialization import no_init_weights

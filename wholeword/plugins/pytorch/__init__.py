@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal
 
 from wholeword.core.contracts import BertConfig
+from wholeword.core.threads import bound_spinning
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import FineTuner, Head, Optimizer, Tensors, Trainer
@@ -33,6 +34,7 @@ class PyTorch:
 
     def describe(self) -> str:
         """What `wholeword doctor` shows: the device, and the precision that `auto` is there."""
+        bound_spinning()
         from wholeword.plugins.pytorch.devices import find_device, has_bf16
 
         device = find_device(self.device)
@@ -49,7 +51,7 @@ class PyTorch:
         trainable: Collection[str] | None = None,
     ) -> "Trainer":
         """Raises: UserError if the device is not there."""
-        _ask_for_huge_pages()
+        _set_environment()
         from wholeword.plugins.pytorch.trainer import PyTorchTrainer
 
         return PyTorchTrainer(
@@ -66,7 +68,7 @@ class PyTorch:
         self, *, config: BertConfig, weights: "Tensors", head: "Head", optimizer: "Optimizer", clip_norm: float
     ) -> "FineTuner":
         """Raises: UserError if the device is not there."""
-        _ask_for_huge_pages()
+        _set_environment()
         from wholeword.plugins.pytorch.finetune import PyTorchFineTuner
 
         return PyTorchFineTuner(
@@ -85,6 +87,8 @@ class PyTorch:
         return Computing(device, bf16, self.micro_batch_size)
 
 
-def _ask_for_huge_pages() -> None:
-    # subtle: PyTorch reads it at its first large allocation. With huge pages a CPU step is a twelfth shorter: fewer page faults.
+def _set_environment() -> None:
+    """What PyTorch reads when it is imported, or soon after."""
+    bound_spinning()
+    # subtle: read at the first large allocation. With huge pages a CPU step is a twelfth shorter: fewer page faults.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
