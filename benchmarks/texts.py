@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wholeword.core.config import Recipe, load_recipe
 from wholeword.core.data.sentences import split_sentences
-from wholeword.core.data.tokenizer import train_vocabulary
+from wholeword.core.data.vocabulary_training import train_vocabulary
 
 Documents = list[list[str]]
 DATA = os.environ.get("WHOLEWORD_DATA")

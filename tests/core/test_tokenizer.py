@@ -12,7 +12,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from wholeword.core.data import tokenizer as module
-from wholeword.core.data.tokenizer import COMMON_CHINESE, WordPieceTokenizer, train_vocabulary
+from wholeword.core.data.tokenizer import COMMON_CHINESE, WordPieceTokenizer
+from wholeword.core.data.vocabulary_training import train_vocabulary
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
@@ -134,7 +135,7 @@ def test_a_small_vocabulary_keeps_the_most_frequent_characters():
 
 TRAINING = """
 import random
-from wholeword.core.data.tokenizer import train_vocabulary
+from wholeword.core.data.vocabulary_training import train_vocabulary
 generator = random.Random(1)
 words = ["".join(generator.choice("abcdefghij") for _ in range(generator.randint(1, 6))) for _ in range(3000)]
 print(train_vocabulary([" ".join(words), "语言模型" * 9], 400, True, 2).sha256)

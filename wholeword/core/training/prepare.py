@@ -32,7 +32,7 @@ from wholeword.core.data.corpus_format import CheckedFormat
 from wholeword.core.data.documents import read_documents
 from wholeword.core.data.shards import MAX_EXAMPLES, Report, StoreSpec, most_frequent
 from wholeword.core.data.store import FORMAT, VOCABULARY, finish_store
-from wholeword.core.data.tokenizer import train_vocabulary
+from wholeword.core.data.vocabulary_training import train_vocabulary
 from wholeword.core.data.workers import await_workers, build_shards
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, read_manifest, sha256_of, to_json
