@@ -2,6 +2,7 @@
 
 import errno
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from wholeword.commands import (
     print_warnings,
     recipe_argument,
     set_option,
+    show_warning,
 )
 from wholeword.commands.bench import bench
 from wholeword.commands.fill import fill
@@ -160,6 +162,7 @@ for command in (mask, report, fill, recipes, zoo, export, repair_head, take_laye
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; standard error has one line for each problem."""
     bound_spinning()
+    warnings.showwarning = show_warning
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     if debug:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wholeword.core.data.align import pieces_of, pieces_of_batch, segment, walk
-from wholeword.core.data.tokenizer import WordPieceTokenizer, valid
+from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import PluginError
+from wholeword.core.text_files import valid
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.segmenters.jieba import Jieba
 from wholeword.plugins.segmenters.presegmented import Presegmented

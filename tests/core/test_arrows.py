@@ -10,7 +10,7 @@ from rooms import arrows, circles, files, imports, room_of_file
 import wholeword
 
 ROOT = Path(wholeword.__file__).parent
-GROUND = {"devices", "errors", "files", "console", "memory", "threads", "vocabulary", "ragged"}
+GROUND = {"devices", "errors", "files", "console", "memory", "threads", "vocabulary", "ragged", "file_kinds", "text_files"}
 CORE = GROUND | {"contracts", "registry", "formats", "data", "bert", "config", "training"}
 APPLICATIONS = {"plugins", "exporters", "zoo", "finetuning", "planning", "reports"}
 
@@ -28,12 +28,14 @@ ARROWS = {
     "core.threads": set(),
     "core.ragged": set(),
     "core.files": core("errors"),
-    "core.vocabulary": core("errors"),
+    "core.file_kinds": set(),
+    "core.text_files": core("file_kinds", "errors"),
+    "core.vocabulary": core("text_files", "errors"),
     "core.contracts": core("vocabulary", "ragged"),
     "core.registry": core("contracts", "errors"),
     "core.formats": core("contracts", "files", "errors"),
-    "core.data": core("contracts", "registry", "vocabulary", "files", "memory", "ragged", "errors"),
-    "core.bert": core("contracts", "data", "formats", "vocabulary", "errors"),
+    "core.data": core("contracts", "registry", "vocabulary", "files", "text_files", "file_kinds", "memory", "ragged", "errors"),
+    "core.bert": core("contracts", "data", "formats", "vocabulary", "text_files", "errors"),
     "core.config": core("contracts", "registry", "formats", "data", "bert", "vocabulary", "files", "errors"),
     "core.training": core(*CORE - {"training"}),
     "core.testing": core(*CORE),

@@ -334,7 +334,7 @@ def test_runs_that_failed_are_shown():
     [
         ("model,task\nx,y\n", "no column 'metric'"),
         ("model,task,metric,split,best,average\nx,y,accuracy,test,viel,\n", ":2: .*expected numbers in percent"),
-        ("model,task,metric,split,best,average\nx,y,accuracy,test,1\n", ":2: the number of columns differs"),
+        ("model,task,metric,split,best,average\nx,y,accuracy,test,1\n", ":2: 5 columns; expected 6, as in the first line"),
         ("# origin\nmodel,task,metric,split,best,average\nx,y,accuracy,test,1,\nx,y,accuracy,test,2,\n", ":4: .*appears twice"),
     ],
 )

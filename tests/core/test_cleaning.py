@@ -282,7 +282,7 @@ def test_duplicates_are_told_by_the_text_before_cleaning(tmp_path):
 
 
 def test_without_cleaning_lines_stay_as_they_are(tmp_path):
-    lines = ["“ＡＢＣ”——&amp;<p>零\u200b宽……", "\ufeff\x00é\u3000か\u2028行"]
+    lines = ["“ＡＢＣ”——&amp;<p>零\u200b宽……", "\x00\ufeffé\u3000か\u2028行"]
     (tmp_path / "a.txt").write_text("\n".join(lines), encoding="utf-8")
     counts = Counter()
     assert read(tmp_path, counts=counts) == [lines]

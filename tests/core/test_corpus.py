@@ -1,5 +1,7 @@
+import bz2
 import gzip
 import json
+import lzma
 import random
 import sys
 from collections import Counter
@@ -148,6 +150,49 @@ def test_bad_bytes_are_told_with_file_line_and_byte_or_replaced(tmp_path):
     counts = Counter()
     assert read(tmp_path, counts, bad_bytes="replace") == [["好。", "天\ufffd\ufffd", "再见\ufffd", "\ufffd"]]
     assert counts["num_replaced"] == 3
+
+
+@pytest.mark.parametrize("bad_bytes", ["error", "replace"])
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.bz2", bz2.compress("今天下雨。\n".encode() * 99), "bzip2 data, not plain text: unpack it first"),
+        ("a.xz", lzma.compress("今天下雨。\n".encode() * 99), "xz data"),
+        ("a.txt", gzip.compress("今天下雨。\n".encode() * 99), r"gzip data.* or give it a name that ends in \.gz"),
+        ("a.txt", zstandard.compress("今天下雨。\n".encode() * 99), r"Zstandard data.*\.zst"),
+        ("a.txt", "今天下雨。\n我在家。\n".encode("utf-16"), "UTF-16 text, not plain text: convert it"),
+        ("a.txt", "今天下雨。\r我在家。\r".encode(), "carriage returns alone"),
+        ("a.txt.gz", gzip.compress(gzip.compress(b"a")), "gzip data"),
+        ("a.txt.gz", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "cannot be decompressed: .* it is a Git LFS pointer"),
+        ("a.txt.gz", "今天下雨。\n".encode(), "cannot be decompressed: .* it may be plain text"),
+        ("a.txt", b"<html><body><p>404</p></body></html>", r"an HTML page.*or take the tags out \(corpus\.cleaning: \[html\]\)"),
+        ("a.xml", b"<mediawiki><page>", "a MediaWiki dump"),
+    ],
+)
+def test_a_file_that_is_no_text_is_not_made_into_text(tmp_path, name, data, message, bad_bytes):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=message) as error:
+        read(tmp_path, bad_bytes=bad_bytes)
+    assert "bad_bytes" not in str(error.value) and "gb18030" not in str(error.value)
+
+
+def test_a_page_is_read_where_a_cleaner_takes_its_tags_out(tmp_path):
+    (tmp_path / "a.html").write_text("<html>\n今天下雨。\n", encoding="utf-8")
+    layout = corpus_layout(CorpusSection(files=["*"], cleaning=["html"]), tmp_path)
+    assert [span.data for chunk in CorpusReader(expand_files(layout), layout).chunks() for span in chunk.spans]
+
+
+def test_packed_bytes_behind_text_are_not_to_be_replaced(tmp_path):
+    (tmp_path / "a.txt").write_bytes("今天下雨。\n".encode() * 2000 + bytes(range(128, 256)) + bytes(range(32)) * 8)
+    with pytest.raises(UserError, match=r"a\.txt:2001: byte 1 of the line \(0x80\) is not UTF-8, and what follows is binary data"):
+        read(tmp_path)
+
+
+def test_joined_files_keep_no_byte_order_marks(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeff今天下雨。\n\n\ufeff我在家。\n".encode())
+    assert read(tmp_path) == [["今天下雨。"], ["我在家。"]]
+    (tmp_path / "a.txt").write_bytes('\ufeff{"text": "今天"}\n\ufeff{"text": "下雨"}\n'.encode())
+    assert read(tmp_path, format="jsonl") == [["今天"], ["下雨"]]
 
 
 def test_lone_surrogates_are_replaced_and_counted(tmp_path):

@@ -20,8 +20,9 @@ from wholeword.core.data.align import align, find_words, pieces_of_batch, segmen
 from wholeword.core.data.examples import KINDS
 from wholeword.core.data.rows import EXAMPLE_BITS
 from wholeword.core.data.store import write_store
-from wholeword.core.data.tokenizer import WordPieceTokenizer, offsets_in_sentence, valid
+from wholeword.core.data.tokenizer import WordPieceTokenizer, offsets_in_sentence
 from wholeword.core.registry.registry import registry
+from wholeword.core.text_files import valid
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.plugins.segmenters.jieba import Jieba
 

@@ -148,14 +148,14 @@ def test_a_file_with_other_rows_is_refused_and_one_with_other_bytes_is_noted(tmp
         ("chnsenticorp", "dev.tsv", "label\ttext_a\n2\t好\n", r"dev\.tsv: example 2 is '2'; expected one of 0, 1"),
         ("lcqmc", "dev.txt", "一\t二\n", r"dev\.txt:1: 2 columns; expected 3: text_a, text_b, label"),
         ("ocnli", "dev.json", '{"sentence1": "一", "label": "neutral"}\n', r"dev\.json:1: no text_b; expected label, text_a, text_b"),
-        ("ocnli", "dev.json", "[]\n", r"dev\.json:1: list; expected an object"),
+        ("ocnli", "dev.json", "[]\n", r"dev\.json:1: a list; expected one object a line"),
         ("ocnli", "dev.json", "{\n", r"dev\.json:1: not JSON: .*; expected one object a line"),
         ("classification", "dev.tsv", "好\t1\n", r"dev\.tsv:1: no header line; expected one with label and text_a"),
         ("cmrc2018", "cmrc2018_dev.json", '{"data": [{"title": "一"}]}', r"dev\.json: KeyError: 'paragraphs'; expected SQuAD's data"),
         ("cmrc2018", "cmrc2018_dev.json", '{"data": ', r"dev\.json: not JSON"),
         ("msra-ner", "msra_test_bio.txt", "一\tO\n二\n", r"msra_test_bio\.txt:2: '二'; expected a character or word and its tag"),
         ("msra-ner", "msra_test_bio.txt", "一\tB-GPE\n", r"msra_test_bio\.txt: example 0 is 'B-GPE'; expected one of O, B-PER"),
-        ("msra-ner", "msra_test_bio.txt", b"\xff\tO\n", r"msra_test_bio\.txt: not UTF-8 at byte 0"),
+        ("msra-ner", "msra_test_bio.txt", b"\xff\tO\n", r"msra_test_bio\.txt:1: byte 1 of the line \(0xff\) is not UTF-8; convert"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_reported_in_one_line(tmp_path, name, file, content, message):

@@ -5,11 +5,14 @@ As there, each command imports everything but click inside its function.
 
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+
+from wholeword.core.errors import InputWarning
 
 recipe_argument = click.argument("recipe", metavar="RECIPE")
 set_option = click.option(
@@ -36,6 +39,17 @@ def print_warnings(lines: Iterable[str]) -> None:
     """Print warnings on standard error, where they are in nobody's way."""
     for line in lines:
         click.echo(f"warning: {line}", err=True)
+
+
+_show_others = warnings.showwarning
+
+
+def show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """What becomes of Python's warnings: those about the user's input look like the others that we print."""
+    if issubclass(category, InputWarning):
+        print_warnings([str(message)])
+    else:
+        _show_others(message, category, *where, **more)
 
 
 def warn_of_shadows(kind: str, option: str, names: Iterable[str]) -> None:

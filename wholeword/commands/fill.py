@@ -25,15 +25,16 @@ DEFAULT_MODEL = "runs/quickstart"  # output folder of `wholeword train quickstar
 def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width: int | None, backend: str, as_json: bool) -> None:
     """Fill in the [MASK]s of sentences. All masks of a sentence are filled jointly: 今天[MASK][MASK]很好."""
     from wholeword.core.data.tokenizer import WordPieceTokenizer
+    from wholeword.core.data.word_lists import read_word_list
     from wholeword.core.errors import UserError
-    from wholeword.core.training.fill import check_head, read_words, start_model
+    from wholeword.core.training.fill import check_head, start_model
     from wholeword.core.training.fill import fill as fill_masks
     from wholeword.zoo.find import read
 
     for text in texts:
         if "[MASK]" not in text:
             raise UserError(f"{text}: contains no [MASK]; expected one [MASK] for each piece to fill in")
-    allowed = read_words(words) if words else None
+    allowed = [entry.word for entry in read_word_list(words)] if words else None
     if model == DEFAULT_MODEL and not Path(model).exists():
         raise UserError(f"{model}: no such folder; give --model, or train one with: wholeword train quickstart")
     files = read(model)

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from wholeword.commands import json_option, json_text, path_type, print_result, warn_of_shadows
-from wholeword.core.errors import UserError
 
 
 @click.command()
@@ -97,8 +96,6 @@ def report(
 
 
 def _standard_input() -> list[str]:
-    try:
-        text = sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"standard input: not UTF-8 at byte {error.start}") from None
-    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    from wholeword.core.text_files import decode, lines
+
+    return lines(decode(sys.stdin.buffer.read(), "standard input", expected="a sentence a line"))

@@ -17,6 +17,10 @@ class UserError(WholewordError, ValueError):
     exit_code = 2
 
 
+class InputWarning(UserWarning):
+    """Input that is accepted, but in part has no effect, such as an entry of a word list that can never match."""
+
+
 class OtherOriginError(UserError):
     """A folder holds the output of different input."""
 

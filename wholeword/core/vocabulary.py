@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import lines, read_text
 
 SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 UNUSED = re.compile(r"\[unused[0-9]+\]")
@@ -54,15 +55,12 @@ class Vocabulary:
 
     @classmethod
     def read(cls, path: Path | str) -> "Vocabulary":
-        """Read `vocab.txt`. Lines end in a line feed only: other separators may be pieces."""
-        try:
-            text = Path(path).read_bytes().decode("utf-8")
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file; expected a vocab.txt with one piece per line") from None
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
-        pieces = text.removesuffix("\n").split("\n")
-        return cls([piece.removesuffix("\r") for piece in pieces] if "\r" in text else pieces, source=str(path))
+        """Read `vocab.txt`: every line is a piece, whatever is on it. Raises: UserError, also for the vocabulary of another tool."""
+        expected = "a vocab.txt with one piece per line"
+        pieces = lines(read_text(path, expected=expected, keep_marks=True))
+        if problem := _not_of_bert(pieces):
+            raise UserError(f"{path}: {problem}; expected {expected}, as BERT has it")
+        return cls(pieces, source=str(path))
 
     def to_bytes(self) -> bytes:
         """The content of `vocab.txt`."""
@@ -92,3 +90,18 @@ class Vocabulary:
         special = np.array([piece in SPECIAL_PIECES or bool(UNUSED.fullmatch(piece)) for piece in self.pieces])
         dead = np.array([piece.startswith("##") and any(map(is_chinese, piece)) for piece in self.pieces])
         return {"all": np.arange(len(self)), "no-special": np.flatnonzero(~special), "live": np.flatnonzero(~special & ~dead)}
+
+
+def _not_of_bert(pieces: Sequence[str]) -> str:
+    """Which other tool a vocabulary is of, if it lacks a special piece; empty if nothing speaks for one."""
+    some = set(pieces)
+    if some.issuperset(SPECIAL_PIECES):
+        return ""
+    if pieces[0].lstrip()[:1] == "{":
+        return "JSON, such as a tokenizer.json or a vocab.json"
+    columns = [piece.split("\t") for piece in pieces]
+    if len(pieces) > 1 and all(len(cells) == 2 for cells in columns):
+        return f"{columns[0][0]!r}, a tab and {columns[0][1]!r} on its first line, as SentencePiece or a word count writes it"
+    if some & {"<s>", "<unk>", "<pad>"}:
+        return "the special pieces of another tokenizer (<s>, <unk> or <pad>)"
+    return ""

@@ -8,7 +8,8 @@ import numpy as np
 
 from wholeword.core.contracts import MaskingStrategy, Segmenter
 from wholeword.core.data.align import pieces_of, segment
-from wholeword.core.data.tokenizer import WordPieceTokenizer, valid
+from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.text_files import valid
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 # Beginnings and endings that split common English words as a WordPiece vocabulary would; chosen by hand, for display only.

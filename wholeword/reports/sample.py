@@ -10,9 +10,9 @@ from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import CorpusFile, CorpusLayout, expand_files
 from wholeword.core.data.corpus_format import CheckedFormat
 from wholeword.core.data.documents import read_documents
-from wholeword.core.data.tokenizer import valid
 from wholeword.core.errors import UserError
 from wholeword.core.registry.spec import PluginSpec
+from wholeword.core.text_files import valid
 
 SAMPLE_BYTES = 1 << 20
 NUM_PLACES = 16  # of a larger corpus
@@ -36,7 +36,7 @@ def sample(corpus: CorpusLayout, cleaning: Sequence[PluginSpec]) -> tuple[list[s
     Raises: UserError if there is no text; what reading a corpus raises, except that bytes that are not UTF-8 are skipped.
     """
     files = expand_files(corpus)
-    spans, sampled = sample_lines(files, CheckedFormat(corpus.format))
+    spans, sampled = sample_lines(files, CheckedFormat(corpus.format, markup=corpus.markup))
     cleaners = make_cleaners(cleaning)
     documents = read_documents(Chunk(0, spans), replace(corpus, bad_bytes="replace"), Counter(), cleaners)
     sentences = [valid(sentence) for _, document in documents for sentence in document]
@@ -71,6 +71,8 @@ def sample_lines(files: Sequence[CorpusFile], format: CheckedFormat) -> tuple[li
             parts = [(0, max(sum(end - first for first, end in parts), SAMPLE_BYTES * file.size // total))]
         for first, end in parts:
             data, ended = _read(file.path, first, end, format)
+            if first == 0 and _reads_anywhere(file.path, format):
+                format.expect_text(data, file.path)
             sampled |= first == 0 and not ended
             data = data.removeprefix(BYTE_ORDER_MARK) if first == 0 else data
             if format.smallest_part == "document" and not ended:

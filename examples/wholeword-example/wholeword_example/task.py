@@ -2,6 +2,7 @@ from pathlib import Path
 
 from wholeword.core.contracts import TextExample
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import read_text, tsv_rows
 
 
 class Reviews:
@@ -21,11 +22,10 @@ class Reviews:
 
     def read(self, split):
         examples = []
-        for number, line in enumerate((self.data / f"{split}.tsv").read_text(encoding="utf-8").splitlines(), 1):
-            label, tab, text = line.partition("\t")
-            if not tab or label not in self.labels:
-                raise UserError(f"{self.data}/{split}.tsv:{number}: {line[:40]!r}; expected 0 or 1, a tab and a text")
-            examples.append(TextExample(str(number), text, label=label))
+        for number, cells in tsv_rows(read_text(self.data / f"{split}.tsv", expected="labels and texts")):
+            if len(cells) != 2 or cells[0] not in self.labels:
+                raise UserError(f"{self.data}/{split}.tsv:{number}: {cells}; expected 0 or 1, a tab and a text")
+            examples.append(TextExample(str(number), cells[1], label=cells[0]))
         return examples
 
     def score(self, examples, predictions):

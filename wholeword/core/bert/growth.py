@@ -16,6 +16,7 @@ from wholeword.core.bert.shapes import initial_weights
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import MAX_WORD, WordPieceTokenizer
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import BLANKS, lines, read_text
 from wholeword.core.vocabulary import SPECIAL_PIECES, UNUSED, Vocabulary, is_chinese
 
 Rows = Literal["mean", "random"]
@@ -29,13 +30,8 @@ def read_pieces(path: Path) -> list[str]:
 
     Raises: UserError.
     """
-    try:
-        lines = path.read_bytes().decode("utf-8").removeprefix("\ufeff").split("\n")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected pieces to add, one per line") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
-    return [line.strip() for line in lines if line.strip()]
+    text = read_text(path, expected="pieces to add, one per line")
+    return [piece for line in lines(text) if (piece := line.strip(BLANKS))]
 
 
 def grow_vocabulary(vocabulary: Vocabulary, pieces: Iterable[str], *, lowercase: bool, reuse_unused: bool = False) -> Vocabulary:

@@ -5,6 +5,7 @@ from pathlib import Path
 from wholeword.core.config.recipe import FORMAT_SETTINGS, CorpusSection
 from wholeword.core.config.settings import found_settings
 from wholeword.core.data.corpus import CorpusLayout
+from wholeword.core.registry.hookspecs import PROJECT
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.spec import PluginSpec
 
@@ -22,6 +23,7 @@ def corpus_layout(corpus: CorpusSection, base_folder: Path) -> CorpusLayout:
         bad_bytes=corpus.bad_bytes,
         drop_duplicates=corpus.drop_duplicates,
         shard_mb=corpus.shard_mb,
+        markup=bool(corpus.cleaning) or registry.find("corpus_format", corpus.format.name).distribution != PROJECT,
     )
 
 

@@ -7,6 +7,7 @@ Which documents are duplicates (`drop_duplicates`) depends on the text of the fi
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from wholeword.core.errors import UserError
 
 MAX_LINE = 64 << 20  # bytes
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MARKS = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
 
 
 class Span(NamedTuple):
@@ -56,7 +58,7 @@ class CorpusReader:
     """One pass over the corpus."""
 
     def __init__(self, files: Sequence[CorpusFile], corpus: CorpusLayout):
-        self.files, self.format, self.limit = files, CheckedFormat(corpus.format), corpus.shard_mb << 20
+        self.files, self.format, self.limit = files, CheckedFormat(corpus.format, markup=corpus.markup), corpus.shard_mb << 20
         self.sha256: list[str] = []  # of each file's text, decompressed; complete after the pass
         self._seen = HashSet() if corpus.drop_duplicates else None
 
@@ -139,10 +141,15 @@ class _Window:
         return self._read - (len(self._buffer) if self._knows_size else 0)
 
     def take(self, size: int) -> tuple[int, bytes]:
-        """Remove bytes from the front. Returns: the number of their first line, and the bytes."""
+        """Remove bytes from the front, which is where a line begins.
+
+        Returns: the number of their first line, and the bytes without byte order marks, which joined files have in the middle too.
+        """
         with memoryview(self._buffer) as view:
             data, line = bytes(view[:size]), self.line
         del self._buffer[:size]
+        if BYTE_ORDER_MARK in data:
+            data = MARKS.sub(b"", data)
         self.line += data.count(b"\n")
         if len(data) > MAX_LINE:
             for number, text in enumerate(data.split(b"\n")):

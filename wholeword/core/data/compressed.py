@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wholeword.core.errors import UserError
+from wholeword.core.file_kinds import HEAD, kind_of
 
 BLOCK = 1 << 20  # bytes to read at once
-COMPRESSED = (".gz", ".zst")
+MAGIC = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
+COMPRESSED = tuple(MAGIC)
 
 
 def read_blocks(path: Path) -> Iterator[tuple[bytes, int]]:
@@ -29,7 +31,17 @@ def read_blocks(path: Path) -> Iterator[tuple[bytes, int]]:
                 while block := file.read(BLOCK):
                     yield block, file.tell()
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UserError(f"{path}: cannot be decompressed: {error}") from None
+            raise UserError(f"{path}: cannot be decompressed: {error}{_instead(path)}") from None
+
+
+def _instead(path: Path) -> str:
+    """What a file with the name of a packed one is, where it is nothing packed."""
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    kind = kind_of(head)
+    if kind is None and head:
+        return f"; it may be plain text: take {path.suffix} off its name"
+    return "" if kind is None or head.startswith(MAGIC[path.suffix]) else f"; it is {kind.name}: {kind.advice}"
 
 
 def _decompress_zstd(path: Path, parts: Iterator[bytes]) -> Iterator[bytes]:

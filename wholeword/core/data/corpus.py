@@ -24,6 +24,7 @@ class CorpusLayout:
     bad_bytes: str = "error"
     drop_duplicates: bool = False
     shard_mb: int = 16
+    markup: bool = True  # whether files may be HTML pages and the like, because a cleaner or the format is for tags
 
 
 class CorpusFile(NamedTuple):

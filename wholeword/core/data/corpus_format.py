@@ -11,11 +11,12 @@ import numpy as np
 
 from wholeword.core.contracts import CorpusFormat, DocumentSplitter, FileReader, TextPart
 from wholeword.core.data.compressed import COMPRESSED, read_blocks
-from wholeword.core.data.tokenizer import SURROGATES, valid
 from wholeword.core.errors import PluginError, UserError, WholewordError
+from wholeword.core.file_kinds import CARRIAGE_RETURNS, ends_lines_in_carriage_returns, kind_of
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.returned import contract_error
 from wholeword.core.registry.spec import PluginSpec
+from wholeword.core.text_files import SURROGATES, valid
 
 LINE_FEED = ord("\n")
 SHOWN = 80  # characters of a wrong value
@@ -34,10 +35,13 @@ class CheckedFormat:
 
     Every method raises a PluginError that names the distribution if the format breaks its contract (`CorpusFormat`); a UserError of the
     format passes through.
+
+    Args:
+        markup: see `CorpusLayout`.
     """
 
-    def __init__(self, spec: PluginSpec):
-        self.name = spec.name
+    def __init__(self, spec: PluginSpec, *, markup: bool = True):
+        self.name, self.markup = spec.name, markup
         self.plugin: CorpusFormat = registry.create("corpus_format", spec.name, **spec.settings)
         self.lines_are_sentences = self._attribute("lines_are_sentences", (True, False))
         self.smallest_part = self._attribute("smallest_part", ("text", "line", "document"))
@@ -53,9 +57,15 @@ class CheckedFormat:
         return path.suffix not in COMPRESSED and not isinstance(self.plugin, FileReader)
 
     def blocks(self, path: Path) -> Iterator[tuple[bytes, int]]:
-        """The text of a file in blocks, each with the number of bytes of the file that have been read."""
+        """The text of a file in blocks, each with the number of bytes of the file that have been read.
+
+        Raises: UserError if the file is no text: packed in another way than its name says, UTF-16, binary.
+        """
         if not isinstance(self.plugin, FileReader):
-            yield from read_blocks(path)
+            for number, block in enumerate(read_blocks(path)):
+                if number == 0:
+                    self.expect_text(block[0], path)
+                yield block
             return
         with self._explaining(str(path)):
             for block in self.plugin.blocks(path):
@@ -63,6 +73,16 @@ class CheckedFormat:
                     raise self._error(f"returned {_shown(block)} as a block; expected (bytes, bytes read of the file)", str(path))
                 if block[0]:
                     yield block
+
+    def expect_text(self, beginning: bytes, path: Path) -> None:
+        """Raises: UserError if a file begins as no text does, or as a page that nothing takes the tags from."""
+        kind = kind_of(beginning)
+        if kind and kind.is_markup and not self.markup:
+            raise UserError(f"{path}: {kind}; or take the tags out (corpus.cleaning: [html])")
+        if kind and not kind.is_markup:
+            raise UserError(f"{path}: {kind}")
+        if ends_lines_in_carriage_returns(beginning):
+            raise UserError(f"{path}: {CARRIAGE_RETURNS}")
 
     def last_border(self, data: bytes | bytearray, end: int, where: str) -> int:
         """See `CorpusFormat.last_border`."""

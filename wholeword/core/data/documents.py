@@ -15,6 +15,8 @@ from wholeword.core.data.corpus import CorpusLayout
 from wholeword.core.data.corpus_format import CheckedFormat, Lines
 from wholeword.core.data.sentences import split_sentences
 from wholeword.core.errors import UserError
+from wholeword.core.file_kinds import HEAD, kind_of
+from wholeword.core.text_files import not_utf8
 
 MAX_SENTENCE = 100_000  # characters; a longer one is cut, so that a line without end is segmented in bounded memory
 MAX_PASSAGE = 4096  # sentences to gather
@@ -145,9 +147,8 @@ def _decode(span: Span, bad_bytes: str, counts: Counter[str]) -> str:
             text = span.data.decode("utf-8", "replace")
             counts["num_replaced"] += text.count("\ufffd") - span.data.count("\ufffd".encode())
             return text
-        line = span.first_line + span.data.count(b"\n", 0, error.start)
-        column = error.start - span.data.rfind(b"\n", 0, error.start)
-        raise UserError(
-            f"{span.path}:{line}: byte {column} of the line (0x{span.data[error.start]:02x}) is not UTF-8; "
-            "convert the file (iconv -f gb18030 -t utf-8), or set corpus.bad_bytes to replace"
-        ) from None
+        where = f"{span.path}{not_utf8(span.data, error, span.first_line)}"
+        start = span.data.rfind(b"\n", 0, error.start) + 1
+        if kind := kind_of(span.data[start : start + HEAD]):
+            raise UserError(f"{where}, and what follows is {kind}") from None
+        raise UserError(f"{where}; convert the file (iconv -f gb18030 -t utf-8), or set corpus.bad_bytes to replace") from None

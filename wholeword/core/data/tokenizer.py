@@ -9,7 +9,6 @@ written down twice; of common Chinese characters alone it asks nothing but wheth
 No special piece is recognised in text: `[MASK]` in a corpus is a bracket, a word and a bracket.
 """
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from wholeword.core.ragged import ragged_range
+from wholeword.core.text_files import valid
 from wholeword.core.vocabulary import CHINESE, Vocabulary
 
 COMMON_CHINESE = CHINESE[:2]  # the basic block and extension A
@@ -30,7 +30,6 @@ CODE_POINTS = 0x110000
 MAX_WORD = 100  # characters; BERT makes a longer word one [UNK]
 MAX_RUNS = 1 << 16  # runs to remember
 MAX_RUN_CHARACTERS = 1 << 22  # the same, in characters
-SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Encoded(NamedTuple):
@@ -167,8 +166,3 @@ def offsets_in_sentence(encoded: Encoded) -> np.ndarray:
 def _stands_alone(character: str) -> bool:
     """Whether no combining mark after it can mix with it: it stays one character in NFD, and is a starter."""
     return len(unicodedata.normalize("NFD", character)) == 1 and unicodedata.combining(character) == 0
-
-
-def valid(text: str) -> str:
-    """The text with U+FFFD for lone surrogates, which no UTF-8 can hold; lengths stay."""
-    return SURROGATES.sub("\ufffd", text)

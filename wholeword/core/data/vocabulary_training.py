@@ -9,8 +9,9 @@ from tokenizers.models import WordPiece
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.trainers import WordPieceTrainer
 
-from wholeword.core.data.tokenizer import CODE_POINTS, MAX_WORD, WordPieceTokenizer, valid
+from wholeword.core.data.tokenizer import CODE_POINTS, MAX_WORD, WordPieceTokenizer
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import valid
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 
 MAX_COUNTED_RUNS = 1 << 20  # different runs to count; about 100 MB

@@ -11,13 +11,13 @@ computes it in float32, without approximation; only the search is approximate, i
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from wholeword.core.bert.heads import inspect_model
 from wholeword.core.contracts import ModelFiles, Trainer
+from wholeword.core.data.word_lists import pieces_of_words
 from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
 from wholeword.core.training.evaluation import encode_masked, prediction_batch
@@ -152,9 +152,8 @@ def _any_pieces(tokenizer: "WordPieceTokenizer") -> Choices:
 def _word_pieces(words: Iterable[str], lengths: Sequence[int], tokenizer: "WordPieceTokenizer") -> Choices:
     """For each run of adjacent masks, the words of as many pieces. Raises: UserError if there is none for a run."""
     by_length: dict[int, set[tuple[int, ...]]] = {length: set() for length in lengths}
-    for word in words:
-        ids = tuple(tokenizer.encode(word)[0].tolist())
-        if len(ids) in by_length and tokenizer.vocabulary.unk_id not in ids:
+    for ids in pieces_of_words(words, tokenizer, source="the word list"):
+        if len(ids) in by_length:
             by_length[len(ids)].add(ids)
     trees = {length: _prefixes(matches) for length, matches in by_length.items()}
     if missing := [length for length, matches in by_length.items() if not matches]:
@@ -175,20 +174,6 @@ def _prefixes(words: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], np.ndar
         for number, piece in enumerate(ids):
             following.setdefault(ids[:number], set()).add(piece)
     return {prefix: np.array(sorted(pieces)) for prefix, pieces in following.items()}
-
-
-def read_words(path: Path | str) -> list[str]:
-    """Read a word list: UTF-8, one word per line; anything after a space or tab (a frequency, a tag) is ignored. Raises: UserError."""
-    try:
-        lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected a word list, one word a line") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}; convert it (iconv -f gb18030 -t utf-8)") from None
-    words = [line.split()[0] for line in lines if line.strip()]
-    if not words:
-        raise UserError(f"{path}: empty; expected one word a line")
-    return words
 
 
 # --- candidates as text

@@ -4,8 +4,6 @@
 in percent; `average` is empty where it is not known. A column `learning_rate` is optional.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.config.locations import zoo_config
 from wholeword.core.errors import UserError, WholewordError
+from wholeword.core.text_files import csv_rows, decode, lines
 from wholeword.finetuning.statistics import Statistics, exact, summarise
 
 RESULTS = "results.json"
@@ -165,19 +164,18 @@ def from_csv(content: bytes, source: str) -> Results:
 
 
 def _rows(content: bytes, source: str) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{source}: not UTF-8 at byte {error.start}") from None
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip() and not line.startswith("#")]
-    reader = csv.DictReader(io.StringIO("\n".join(line for _, line in lines)))
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    expected = f"{','.join(COLUMNS)} in the first line"
+    text = decode(content, source, expected=expected)
+    uncommented = "\n".join("" if line.startswith("#") or not line.strip() else line for line in lines(text))
+    rows = ((number, cells) for number, cells in csv_rows(text._replace(content=uncommented)) if cells)
+    _, names = next(rows, (0, []))
+    missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise UserError(f"{source}: no column {missing[0]!r}; expected {','.join(COLUMNS)} in the first line")
-    for (number, _), row in zip(lines[1:], reader, strict=True):
-        if None in row or None in row.values():
-            raise UserError(f"{source}:{number}: the number of columns differs from that of the first line")
-        yield number, row
+        raise UserError(f"{source}: no column {missing[0]!r}; expected {expected}")
+    for number, cells in rows:
+        if len(cells) != len(names):
+            raise UserError(f"{source}:{number}: {len(cells)} columns; expected {len(names)}, as in the first line")
+        yield number, dict(zip(names, cells, strict=True))
 
 
 def published_parameters(name: str) -> int | None:

@@ -9,10 +9,10 @@ import numpy as np
 from wholeword.core.contracts import Masked
 from wholeword.core.data.masking import Budget, RandomPool, Replacement, Unknown
 from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.data.word_lists import pieces_of_words, read_word_list
 from wholeword.core.errors import UserError
 from wholeword.plugins.masking.whole_word import WholeWord
 
-BLANKS = " \t\r\u3000"
 END = np.int32(-1)  # an id that no piece has
 
 
@@ -21,8 +21,8 @@ class Lexicon:
     word as well. What is no entry is cut as the segmenter did.
 
     Args:
-        words: a UTF-8 file with one entry a line (text behind a tab is ignored), or the entries themselves. An entry with a character
-            that the vocabulary does not know is left out: nothing tells it from others in a row of ids.
+        words: a word list (`wholeword.core.data.word_lists`), or the entries themselves. An entry with a character that the vocabulary
+            does not know is left out, with a warning: nothing tells it from others in a row of ids.
         rate, budget, replacement, random_pool, unknown: see `wholeword.core.data.masking.Rules`.
     Raises: UserError if a setting is none, the file cannot be read, or there is no entry.
     """
@@ -37,31 +37,25 @@ class Lexicon:
         random_pool: RandomPool = "all",
         unknown: Unknown = "keep",
     ):
-        self.words = words if isinstance(words, list) else _read(Path(words))
+        self.source = "masking.words"
+        if isinstance(words, list):
+            self.words = words
+        else:
+            self.words = [entry.word for entry in read_word_list(words, setting=self.source)]
+            self.source += f": {words}"
         if not self.words:
-            raise UserError(f"masking.words: no entry{'' if isinstance(words, list) else f' in {words}'}; expected one a line")
+            raise UserError("masking.words: no entry; expected at least one")
         self._whole_word = WholeWord(rate=rate, budget=budget, replacement=replacement, random_pool=random_pool, unknown=unknown)
         self._tree: _Tree | None = None
 
     def bind(self, tokenizer: WordPieceTokenizer) -> None:
         """Cut the entries into the pieces of a tokenizer. The framework calls this before the first batch."""
-        encoded = (tuple(tokenizer.encode(word)[0].tolist()) for word in self.words)
-        self._tree = _Tree((ids for ids in encoded if ids and tokenizer.vocabulary.unk_id not in ids), len(tokenizer.vocabulary))
+        self._tree = _Tree(pieces_of_words(self.words, tokenizer, source=self.source), len(tokenizer.vocabulary))
 
     def mask(self, ids: np.ndarray, word_starts: np.ndarray, candidates: np.ndarray, sample_ids: np.ndarray, **context: Any) -> Masked:
         assert self._tree is not None, "bind() gives the entries their pieces first"
         inside = self._tree.inside(np.where(candidates, ids, END))
         return self._whole_word.mask(ids, word_starts & ~inside, candidates, sample_ids, **context)
-
-
-def _read(path: Path) -> list[str]:
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except OSError as error:
-        raise UserError(f"masking.words: {path}: {error.strerror}; expected a file with one entry a line") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"masking.words: {path}: not UTF-8 at byte {error.start}; convert it (iconv -f gb18030 -t utf-8)") from None
-    return [entry for entry in (line.split("\t")[0].strip(BLANKS) for line in lines) if entry]
 
 
 class _Tree:

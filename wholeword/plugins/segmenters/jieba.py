@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from wholeword.core.errors import UserError
+from wholeword.core.data.word_lists import Entry, read_word_list, warn_of_entries
 from wholeword.plugins.segmenters.jieba_ties import TIES
 
 CONNECTORS = "+#&._%-"
@@ -33,7 +34,8 @@ class Jieba:
     """jieba's words.
 
     Args:
-        user_dictionary: a file of jieba's form, `word [frequency] [tag]` a line. It is jieba's own then that works, at its own speed.
+        user_dictionary: a word list (`wholeword.core.data.word_lists`), `word [frequency] [tag]` a line. jieba itself does the work then,
+            at its own speed. Entries that it never keeps whole are named in a warning.
         hmm: also find words that no dictionary holds.
     """
 
@@ -55,12 +57,7 @@ class Jieba:
             # subtle: initialize() would unmarshal a cache out of the shared temporary folder
             tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
             tokenizer.initialized = True
-            try:
-                with open(user_dictionary, "rb") as file:
-                    tokenizer.load_userdict(file)
-            except (OSError, ValueError) as error:
-                message = f"{user_dictionary}: {error}; expected lines of 'word [frequency] [tag]'"
-                raise UserError(f"segmenter.user_dictionary: {message}") from None
+            _add_words(tokenizer, user_dictionary, hmm)
             self.word_starts = lambda text: _starts_of(tokenizer.lcut(text, HMM=hmm), len(text))[0]
             self.version = f"jieba {jieba.__version__}"
 
@@ -154,6 +151,26 @@ class Jieba:
             if len(word) <= MAX_REMEMBERED and len(self._loose) < MAX_LOOSE:
                 self._loose[word] = known
         return known
+
+
+def _add_words(tokenizer: Any, path: Path, hmm: bool) -> None:
+    entries = read_word_list(path, setting="segmenter.user_dictionary")
+    for entry in entries:
+        tokenizer.add_word(entry.word, entry.frequency, entry.tag)
+    never = [f"{entry.word!r} ({reason})" for entry in entries if (reason := _why_never(entry, tokenizer, hmm))]
+    warn_of_entries(never, len(entries), f"segmenter.user_dictionary: {path}")
+
+
+def _why_never(entry: Entry, tokenizer: Any, hmm: bool) -> str:
+    """Why jieba never keeps an entry whole; empty if it does, or is told to split it by a frequency of 0."""
+    outside = BLOCK.sub("", entry.word)
+    if outside and len(entry.word) > 1:
+        return f"line {entry.line}: jieba always cuts at {outside[0]!r}"
+    words = [entry.word] if entry.frequency == 0 else tokenizer.lcut(entry.word, HMM=hmm)
+    if len(words) == 1:
+        return ""
+    hint = "" if entry.frequency is None else f" at frequency {entry.frequency:,}; leave the frequency out"
+    return f"line {entry.line}: cut into {' / '.join(words)}{hint}"
 
 
 def _starts_of(words: list[str], num_characters: int) -> tuple[np.ndarray, np.ndarray]:

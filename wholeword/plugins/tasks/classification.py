@@ -1,7 +1,5 @@
 """Texts and pairs of texts with a label."""
 
-import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 from wholeword.core.contracts.tasks import TextExample
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import csv_rows, json_rows
 from wholeword.plugins.tasks.files import Dataset, File, FileTask, Text, lines, own_data
 
 # names of columns and keys in the published files
@@ -195,22 +194,13 @@ def read_texts(
 
 
 def _json_rows(text: Text) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(lines(text), 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{text.path}:{number}: not JSON: {error}; expected one object a line") from None
-            if not isinstance(row, dict):
-                raise UserError(f"{text.path}:{number}: {type(row).__name__}; expected an object with text_a and label")
-            yield number, row
+    yield from json_rows(text, expected="one object a line, with text_a and label")
 
 
 def _table_rows(text: Text, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows as dicts; a first line with known names is the header, and overrides `columns`."""
     if text.path.suffix == ".csv":
-        rows = csv.reader(text.content.splitlines(keepends=True))
-        numbered: Iterator[tuple[int, list[str]]] = ((rows.line_num, row) for row in rows)
+        numbered: Iterator[tuple[int, list[str]]] = csv_rows(text)
     else:  # as Google's processors read: a tab always separates, a quotation mark has no special meaning
         numbered = ((number, line.split("\t")) for number, line in enumerate(lines(text), 1))
     names = list(columns)

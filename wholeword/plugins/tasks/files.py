@@ -1,12 +1,12 @@
 """Files of tasks: what was published where, and whether a user's files are those. No data comes with wholeword."""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wholeword.core import text_files
 from wholeword.core.contracts import Head
 from wholeword.core.contracts.tasks import Example
 from wholeword.core.errors import UserError
@@ -32,12 +32,7 @@ class Dataset(NamedTuple):
     defaults: Mapping[str, Any]
 
 
-class Text(NamedTuple):
-    """The argument of a reader."""
-
-    path: Path
-    content: str
-    notes: list[str]  # a reader adds what is odd in the file
+Text = text_files.TextFile
 
 
 Reader = Callable[[Text], list[Any]]
@@ -124,23 +119,10 @@ class FileTask:
 
 
 def _decoded(path: Path, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}") from None
+    return text_files.decode(content, path, expected="examples").content
 
 
-def lines(text: Text) -> list[str]:
-    """The lines of a file: only a line feed ends a line, a carriage return before it is dropped."""
-    return [line.removesuffix("\r") for line in text.content.removesuffix("\n").split("\n")] if text.content else []
-
-
-def parse_json(text: Text) -> Any:
-    """The content of a JSON file. Raises: UserError naming it."""
-    try:
-        return json.loads(text.content)
-    except ValueError as error:
-        raise UserError(f"{text.path}: not JSON: {error}") from None
+lines, parse_json = text_files.lines, text_files.parse_json
 
 
 def own_data(kind: str, names: Mapping[str, tuple[str, ...]], defaults: Mapping[str, Any]) -> Dataset:
