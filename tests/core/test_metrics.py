@@ -177,6 +177,8 @@ def test_accuracy_counts_unanswered_ones_and_leaves_out_unlabelled_ones():
     examples = [TextExample("0", "一", None, "1"), TextExample("1", "二", None, "0"), TextExample("2", "三", None, "1")]
     assert score("classification", [*examples, TextExample("3", "四")], {"0": "1", "1": "1", "3": "1"}) == {
         "accuracy": pytest.approx(100 / 3),
+        "macro_F1": pytest.approx((50 + 0) / 2),
+        "micro_F1": pytest.approx(40),
         "TOTAL": 3,
         "SKIP": 1,
     }

@@ -151,7 +151,7 @@ def test_a_file_with_other_rows_is_refused_and_one_with_other_bytes_is_noted(tmp
         ("ocnli", "dev.json", "[]\n", r"dev\.json:1: a list; expected one object a line"),
         ("ocnli", "dev.json", "{\n", r"dev\.json:1: not JSON: .*; expected one object a line"),
         ("classification", "dev.tsv", "好\t1\n", r"dev\.tsv:1: no header line; expected one with label and text_a"),
-        ("cmrc2018", "cmrc2018_dev.json", '{"data": [{"title": "一"}]}', r"dev\.json: KeyError: 'paragraphs'; expected SQuAD's data"),
+        ("cmrc2018", "cmrc2018_dev.json", '{"data": [{"title": "一"}]}', r"dev\.json: article 1: no paragraphs; expected SQuAD's data"),
         ("cmrc2018", "cmrc2018_dev.json", '{"data": ', r"dev\.json: not JSON"),
         ("msra-ner", "msra_test_bio.txt", "一\tO\n二\n", r"msra_test_bio\.txt:2: '二'; expected a character or word and its tag"),
         ("msra-ner", "msra_test_bio.txt", "一\tB-GPE\n", r"msra_test_bio\.txt: example 0 is 'B-GPE'; expected one of O, B-PER"),

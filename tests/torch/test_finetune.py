@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -25,9 +26,11 @@ from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.formats.tensors import read_tensors, write_tensors
 from wholeword.core.registry.registry import Registry
 from wholeword.finetuning import prepare
+from wholeword.finetuning.decode import Predictions
 from wholeword.finetuning.finetune import finetune
 from wholeword.finetuning.job import settled_training
 from wholeword.finetuning.recipe import load_finetune_recipe
+from wholeword.finetuning.results import hint
 
 TASK_OF = {"classification": "classification", "span": "spans", "tagging": "tagging"}
 
@@ -191,6 +194,67 @@ def test_killed_runs_are_byte_identical_to_an_uninterrupted_one(tmp_path: Path) 
     counts = kill("finetune", tmp_path, 12)
     assert counts["kills"] >= 12 and counts["finished"] >= 1 and counts["failed"] == 0 and counts["different"] == []
     assert {"recipe.json", "seed-3/result.json", "seed-4/model/model.safetensors", "seed-4/predictions.json"} <= set(counts["compared"])
+
+
+class Lines(Silent):
+    """An observer that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def said(recipe: Path, *overrides: str) -> list[str]:
+    lines = Lines()
+    finetune(load_finetune_recipe(str(recipe), [f"output={recipe.parent / 'run'}", *overrides]), observer=lines)
+    return lines.lines
+
+
+def test_what_was_understood_is_printed_before_training_and_metrics_of_classes_after_it(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, "classification")
+    write_task(tmp_path / "data", "classification", train=40, dev=20)
+    lines = said(recipe, "epochs=1", "learning_rate=1e-8")
+    before = lines.index("classification: train 40, dev 20 examples; 40 rows to learn from")
+    assert "text is 'text', label is 'label'" in lines[0]
+    assert re.fullmatch(r"train: 40 examples; classes: '(good|bad)' \d+, '(good|bad)' \d+", lines[2])
+    assert lines[4] == "[UNK]: train 0.00% of the pieces, dev 0.00% of the pieces" and before > 4
+    classes = result_of(tmp_path / "run")["classes"]["dev"]
+    assert list(classes) == ["bad", "good"] and sum(scores["COUNT"] for scores in classes.values()) == 20
+    assert f"seed 3: dev 'good': precision {classes['good']['precision']:.1f}" in "\n".join(lines)
+    one_class = {scores["PREDICTED"] for scores in classes.values()} == {0, 20}
+    assert any(line.startswith("hint: seed 3: dev: all predictions are") for line in lines) == one_class
+
+
+def test_a_vocabulary_that_has_nothing_of_the_text_is_refused(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, "classification")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.tsv").write_text("label\ttext_a\n1\t繁體\n0\t標題\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"classification: every piece of train is \[UNK\]"):
+        run(recipe)
+
+
+def test_hidden_answers_are_predicted_and_not_scored(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, "spans")
+    write_task(tmp_path / "data", "spans", train=16, dev=4)
+    test = json.loads((tmp_path / "data" / "dev.json").read_bytes())
+    for paragraph in test["data"][0]["paragraphs"]:
+        paragraph["qas"][0]["answers"] = [{"text": f"FAKE_ANSWER_{number}", "answer_start": -1} for number in (1, 2, 3)]
+    (tmp_path / "data" / "test.json").write_text(json.dumps(test), encoding="utf-8")
+    lines = said(recipe, "epochs=1")
+    predictions = json.loads((tmp_path / "run" / "seed-3" / "predictions.json").read_bytes())
+    assert len(predictions["test"]) == 4 and list(result_of(tmp_path / "run")["splits"]) == ["dev"]
+    assert "test: 4 examples; none has a label: predicted, not scored" in lines
+
+
+def test_a_hint_is_given_where_all_predictions_are_one_class() -> None:
+    classes = {"a": {"COUNT": 1.0}, "b": {"COUNT": 1.0}}
+    same = Predictions({"0": "a", "1": "a"}, {})
+    assert (hint(same, "classification", classes) or "").startswith("all predictions are 'a'")
+    assert hint(Predictions({"0": "a", "1": "b"}, {}), "classification", classes) is None
+    assert hint(same, "classification", {"a": {"COUNT": 2.0}}) is None  # and that is right
+    assert (hint(Predictions({"0": ["O", "O"], "1": ["O"]}, {}), "tagging", {}) or "").startswith("all tags are 'O'")
 
 
 def test_the_command_line_saves_at_ctrl_c_resumes_and_prints_metrics(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from wholeword.core.contracts import Example, Head, Task
+from wholeword.core.contracts import ClassScoringTask, DescribedTask, Example, Head, Task
 from wholeword.core.contracts.tasks import EXAMPLES, Answer, SpanExample, TaggedExample, TextExample
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.returned import calling, contract_error
@@ -56,6 +56,12 @@ class CheckedTask:
             return list(self._texts("notes", self.task.notes))
 
     @property
+    def descriptions(self) -> list[str]:
+        """As the task has them; none if it has no descriptions (`wholeword.core.contracts.DescribedTask`)."""
+        with self._calling():
+            return list(self._texts("descriptions", self.task.descriptions)) if isinstance(self.task, DescribedTask) else []
+
+    @property
     def splits(self) -> Sequence[str]:
         """As the task has them."""
         with self._calling():
@@ -85,15 +91,31 @@ class CheckedTask:
             scores = self.task.score(examples, predictions)
         if not isinstance(scores, Mapping):
             self._break(f"score returned {type(scores).__name__}; expected a dict of metrics")
+        numbers = self._numbers("score", scores)
+        missing = [metric for metric in self.metrics if metric not in numbers]
+        if numbers and missing:
+            self._break(f"score has no {', '.join(missing)}; expected all of metrics: {', '.join(self.metrics)}")
+        return numbers
+
+    def score_classes(self, examples: Sequence[Example], predictions: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+        """Finite numbers by class; empty if the task scores none (`wholeword.core.contracts.ClassScoringTask`)."""
+        if not isinstance(self.task, ClassScoringTask):
+            return {}
+        with self._calling():
+            classes = self.task.score_classes(examples, predictions)
+        if not isinstance(classes, Mapping) or not all(
+            isinstance(name, str) and isinstance(scores, Mapping) for name, scores in classes.items()
+        ):
+            self._break("score_classes returned something else than dicts of metrics by class")
+        return {name: self._numbers("score_classes", scores) for name, scores in classes.items()}
+
+    def _numbers(self, method: str, scores: Mapping[Any, Any]) -> dict[str, float]:
         numbers = {}
         for key, value in scores.items():
             number = value.item() if isinstance(value, np.number) else value
             if not isinstance(key, str) or isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-                self._break(f"score has {key!r}: {value!r}; expected a name and a finite number")
+                self._break(f"{method} has {key!r}: {value!r}; expected a name and a finite number")
             numbers[key] = number
-        missing = [metric for metric in self.metrics if metric not in numbers]
-        if numbers and missing:
-            self._break(f"score has no {', '.join(missing)}; expected all of metrics: {', '.join(self.metrics)}")
         return numbers
 
     def _checked_head(self, head: Any) -> Head:

@@ -1,6 +1,6 @@
 """What all seeds of a job share, read once: the model, and the rows of every split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from wholeword.core.training.schedules import LearningRate, make_schedule
 from wholeword.finetuning.identity import expect_same, file_stamps, fingerprint, model_identity, write_identity
 from wholeword.finetuning.job import FinetuneJob
 from wholeword.finetuning.rows import make_rows
+from wholeword.finetuning.understanding import understanding_of, unknown_lines, unknown_share
 
 
 class Split(NamedTuple):
@@ -63,7 +64,12 @@ def prepare(job: FinetuneJob, observer: Observer) -> Prepared:
     _expect_fitting(job, model, observer)
     splits = tuple(split for split in job.task.splits if split != "train") if job.splits is None else job.splits
     tokenizer = WordPieceTokenizer(model.vocabulary, model.lowercase)
-    data = {split: _read(job, split, tokenizer) for split in dict.fromkeys(("train", *splits))}
+    examples = {split: job.task.read(split) for split in dict.fromkeys(("train", *splits))}
+    for line in understanding_of(job.task, job.task_name, examples).lines():
+        observer.say(line)
+    data = {split: Split(part, _rows(job, part, tokenizer)) for split, part in examples.items()}
+    for line in unknown_lines({split: unknown_share(part.rows, model.vocabulary) for split, part in data.items()}, job.task_name):
+        observer.say(line)
     trained_rows = learnable(data["train"].rows, job.task.head)
     if not len(trained_rows):
         raise UserError(f"{job.task_name}: no example in train has a label; there is nothing to learn from")
@@ -76,8 +82,6 @@ def prepare(job: FinetuneJob, observer: Observer) -> Prepared:
     }
     expect_same(job.output, identity)
     write_identity(job.output, identity, stamps)
-    for note in job.task.notes:
-        observer.say(note)
     counts = ", ".join(f"{split} {len(part.examples):,}" for split, part in data.items())
     observer.say(f"{job.task_name}: {counts} examples; {len(trained_rows):,} rows to learn from")
     steps_per_epoch = -(-len(trained_rows) // job.training.batch_size)
@@ -108,9 +112,8 @@ def _expect_fitting(job: FinetuneJob, model: ModelFiles, observer: Observer) -> 
         observer.say(f"{job.model}: it has no pooler; a new one starts with random values")
 
 
-def _read(job: FinetuneJob, split: str, tokenizer: WordPieceTokenizer) -> Split:
-    examples = job.task.read(split)
-    rows = make_rows(
+def _rows(job: FinetuneJob, examples: Sequence[Example], tokenizer: WordPieceTokenizer) -> Rows:
+    return make_rows(
         examples,
         tokenizer,
         head=job.task.head,
@@ -119,7 +122,6 @@ def _read(job: FinetuneJob, split: str, tokenizer: WordPieceTokenizer) -> Split:
         doc_stride=job.training.doc_stride,
         max_query_length=job.limits.max_query_length,
     )
-    return Split(examples, rows)
 
 
 def learnable(rows: Rows, head: Head) -> np.ndarray:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from wholeword.core.contracts import ModelFiles, Provenance, Tensors
+from wholeword.core.contracts import Head, ModelFiles, Provenance, Tensors
 from wholeword.core.files import MANIFEST, atomic_write, to_json
 from wholeword.core.training.export import export
 from wholeword.finetuning.decode import Predictions
@@ -17,6 +17,7 @@ from wholeword.finetuning.statistics import decimal_text, summarise
 
 EXPORTER = "pytorch-bin"
 RESULT = "result.json"
+MANY_CLASSES = 20  # beyond, only the worst are printed
 
 Metrics = dict[str, float]
 
@@ -58,13 +59,49 @@ def write_predictions(folder: Path, predictions: Mapping[str, Predictions]) -> N
     atomic_write(folder / "nbest.json", to_json({split: part.nbest for split, part in predictions.items()}))
 
 
+def class_lines(classes: Mapping[str, Metrics]) -> Iterator[str]:
+    """The metrics of each class of a split, those with the lowest F1 if there are many."""
+    shown = sorted(classes, key=lambda name: classes[name]["F1"])[:MANY_CLASSES] if len(classes) > MANY_CLASSES else list(classes)
+    if len(shown) < len(classes):
+        yield f"the {len(shown)} of {len(classes)} classes with the lowest F1 (result.json has all)"
+    for name in shown:
+        shares = ", ".join(f"{key} {value:.1f}" for key, value in classes[name].items() if not key.isupper() or key == "F1")
+        counts = f"{classes[name]['COUNT']:,} expected, {classes[name]['PREDICTED']:,} predicted" if "COUNT" in classes[name] else ""
+        yield f"{name!r}: {shares}{'; ' + counts if counts else ''}"
+
+
+def hint(predictions: Predictions, head: Head, classes: Mapping[str, Metrics]) -> str | None:
+    """What to say if all predictions are the same; None if they are not, or if that is right.
+
+    Args:
+        classes: the metrics of each class, as far as they are known.
+    """
+    answers = predictions.answers.values()
+    different = {tag for tags in answers for tag in tags} if head == "tagging" else set(answers)
+    is_right = head == "classification" and sum(scores.get("COUNT", 1) > 0 for scores in classes.values()) == 1
+    if len(different) != 1 or len(answers) < 2 or is_right:
+        return None
+    (only,) = different
+    what = "tags" if head == "tagging" else "answers" if head == "span" else "predictions"
+    return (
+        f"all {what} are {only!r}: the model has learnt nothing yet; more epochs, another learning_rate or more balanced classes may help"
+    )
+
+
 def seed_result(
-    job: FinetuneJob, prepared: Prepared, seed: int, *, splits: Mapping[str, Metrics], epochs: Sequence[Metrics]
+    job: FinetuneJob,
+    prepared: Prepared,
+    seed: int,
+    *,
+    splits: Mapping[str, Metrics],
+    classes: Mapping[str, Mapping[str, Metrics]],
+    epochs: Sequence[Metrics],
 ) -> dict[str, Any]:
     """The content of result.json.
 
     Args:
         splits: metrics by split.
+        classes: metrics of each class, by split.
         epochs: metrics on dev after each epoch.
     """
     return {
@@ -75,6 +112,7 @@ def seed_result(
         "training": job.training._asdict() | {"steps": prepared.steps, "rows": len(prepared.trained_rows)},
         "metrics": list(job.task.metrics),
         "splits": dict(splits),
+        "classes": {split: dict(scores) for split, scores in classes.items()},
         "epochs": list(epochs),
         "rows": {split: part.rows.counts for split, part in prepared.data.items()},
         "notes": list(job.task.notes),

@@ -29,7 +29,16 @@ from wholeword.finetuning.buckets import epoch_batches
 from wholeword.finetuning.decode import Predictions, decode
 from wholeword.finetuning.job import FinetuneJob
 from wholeword.finetuning.prepare import Prepared
-from wholeword.finetuning.results import Metrics, seed_folder, seed_result, write_model, write_predictions, write_result
+from wholeword.finetuning.results import (
+    Metrics,
+    class_lines,
+    hint,
+    seed_folder,
+    seed_result,
+    write_model,
+    write_predictions,
+    write_result,
+)
 
 CHECKPOINTS, EPOCH_SPLIT = "progress", "dev"
 STEP_METRICS = ("loss", "correct", "count", "grad_norm")
@@ -169,16 +178,24 @@ class SeedRun:
 
     def _finish(self) -> None:
         """Predict and score every split, and write the results; result.json last."""
-        metrics, predictions = {}, {}
+        metrics, classes, predictions = {}, {}, {}
         for split in self.prepared.splits:
             scores, predictions[split] = self._evaluate(split)
             if scores:
                 metrics[split] = scores
+                classes[split] = self.task.score_classes(self.prepared.data[split].examples, predictions[split].answers)
             if scores and split == EPOCH_SPLIT:
                 self._note_epoch(scores)
+            self._say_classes(split, classes.get(split, {}), predictions[split])
         write_predictions(self.folder, predictions)
-        result = seed_result(self.job, self.prepared, self.seed, splits=metrics, epochs=self.progress.epochs)
+        result = seed_result(self.job, self.prepared, self.seed, splits=metrics, classes=classes, epochs=self.progress.epochs)
         if self.job.keep_model:
             write_model(self.job, self.prepared, self.tuner.weights(), result, self.folder / "model")
         write_result(self.folder, result)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def _say_classes(self, split: str, classes: Mapping[str, Metrics], predictions: Predictions) -> None:
+        for line in class_lines(classes):
+            self.observer.say(f"seed {self.seed}: {split} {line}")
+        if advice := hint(predictions, self.task.head, classes):
+            self.observer.say(f"hint: seed {self.seed}: {split}: {advice}")

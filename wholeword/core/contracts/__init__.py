@@ -18,7 +18,19 @@ from wholeword.core.contracts.models import (
     VocabularySource,
     ZooSource,
 )
-from wholeword.core.contracts.tasks import NO_TARGET, Answer, Example, Head, Rows, SpanExample, TaggedExample, Task, TextExample
+from wholeword.core.contracts.tasks import (
+    NO_TARGET,
+    Answer,
+    ClassScoringTask,
+    DescribedTask,
+    Example,
+    Head,
+    Rows,
+    SpanExample,
+    TaggedExample,
+    Task,
+    TextExample,
+)
 from wholeword.core.contracts.text import (
     BulkSegmenter,
     Cleaner,
@@ -56,11 +68,13 @@ __all__ = [
     "BertConfig",
     "BoundStrategy",
     "BulkSegmenter",
+    "ClassScoringTask",
     "Cleaner",
     "Command",
     "ConfigSource",
     "CorpusFormat",
     "DescribedBackend",
+    "DescribedTask",
     "DistributedBackend",
     "DocumentSplitter",
     "Documents",

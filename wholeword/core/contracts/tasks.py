@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -163,5 +163,28 @@ class Task(Protocol):
             predictions: id -> label, answer text or list of tags; an id that is missing counts as wrong.
         Returns: finite numbers in percent, `metrics` among them; counts are spelt in capitals (TOTAL, SKIP). Empty if no example has a
             label.
+        """
+        ...
+
+
+@runtime_checkable
+class DescribedTask(Protocol):
+    """A task that can say how it understood the user's files."""
+
+    @property
+    def descriptions(self) -> Sequence[str]:
+        """One line each, about the files read so far: which columns were read and which were not, which known edition a file is."""
+        ...
+
+
+@runtime_checkable
+class ClassScoringTask(Protocol):
+    """A task with metrics of single classes."""
+
+    def score_classes(self, examples: Sequence[Example], predictions: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
+        """The metrics of each class or kind of entity, in the order to print them: precision, recall, F1, COUNT and PREDICTED.
+
+        Args: see `Task.score`.
+        Returns: empty if no example has a label, or the task has no classes.
         """
         ...

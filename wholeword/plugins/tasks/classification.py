@@ -1,5 +1,7 @@
 """Texts and pairs of texts with a label."""
 
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,13 +10,12 @@ from typing import Any
 from wholeword.core.contracts.tasks import TextExample
 from wholeword.core.errors import UserError
 from wholeword.core.text_files import csv_rows, json_rows
-from wholeword.plugins.tasks.files import Dataset, File, FileTask, Text, lines, own_data
+from wholeword.plugins.tasks import editions
+from wholeword.plugins.tasks.columns import COMMON, LABEL, TEXT, Columns, Settings, choose, is_header, plain
+from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, lines, own_data, shown
 
-# names of columns and keys in the published files
-TEXT = ("text_a", "sentence1", "premise", "text", "sentence", "query1", "s1")
-PAIR = ("text_b", "sentence2", "hypo", "hypothesis", "query2", "s2")
-LABEL = ("gold_label", "label", "class")
-COLUMNS = frozenset((*TEXT, *PAIR, *LABEL, "language", "id"))
+WRITTEN_LIST = re.compile(r"\[(|.*['\",].*)\]")  # a list as text, as libraries for data frames write it
+UNDECIDED = "-"  # the label of OCNLI, CMNLI and SNLI where annotators disagree
 
 # learning rates: the seeds' table of best values; batch size and epochs assumed (recalled from the paper's table, not read again)
 DEFAULTS: Mapping[str, Any] = {"learning_rate": 2e-5, "batch_size": 64, "epochs": 3, "max_seq_length": 128, "warmup_rate": 0.1}
@@ -23,11 +24,7 @@ CHNSENTICORP = Dataset(
     "ChnSentiCorp",
     "https://github.com/ymcui/Chinese-BERT-wwm/tree/master/data/chnsenticorp",
     "corpus of Tan Songbo, for research",
-    {
-        "train": File(("train.tsv",), (9_600,), ("0b2653c23e5c79f539472e90cb10522f0ada4b80d3da95572d8b48fda47d5b33",)),
-        "dev": File(("dev.tsv",), (1_200,), ("d129e443eac08ce7643013dad496a8edf282be39cac1a4f2ad080818b296b331",)),
-        "test": File(("test.tsv",), (1_200,), ("34f9d71eba6096cd8689e18913d28cf9a5f3c18a6c2804cd13304a321738c4bc",)),
-    },
+    editions.CHNSENTICORP,
     ("0", "1"),
     {**DEFAULTS, "max_seq_length": 256},  # length assumed
 )
@@ -35,11 +32,7 @@ THUCNEWS = Dataset(
     "THUCNews, 10 classes",
     "https://github.com/gaussic/text-classification-cnn-rnn",
     "THUCNews of THUNLP, for research",
-    {
-        "train": File(("cnews.train.txt", "train.txt"), (50_000,)),
-        "dev": File(("cnews.val.txt", "dev.txt"), (5_000,)),
-        "test": File(("cnews.test.txt", "test.txt"), (10_000,)),
-    },
+    editions.THUCNEWS,
     ("体育", "财经", "房产", "家居", "教育", "科技", "时尚", "时政", "游戏", "娱乐"),
     {**DEFAULTS, "max_seq_length": 512},  # length assumed
 )
@@ -47,11 +40,7 @@ THUCNEWS_TITLE = Dataset(
     "THUCNews titles",
     "https://github.com/649453932/Bert-Chinese-Text-Classification-Pytorch/tree/master/THUCNews/data",
     "THUCNews of THUNLP, for research",
-    {
-        "train": File(("train.txt",), (180_000,)),
-        "dev": File(("dev.txt",), (10_000,), ("6ed73aa2c57ee1560c8f76570d48735c4b1c29ae4983fe3523d56e115813e175",)),
-        "test": File(("test.txt",), (10_000,)),
-    },
+    editions.THUCNEWS_TITLE,
     ("finance", "realty", "stocks", "education", "science", "society", "politics", "sports", "game", "entertainment"),  # its class.txt
     {**DEFAULTS, "max_seq_length": 32},  # assumed
 )
@@ -59,11 +48,7 @@ XNLI = Dataset(
     "XNLI, Chinese",
     "https://github.com/google-research/bert/blob/master/multilingual.md (XNLI-1.0 and XNLI-MT-1.0)",
     "CC BY-NC 4.0",
-    {
-        "train": File(("multinli.train.zh.tsv", "XNLI-MT-1.0/multinli/multinli.train.zh.tsv"), (392_702,)),
-        "dev": File(("xnli.dev.tsv", "XNLI-1.0/xnli.dev.tsv"), (2_490,)),
-        "test": File(("xnli.test.tsv", "XNLI-1.0/xnli.test.tsv"), (5_010,)),
-    },
+    editions.XNLI,
     ("contradiction", "entailment", "neutral"),
     {**DEFAULTS, "learning_rate": 3e-5, "epochs": 2},  # epochs assumed
 )
@@ -71,11 +56,7 @@ OCNLI = Dataset(
     "OCNLI",
     "https://github.com/CLUEbenchmark/OCNLI",
     "CC BY-NC 2.0",
-    {
-        "train": File(("train.50k.json", "train.json", "train.10k.json")),
-        "dev": File(("dev.json",), (2_950,), ("001ded235d73a18dac68a45a38cd5f9b3f9311fa4246df623e199422c073ddc5",)),
-        "test": File(("test.json",), (3_000,)),
-    },
+    editions.OCNLI,
     ("contradiction", "entailment", "neutral"),
     {**DEFAULTS, "learning_rate": 3e-5, "epochs": 2},  # as XNLI: the seeds have no OCNLI
 )
@@ -83,11 +64,7 @@ LCQMC = Dataset(
     "LCQMC",
     "http://icrc.hitsz.edu.cn/info/1037/1146.htm",
     "given on application, for research",
-    {
-        "train": File(("train.txt", "train.tsv"), (238_766,)),
-        "dev": File(("dev.txt", "dev.tsv"), (8_802,), ("d3cd41ed89b8f6196a76ebff2aa03d5ecf42edcd12942aa865d34f7e570af7c2",)),
-        "test": File(("test.txt", "test.tsv"), (12_500,)),
-    },
+    editions.LCQMC,
     ("0", "1"),
     DEFAULTS,
 )
@@ -95,11 +72,7 @@ BQ = Dataset(
     "BQ Corpus",
     "http://icrc.hitsz.edu.cn/info/1037/1162.htm",
     "given on application, for research",
-    {
-        "train": File(("train.csv", "train.tsv", "train.txt"), (100_000,)),
-        "dev": File(("dev.csv", "dev.tsv", "dev.txt"), (10_000,), ("2c111beccec92e9bcadfb2b5203895df89847786462d880d5d2bf98ab5169202",)),
-        "test": File(("test.csv", "test.tsv", "test.txt"), (10_000,)),
-    },
+    editions.BQ,
     ("0", "1"),
     {**DEFAULTS, "learning_rate": 3e-5},
 )
@@ -125,13 +98,15 @@ def thucnews_title(*, data: Path, check: bool = True) -> FileTask:
 
 def xnli(*, data: Path, check: bool = True) -> FileTask:
     """Whether a premise entails a hypothesis; trained on translated text."""
-    read = partial(read_texts, paired=True, rename={"contradictory": "contradiction"}, language="zh")
+    rename = {"contradictory": "contradiction"}
+    read = partial(read_texts, is_paired=True, is_published=True, rename=rename, language="zh")
     return FileTask(XNLI, data, head="classification", read=read, check=check)
 
 
 def ocnli(*, data: Path, check: bool = True) -> FileTask:
     """Whether a premise entails a hypothesis; written in Chinese."""
-    return FileTask(OCNLI, data, head="classification", read=partial(read_texts, paired=True, undecided="-"), check=check)
+    read = partial(read_texts, is_paired=True, is_published=True, undecided=UNDECIDED)
+    return FileTask(OCNLI, data, head="classification", read=read, check=check)
 
 
 def lcqmc(*, data: Path, check: bool = True) -> FileTask:
@@ -144,72 +119,139 @@ def bq(*, data: Path, check: bool = True) -> FileTask:
     return FileTask(BQ, data, head="classification", read=partial(read_texts, columns=("text_a", "text_b", "label")), check=check)
 
 
-def classification(*, data: Path, labels: list[str] | None = None) -> FileTask:
-    """Your own texts: train, dev and test as .tsv or .csv with a header line (label, text_a) or as .jsonl with such keys."""
-    return FileTask(own_data("classification", OWN, DEFAULTS), data, head="classification", read=read_texts, labels=labels or ())
+def classification(
+    *,
+    data: Path,
+    labels: list[str] | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    dev_rate: float | None = None,
+) -> FileTask:
+    """Your own texts: train, dev and test as .tsv or .csv with a header line (label, text_a) or as .jsonl with such keys.
+
+    Columns of other names are given as `text_column` and `label_column`. `data` may be one file, of which `dev_rate` holds a part back.
+    """
+    read = partial(read_texts, settings=Settings(text_column, None, label_column))
+    dataset = own_data("classification", OWN, DEFAULTS)
+    return FileTask(dataset, data, head="classification", read=read, labels=labels or (), dev_rate=dev_rate)
 
 
-def pairs(*, data: Path, labels: list[str] | None = None) -> FileTask:
-    """Your own pairs: train, dev and test as .tsv or .csv with a header line (label, text_a, text_b) or as .jsonl with such keys."""
-    read = partial(read_texts, paired=True)
-    return FileTask(own_data("pairs", OWN, DEFAULTS), data, head="classification", read=read, labels=labels or ())
+def pairs(
+    *,
+    data: Path,
+    labels: list[str] | None = None,
+    text_column: str | None = None,
+    pair_column: str | None = None,
+    label_column: str | None = None,
+    dev_rate: float | None = None,
+) -> FileTask:
+    """Your own pairs: train, dev and test as .tsv or .csv with a header line (label, text_a, text_b) or as .jsonl with such keys.
+
+    Settings as of `classification`, and `pair_column`. Pairs with the label `-`, as undecided ones have in CMNLI, are left out unless it
+    is among `labels`.
+    """
+    undecided = None if UNDECIDED in (labels or ()) else UNDECIDED
+    read = partial(read_texts, is_paired=True, settings=Settings(text_column, pair_column, label_column), undecided=undecided)
+    return FileTask(own_data("pairs", OWN, DEFAULTS), data, head="classification", read=read, labels=labels or (), dev_rate=dev_rate)
 
 
 def read_texts(
     text: Text,
     *,
     columns: Sequence[str] = (),
-    paired: bool | None = None,
+    settings: Settings = COMMON,
+    is_paired: bool | None = None,
+    is_published: bool | None = None,
     rename: Mapping[str, str] | None = None,
     language: str | None = None,
     undecided: str | None = None,
-) -> list[TextExample]:
+) -> Reading:
     """Read a table or JSON lines.
 
     Args:
         columns: their names, if the file has no header line.
+        settings: which columns to read, if their names are not common ones.
+        is_paired, is_published: see `choose`; by default what `columns` says.
         rename: label in the file -> label of the task.
         language: keep only rows in this language, if the file has a column for it.
         undecided: rows with this label are left out.
     """
-    paired = "text_b" in columns if paired is None else paired
-    needed = ("text_a", "text_b") if paired else ("text_a",)
-    examples, left_out = [], 0
-    for number, row in _json_rows(text) if text.path.suffix in (".json", ".jsonl") else _table_rows(text, columns):
+    is_paired = "text_b" in columns if is_paired is None else is_paired
+    is_published = bool(columns) if is_published is None else is_published
+    is_json = text.path.suffix in (".json", ".jsonl")
+    rows = list(_json_rows(text) if is_json else _table_rows(text, columns, settings))
+    names = list(dict.fromkeys(name for _, row in rows for name in row))
+    chosen = choose(names, settings, is_paired=is_paired, is_published=is_published, where=str(text.path))
+    examples, left_out, foreign = [], 0, 0
+    for number, row in rows:
         if language and row.get("language", language) != language:
+            foreign += 1
             continue
-        first, second, label = (next((row[name] for name in names if name in row), None) for names in (TEXT, PAIR, LABEL))
-        missing = [name for name, value in zip(needed, (first, second), strict=False) if not isinstance(value, str)]
-        if missing:
-            raise UserError(f"{text.path}:{number}: no {' and no '.join(missing)}; expected {', '.join(('label', *needed))}")
+        where = f"{text.path}:{number}"
+        first, second = _texts(row, chosen, where, is_paired=is_paired, is_published=is_published)
+        label = _label(row.get(chosen.label) if chosen.label else None, where)
+        if label and plain(first) in (*TEXT, chosen.text) and plain(label) in (*LABEL, chosen.label):
+            raise UserError(f"{where}: the header line again; remove it (was the file joined from several?)")
         if undecided is not None and label == undecided:
             left_out += 1
             continue
-        name = None if label is None else str(label).strip()
-        assert isinstance(first, str)
-        examples.append(TextExample(str(number), first, second if paired else None, (rename or {}).get(name, name) if name else None))
+        examples.append(TextExample(str(number), first, second, (rename or {}).get(label, label) if label else None))
     if left_out:
         text.notes.append(f"{left_out} examples without a decided label are left out")
-    return examples
+    descriptions = [chosen.describe(names, is_paired=is_paired)] if names else []
+    if foreign:
+        descriptions.append(f"{foreign:,} of {len(rows):,} rows are in other languages than {language!r} and left out")
+    return Reading(examples, descriptions)
+
+
+def _texts(row: Mapping[str, Any], chosen: Columns, where: str, *, is_paired: bool, is_published: bool) -> tuple[str, str | None]:
+    needed = (("text_a", "text", chosen.text), ("text_b", "pair", chosen.pair))[: 2 if is_paired else 1]
+    missing = [name for name, _, column in needed if column is None or column not in row]
+    if missing:
+        settings = " and ".join(f"task.{setting}_column" for _, setting, _ in needed)
+        has = f"; it has {', '.join(row)}" + ("" if is_published else f": set {settings}") if row else ""
+        expected = ", ".join(("label", *(name for name, _, _ in needed)))
+        raise UserError(f"{where}: no {' and no '.join(missing)}; expected {expected}{has}")
+    for _, _, column in needed:
+        if not isinstance(row[column or ""], str):
+            raise UserError(f"{where}: {column} is {shown(row[column or ''])}; expected text")
+    return row[chosen.text or ""], row[chosen.pair or ""] if is_paired else None
+
+
+def _label(value: Any, where: str) -> str | None:
+    """A label as text; None where it is missing."""
+    if isinstance(value, list | dict) or (isinstance(value, str) and WRITTEN_LIST.fullmatch(value.strip())):
+        raise UserError(f"{where}: the label is {shown(value)}; expected one label: several for one text are not supported")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{where}: the label is {value}; expected a label, or null for none")
+    return str(value).strip() or None if value is not None else None
 
 
 def _json_rows(text: Text) -> Iterator[tuple[int, dict[str, Any]]]:
     yield from json_rows(text, expected="one object a line, with text_a and label")
 
 
-def _table_rows(text: Text, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _table_rows(text: Text, columns: Sequence[str], settings: Settings) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows as dicts; a first line with known names is the header, and overrides `columns`."""
     if text.path.suffix == ".csv":
         numbered: Iterator[tuple[int, list[str]]] = csv_rows(text)
     else:  # as Google's processors read: a tab always separates, a quotation mark has no special meaning
         numbered = ((number, line.split("\t")) for number, line in enumerate(lines(text), 1))
-    names = list(columns)
+    names, is_first = list(columns), True
     for number, cells in numbered:
-        if number == 1 and COLUMNS.intersection(cells):
+        if is_first and is_header(cells, settings):
             names = cells
+            if len(set(names)) < len(names):
+                raise UserError(f"{text.path}:{number}: two columns have one name: {', '.join(names)}")
         elif cells and any(cells):
             if not names:
-                raise UserError(f"{text.path}:{number}: no header line; expected one with label and text_a (and text_b of pairs)")
+                raise UserError(
+                    f"{text.path}:{number}: no header line; expected one with label and text_a (and text_b of pairs), or other names "
+                    "and task.text_column and task.label_column"
+                )
             if len(cells) != len(names):
                 raise UserError(f"{text.path}:{number}: {len(cells)} columns; expected {len(names)}: {', '.join(names)}")
+            if cells == names:
+                raise UserError(f"{text.path}:{number}: the header line again; remove it (was the file joined from several?)")
             yield number, dict(zip(names, cells, strict=True))
+        is_first = is_first and not any(cells)

@@ -1,15 +1,19 @@
-"""Questions answered by a span of a context: SQuAD's JSON, and the format in which CMRC 2018 was first released."""
+"""Questions answered by a span of a context: SQuAD's JSON, and the form in which CMRC 2018 was first released."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from wholeword.core.contracts.tasks import Answer, SpanExample
 from wholeword.core.errors import UserError
-from wholeword.plugins.tasks.files import Dataset, File, FileTask, Text, own_data, parse_json
+from wholeword.plugins.tasks import editions
+from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, own_data, parse_json
+from wholeword.plugins.tasks.questions import UNKNOWN, Question, read_questions
 
 NO_SPAN = ("YES", "NO")  # CJRC's answers to yes-or-no questions
-UNKNOWN = -1  # no answer_start
+PLACEHOLDER = re.compile(r"FAKE_ANSWER_\d+")  # in CLUE's cmrc2018 test.json
 
 # learning rates: the seeds' table of best values; stride and longest answer: baseline of ymcui/cmrc2018; batch size, epochs and length
 # assumed (recalled from the paper's table, not read again)
@@ -26,16 +30,7 @@ CMRC2018 = Dataset(
     "CMRC 2018",
     "https://github.com/ymcui/cmrc2018 (squad-style-data)",
     "CC BY-SA 4.0",
-    {
-        "train": File(
-            ("cmrc2018_train.json", "train-pseudo-cmrc2018.json"),
-            (10_142, 10_321),
-            ("23ac5ce2d7b3ecc0edee5a677734556c78ff726639366523ff89dd7c81d47867",),
-        ),
-        "dev": File(("cmrc2018_dev.json",), (3_219,), ("e9ff74231f05c230c6fa88b84441ee334d97234cbb610991cd94b82db00c7f1f",)),
-        "trial": File(("cmrc2018_trial.json",), (1_002,), ("f3fae95b57da8e03afb2b57467dd221417060ef4d82db13bf22fc88589f3a6f3",)),
-        "test": File(("cmrc2018_test.json",)),  # hidden; scored by its makers
-    },
+    editions.CMRC2018,
     (),
     DEFAULTS,
 )
@@ -43,11 +38,7 @@ DRCD = Dataset(
     "DRCD",
     "https://github.com/DRCKnowledgeTeam/DRCD",
     "CC BY-SA 3.0",
-    {
-        "train": File(("DRCD_training.json",), (26_936,)),
-        "dev": File(("DRCD_dev.json",), (3_524,), ("e236df03861ba241bd7b29628cd48b3b8e339c60137e041a4358b5320ed61928",)),
-        "test": File(("DRCD_test.json",), (3_493,)),
-    },
+    editions.DRCD,
     (),
     DEFAULTS,
 )
@@ -55,11 +46,7 @@ CJRC = Dataset(
     "CJRC",
     "http://cail.cipsc.org.cn (CAIL 2019; the seeds' own split was never given out)",
     "for research",
-    {
-        "train": File(("train.json", "big_train_data.json")),
-        "dev": File(("dev.json", "dev_ground_truth.json")),
-        "test": File(("test.json", "test_ground_truth.json")),
-    },
+    editions.CJRC,
     (),
     {**DEFAULTS, "learning_rate": 4e-5},
 )
@@ -81,50 +68,82 @@ def cjrc(*, data: Path, check: bool = True) -> FileTask:
     return FileTask(CJRC, data, head="span", read=read_spans, check=check)
 
 
-def spans(*, data: Path) -> FileTask:
-    """Your own questions: train.json, dev.json and test.json in SQuAD's form."""
-    return FileTask(own_data("spans", OWN, DEFAULTS), data, head="span", read=read_spans)
+def spans(*, data: Path, dev_rate: float | None = None) -> FileTask:
+    """Your own questions: train.json, dev.json and test.json in SQuAD's form.
+
+    `data` may be one file, of which `dev_rate` holds a part back; questions about one context stay together.
+    """
+    return FileTask(own_data("spans", OWN, DEFAULTS), data, head="span", read=read_spans, dev_rate=dev_rate)
 
 
-class _Question(NamedTuple):
-    id: str
-    question: str
-    context: str
-    answers: list[tuple[str, int]]
-    impossible: bool
-
-
-def read_spans(text: Text) -> list[SpanExample]:
+def read_spans(text: Text) -> Reading:
     """Read questions; a wrong `answer_start` is replaced by the nearest occurrence of the text.
 
-    The notes count wrong ones. An answer that is not in the context cannot be learnt, but counts when predictions are scored.
+    The notes count wrong ones. An answer that is not in the context cannot be learnt, but counts when predictions are scored. If all
+    answers of a file are placeholders or empty, as those of CLUE's test file are, they are hidden: its questions have none. In other
+    files, a question whose answers are placeholders has none, and one with an empty answer is left out.
     """
-    content = parse_json(text)
-    try:
-        questions = list(_original(content) if isinstance(content, list) else _squad(content))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{text.path}: {type(error).__name__}: {error}; expected SQuAD's data / paragraphs / context and qas") from None
+    questions = list(read_questions(parse_json(text), str(text.path)))
+    hidden = [bool(item.answers) and all(_is_placeholder(answer.text) for answer in item.answers) for item in questions]
+    empty = [bool(item.answers) and all(not answer.text or _is_placeholder(answer.text) for answer in item.answers) for item in questions]
+    unanswerable = any(item.impossible for item in questions)
+    if questions and not unanswerable and all(is_empty or not item.answers for item, is_empty in zip(questions, empty, strict=True)):
+        hidden = empty
     examples: list[SpanExample] = []
-    known = moved = lost = left_out = 0
-    for item in questions:
-        is_yes_or_no = any(answer.strip().upper() in NO_SPAN and start < 0 for answer, start in item.answers)
-        if item.impossible or is_yes_or_no or not all(answer for answer, _ in item.answers):
-            left_out += 1
-            continue
-        answers = tuple(Answer(answer, find_answer(item.context, answer, start)) for answer, start in item.answers)
-        known += len(answers)
-        lost += sum(answer.start is None for answer in answers)
-        pairs = zip(answers, item.answers, strict=True)
-        moved += sum(answer.start is not None and start not in (answer.start, UNKNOWN) for answer, (_, start) in pairs)
-        examples.append(SpanExample(item.id, item.question, item.context, answers))
-    if len({example.id for example in examples}) != len(examples):
-        raise UserError(f"{text.path}: an id appears twice; expected a different one for each question")
-    if moved or lost:
-        counts = f"{moved} found elsewhere in the context, {lost} nowhere"
-        text.notes.append(f"{moved + lost:,} of {known:,} answers are not where answer_start says: {counts}")
-    if left_out:
-        text.notes.append(f"{left_out:,} of {len(questions):,} questions are left out: no span answers them")
-    return examples
+    counts: Counter[str] = Counter()
+    for item, is_hidden in zip(questions, hidden, strict=True):
+        if is_hidden:
+            examples.append(SpanExample(item.id, item.question, item.context))
+        elif item.impossible or _is_yes_or_no(item) or not all(answer.text for answer in item.answers):
+            counts["left out"] += 1
+        else:
+            answers = tuple(Answer(answer.text, find_answer(item.context, answer.text, answer.start)) for answer in item.answers)
+            counts.update(_kinds_of(item, answers))
+            examples.append(SpanExample(item.id, item.question, item.context, answers))
+    for id, count in Counter(example.id for example in examples).items():
+        if count > 1:
+            raise UserError(f"{text.path}: question {id!r} appears {count} times; expected a different id for each question")
+    if counts["moved"] or counts["lost"]:
+        places = f"{counts['moved']} found elsewhere in the context, {counts['lost']} nowhere"
+        wrong = counts["moved"] + counts["lost"]
+        text.notes.append(f"{wrong:,} of {counts['answers']:,} answers are not where answer_start says: {places}")
+    if counts["left out"]:
+        text.notes.append(f"{counts['left out']:,} of {len(questions):,} questions are left out: no span answers them")
+    return Reading(examples, list(_descriptions(questions, sum(hidden), counts)))
+
+
+def _is_placeholder(text: str) -> bool:
+    return PLACEHOLDER.fullmatch(text) is not None
+
+
+def _is_yes_or_no(item: Question) -> bool:
+    return any(answer.text.strip().upper() in NO_SPAN and answer.start < 0 for answer in item.answers)
+
+
+def _kinds_of(item: Question, answers: Sequence[Answer]) -> Iterator[str]:
+    for given, answer in zip(item.answers, answers, strict=True):
+        yield "answers"
+        if given.was_number:
+            yield "numbers"
+        if answer.start is None:
+            yield "lost"
+        elif given.start == UNKNOWN:
+            yield "searched"
+            if item.context.count(answer.text) > 1:
+                yield "ambiguous"
+        elif given.start != answer.start:
+            yield "moved"
+
+
+def _descriptions(questions: Sequence[Question], num_hidden: int, counts: Counter[str]) -> Iterator[str]:
+    if num_hidden:
+        example = next((answer.text for item in questions for answer in item.answers if answer.text), "empty")
+        yield f"the answers to {num_hidden:,} of {len(questions):,} questions are hidden ({example}): they are predicted, not scored"
+    if counts["numbers"]:
+        yield f"{counts['numbers']:,} answers are numbers and read as text (2018.0 is '2018.0'), as the official script does"
+    if counts["searched"]:
+        often = f"; {counts['ambiguous']:,} occur more than once, and the first place is taken" if counts["ambiguous"] else ""
+        yield f"{counts['searched']:,} of {counts['answers']:,} answers have no answer_start and were searched for{often}"
 
 
 def find_answer(context: str, answer: str, start: int) -> int | None:
@@ -135,19 +154,3 @@ def find_answer(context: str, answer: str, start: int) -> int | None:
     before = context.rfind(answer, 0, max(start, 0) + len(answer))
     places = [place for place in (before, after) if place >= 0]
     return min(places, key=lambda place: abs(place - start), default=None)
-
-
-def _squad(content: Mapping[str, Any]) -> Iterator[_Question]:
-    for article in content["data"]:
-        for paragraph in article["paragraphs"]:
-            for item in paragraph["qas"]:
-                answers = [(answer["text"], int(answer.get("answer_start", UNKNOWN))) for answer in item.get("answers", ())]
-                impossible = str(item.get("is_impossible", False)).lower() == "true"
-                yield _Question(str(item["id"]).strip(), item["question"], paragraph["context"], answers, impossible)
-
-
-def _original(content: list[Mapping[str, Any]]) -> Iterator[_Question]:
-    for paragraph in content:
-        for item in paragraph["qas"]:
-            answers = [(answer, UNKNOWN) for answer in item.get("answers", ())]
-            yield _Question(str(item["query_id"]).strip(), item["query_text"], paragraph["context_text"], answers, False)

@@ -6,7 +6,9 @@ from typing import Any
 
 from wholeword.core.contracts.tasks import TaggedExample
 from wholeword.core.errors import UserError
-from wholeword.plugins.tasks.files import Dataset, File, FileTask, Text, lines, own_data
+from wholeword.plugins.tasks import editions
+from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, lines, own_data
+from wholeword.plugins.tasks.tags import spelling_of
 
 ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 
@@ -17,11 +19,7 @@ MSRA = Dataset(
     "MSRA NER",
     "https://github.com/OYE93/Chinese-NLP-Corpus/tree/master/NER/MSRA",
     "SIGHAN bakeoff 2006, for research",
-    {  # 46,364 and 4,365 sentences in the bakeoff; 45,000 and 3,442 in the files that the seeds name
-        "train": File(("msra_train_bio.txt", "msra_train_bio", "train.txt"), (45_000, 46_364)),
-        "dev": File(("msra_dev_bio.txt", "dev.txt")),
-        "test": File(("msra_test_bio.txt", "msra_test_bio", "test.txt"), (3_442, 4_365)),
-    },
+    editions.MSRA,
     ENTITIES,
     DEFAULTS,
 )
@@ -29,11 +27,7 @@ PEOPLES_DAILY = Dataset(
     "People's Daily NER",
     "https://github.com/ymcui/Chinese-BERT-wwm/tree/master/data/peopledaily (or OYE93/Chinese-NLP-Corpus)",
     "not stated",
-    {
-        "train": File(("example.train", "train.txt"), (20_864,)),
-        "dev": File(("example.dev", "dev.txt"), (2_318,)),
-        "test": File(("example.test", "test.txt"), (4_636,)),
-    },
+    editions.PEOPLES_DAILY,
     ENTITIES,
     DEFAULTS,
 )
@@ -50,28 +44,47 @@ def peoples_daily_ner(*, data: Path, check: bool = True) -> FileTask:
     return FileTask(PEOPLES_DAILY, data, head="tagging", read=read_columns, check=check)
 
 
-def tagging(*, data: Path, labels: list[str] | None = None) -> FileTask:
-    """Your own sentences: train, dev and test as .txt, .conll, .bio or .tsv, a character or word and its tag on each line."""
-    return FileTask(own_data("tagging", OWN, DEFAULTS), data, head="tagging", read=read_columns, labels=labels or ())
+def tagging(*, data: Path, labels: list[str] | None = None, dev_rate: float | None = None) -> FileTask:
+    """Your own sentences: train, dev and test as .txt, .conll, .bio or .tsv, a character or word and its tag on each line.
+
+    `data` may be one file, of which `dev_rate` holds a part back.
+    """
+    spelling = spelling_of(labels or (), lambda tag: "task.labels: ").tags
+    tags = [spelling[label] for label in labels or ()]
+    return FileTask(own_data("tagging", OWN, DEFAULTS), data, head="tagging", read=read_columns, labels=tags, dev_rate=dev_rate)
 
 
-def read_columns(text: Text) -> list[TaggedExample]:
+def read_columns(text: Text) -> Reading:
     """Read columns separated by tabs or else blanks: the unit is the first, its tag the last. A line without a unit tags a blank."""
-    examples: list[TaggedExample] = []
+    sentences: list[tuple[list[str], list[str]]] = []
     units: list[str] = []
     tags: list[str] = []
+    first_lines: dict[str, int] = {}
+    width: tuple[int, int] | None = None  # columns, and the first line that has them
     for number, line in enumerate((*lines(text), ""), 1):
         if not line.strip():
             if units:
-                examples.append(TaggedExample(str(len(examples)), tuple(units), tuple(tags)))
+                sentences.append((units, tags))
                 units, tags = [], []
         elif not line.startswith("-DOCSTART-"):
-            unit, *_, tag = line.split("\t") if "\t" in line else _columns(line)
+            cells = line.split("\t") if "\t" in line else _columns(line)
+            unit, *_, tag = cells
             if not tag or tag.isspace():
                 raise UserError(f"{text.path}:{number}: {line!r}; expected a character or word and its tag")
+            if unit:
+                width = width or (len(cells), number)
+                if len(cells) != width[0]:
+                    raise UserError(f"{text.path}:{number}: {len(cells)} columns ({line!r}); line {width[1]} has {width[0]}")
             units.append(unit or " ")
             tags.append(tag.strip())
-    return examples
+            first_lines.setdefault(tags[-1], number)
+    spelling = spelling_of(first_lines, lambda tag: f"{text.path}:{first_lines[tag]}: ")
+    examples = [
+        TaggedExample(str(number), tuple(units), tuple(map(spelling.tags.__getitem__, tags)))
+        for number, (units, tags) in enumerate(sentences)
+    ]
+    between = f"; the {width[0] - 2} columns between unit and tag are not read" if width and width[0] > 2 else ""
+    return Reading(examples, [spelling.description + between] if first_lines else [])
 
 
 def _columns(line: str) -> list[str]:
