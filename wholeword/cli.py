@@ -83,6 +83,7 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
     from wholeword.core.console import observer
     from wholeword.core.data.store import TokenStore
     from wholeword.core.training.prepare import prepare as prepare_store
+    from wholeword.core.training.store_lines import store_lines
 
     if to is None and (shards, passes, output) != (None, None, None):
         raise click.UsageError("--shards, --passes and --output require --to tfrecord")
@@ -91,7 +92,9 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
         path = prepare_store(
             job.prepare, progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens")
         )
-        counts = TokenStore(path, verify=False).manifest["counts"]
+        counts = (store := TokenStore(path, verify=False)).manifest["counts"]
+        for line in store_lines(store):
+            console.say(line)
         console.say(f"{path}: " + ", ".join(f"{number:,} {name.removeprefix('num_').replace('_', ' ')}" for name, number in counts.items()))
         if to == "tfrecord":
             from wholeword.core.training.records import write_tfrecords

@@ -37,6 +37,7 @@ from wholeword.core.training.prepare import prepare
 from wholeword.core.training.schedules import make_schedule, step_seed
 from wholeword.core.training.sources import JobRows
 from wholeword.core.training.start import StartingModel, starting_model
+from wholeword.core.training.store_lines import store_lines
 from wholeword.core.training.trackers import Trackers
 from wholeword.core.training.trainers import RecipeOptimizer, start_trainer
 
@@ -80,6 +81,8 @@ def train(job: Job, *, resume: str = "auto", observer: Observer) -> Path:
         with locked_folder(folder) if hosts.is_chief else nullcontext(), hosts.joined():
             if hosts.is_chief:
                 prepare(job.prepare, progress=lambda done, total, tokens: observer.progress("prepare", done, total, f"{tokens:,} tokens"))
+                for line in store_lines(TokenStore(job.prepare.store, verify=False)):
+                    observer.say(line)
             else:
                 observer.say(f"host {hosts.rank} of {hosts.world_size}: host 0, {hosts.addresses[0]}, reports the progress of the run")
             _check_hosts(job, hosts)

@@ -1,0 +1,30 @@
+"""What a token store holds, to be printed before it is used."""
+
+from collections.abc import Iterator
+
+from wholeword.core.data.store import TokenStore
+
+MUCH_UNKNOWN, MANY_FALLBACKS = 0.1, 0.05  # shares that are worth a warning
+
+
+def store_lines(store: TokenStore) -> Iterator[str]:
+    """The size of a store and its shares of [UNK] and of fallbacks to single characters, and warnings where they are large."""
+    counts = store.manifest["counts"]
+    sentences, pieces = counts["num_sentences"], max(1, counts["num_tokens"])
+    fallbacks = counts["num_fallback_sentences"]
+    size = f"{counts['num_documents']:,} documents, {sentences:,} sentences, {counts['num_tokens']:,} pieces"
+    parts = [f"store: {size}", f"words differ from the text in {fallbacks:,} sentences"]
+    unknown = counts.get("num_unknown")  # not in stores of earlier versions
+    if unknown is not None:
+        parts.insert(1, f"{unknown / pieces:.2%} [UNK]")
+    yield "; ".join(parts)
+    if unknown is not None and unknown / pieces >= MUCH_UNKNOWN:
+        most = ", ".join(text for text, _ in store.manifest.get("unknown", [])[:8])
+        yield f"warning: {unknown / pieces:.0%} of the pieces are [UNK] ({most}); the vocabulary does not fit this corpus"
+    if fallbacks / max(1, sentences) >= MANY_FALLBACKS:
+        example = next(iter(store.manifest.get("fallback_examples", [])), None)
+        text = f", as in {example['where']}: {example['text']} -> {'/'.join(example['words'])}" if example else ""
+        yield (
+            f"warning: in {fallbacks:,} of {sentences:,} sentences the segmenter's words are not those of the text{text}; "
+            "there each character is a word by itself, and whole words are not masked whole"
+        )
