@@ -1,5 +1,6 @@
 """safetensors as pages of the file: the same arrays as the library reads, nothing written back, damaged files refused."""
 
+import json
 import struct
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from wholeword.core.errors import IntegrityError
+from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.formats.mapped_tensors import map_tensors
 
 GENERATOR = np.random.default_rng(1)
@@ -51,12 +52,29 @@ def test_arrays_that_are_not_aligned_are_read(tmp_path: Path) -> None:
     assert mapped["a"].tolist() == [1.5] and mapped["b"].tolist() == [2.5, -3.5] and mapped["b"].flags.aligned
 
 
+def of_type(dtype: str, values: bytes, shape: list[int]) -> bytes:
+    header = json.dumps({"a": {"dtype": dtype, "shape": shape, "data_offsets": [0, len(values)]}}).encode()
+    return struct.pack("<Q", len(header)) + header + values
+
+
+def test_bfloat16_becomes_float32(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(of_type("BF16", b"\x80\x3f\x20\xc0\x80\x7f\x00\x80", [2, 2]))
+    array = map_tensors(tmp_path / "x")["a"]
+    assert array.dtype == np.float32 and array.tolist() == [[1.0, -2.5], [np.inf, 0.0]] and array.flags.writeable
+
+
+def test_types_that_numpy_does_not_have_are_named(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(of_type("F8_E5M2", b"\0\0", [2]))
+    with pytest.raises(UserError, match=r"x: a is of type F8_E5M2, which is not read; expected BF16, BOOL, F16, .*; save it as"):
+        map_tensors(tmp_path / "x")
+    assert map_tensors(tmp_path / "x", []) == {}
+
+
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     save_file(ARRAYS, tmp_path / "x")
     whole = (tmp_path / "x").read_bytes()
-    other_type = b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
     contents = [whole[:cut] for cut in range(0, len(whole), 7)]
-    contents += [whole + b"x", struct.pack("<Q", 1 << 40) + whole[8:], struct.pack("<Q", len(other_type)) + other_type + b"\0\0"]
+    contents += [whole + b"x", struct.pack("<Q", 1 << 40) + whole[8:]]
     for content in contents:
         (tmp_path / "y").write_bytes(content)
         with pytest.raises(IntegrityError, match="y: not a safetensors file that NumPy can read"):

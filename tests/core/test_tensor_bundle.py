@@ -150,7 +150,6 @@ def test_cuts_are_refused_by_name(tmp_path: Path) -> None:
         ("12 04 12 02 08 01  28 04", "12 04 12 02 08 01  28 05", r"a: 5 bytes cannot be float32 \[1\]"),
         ("12 04 12 02 08 01  28 04", "12 04 12 02 08 01  20 04", r"a: 0 bytes cannot be float32 \[1\]"),
         ("08 01  12 04", "08 07  12 04", "a is of type string, which is not read here"),
-        ("08 01  12 04", "08 0e  12 04", "a is of type bfloat16, which is not read here"),
         ("08 01  12 04", "08 63  12 04", "a is of type number 99, which is not read here"),
         ("12 04 12 02 08 01", "3a 04 12 02 08 01", "a is a partitioned variable in 1 slices, which is not read here"),
         ("08 01  1a 02 08 01", "10 01  1a 02 08 01", "big endian"),

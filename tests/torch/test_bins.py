@@ -1,14 +1,17 @@
 """`pytorch_model.bin` without PyTorch, beside what PyTorch itself reads of the same file."""
 
+import argparse
 import subprocess
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from wholeword.core.errors import UserError
 from wholeword.core.formats.torch_bin import Bin
 
 GENERATOR = torch.Generator().manual_seed(5)
@@ -82,3 +85,55 @@ print(Bin(Path(sys.argv[1])).read(["x"])["x"], "torch" in sys.modules)
 """
     result = subprocess.run([sys.executable, "-c", program, str(tmp_path / "x.bin")], capture_output=True, text=True, check=True)
     assert result.stdout == "[0. 1. 2.] False\n"
+
+
+WORDS = "bert.embeddings.word_embeddings.weight"
+STATE = {WORDS: numbers(5, 4), "bert.pooler.dense.bias": numbers(4)}
+
+
+def optimizer_state() -> dict[str, object]:
+    """Of AdamW after a step: numbers for keys, tensors of its own."""
+    parameter = torch.nn.Parameter(numbers(3))
+    optimizer = torch.optim.AdamW([parameter])
+    parameter.sum().backward()
+    optimizer.step()
+    return optimizer.state_dict()
+
+
+CHECKPOINTS: dict[str, Callable[[], object]] = {
+    "a training loop": lambda: {"model": STATE, "optimizer": optimizer_state(), "epoch": 3, "loss": 0.5, "best": numbers(), "done": False},
+    "Lightning": lambda: {
+        **{"epoch": 1, "global_step": 2**40, "pytorch-lightning_version": "2.4.0", "state_dict": OrderedDict(STATE), "loops": {"fit": {}}},
+        **{"callbacks": {"ModelCheckpoint{'monitor': 'x'}": {"best_model_score": numbers()}}, "optimizer_states": [optimizer_state()]},
+        "hyper_parameters": {"lr": 1e-5, "folder": Path("x"), "tags": {"a"}, "more": frozenset({1}), "size": (1, 2)},
+    },
+    "argparse": lambda: {"args": argparse.Namespace(lr=1e-5, layers=[1, 2]), "state_dict": STATE, "dtype": torch.float16},
+    "NumPy": lambda: {"model": STATE, "score": np.float64(0.5), "counts": defaultdict(int, {"a": 1}), "shape": STATE[WORDS].shape},
+    "two deep": lambda: {"trainer": {"net": STATE, "step": 7}},
+    "beside other things": lambda: STATE | {"epoch": 3},
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("what", CHECKPOINTS)
+def test_the_state_dict_is_found_in_what_training_programs_save(tmp_path: Path, what: str, protocol: int, zipped: bool) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    torch.save(CHECKPOINTS[what](), path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    file = Bin(path)
+    assert list(file.shapes) == list(STATE) and file.notes
+    assert all(array.tobytes() == STATE[name].numpy().tobytes() for name, array in file.read(STATE).items())
+
+
+def test_a_whole_model_is_refused_with_what_to_save(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "x.bin")
+    with pytest.raises(UserError, match=r"x\.bin: contains objects of the class 'torch\.nn.*Linear', .*; save model\.state_dict\(\)"):
+        Bin(tmp_path / "x.bin")
+
+
+def test_several_state_dicts_are_refused_by_their_keys(tmp_path: Path) -> None:
+    torch.save({"student": STATE, "teacher": {WORDS: numbers(5, 4)}}, tmp_path / "x.bin")
+    assert Bin(tmp_path / "x.bin").notes[0] == "the state dict is the one under 'student'"
+    torch.save({"query": STATE, "passage": {WORDS: numbers(5, 4)}}, tmp_path / "x.bin")
+    with pytest.raises(UserError, match=r"x\.bin: several state dicts, under query and passage; save the one to be read on its own"):
+        Bin(tmp_path / "x.bin")

@@ -1,6 +1,6 @@
 """`.pdparams` files, in which `paddle.save` stores a state dict, without Paddle.
 
-Such a file is a pickle, read by `core/formats/pickles.py`.
+Such a file is a pickle, read by `core/formats/pickles.py`; the state dict may be inside a training checkpoint.
 Follows `paddle/framework/io.py` 3.3 and NumPy's pickles; arrays of more than 1 GiB, which protocol 2 splits, are not read.
 """
 
@@ -14,12 +14,15 @@ import numpy as np
 
 from wholeword.core.files import disk_errors
 from wholeword.core.formats.pickles import Machine, Name, Refused, refusals, short
+from wholeword.core.formats.state_dicts import StateDict, find_state_dict
+from wholeword.core.formats.tensors import from_bfloat16
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Tensors
 
 NAME_TABLE = "StructuredToParameterName@@"  # name in the state dict -> name in the program it was saved from
-TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1")  # no "u2", which is how Paddle writes bfloat16
+TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1")
+BFLOAT16 = "u2"  # Paddle writes the bits of bfloat16 as whole numbers, and has no such numbers otherwise
 MOST_DIMENSIONS = 8
 
 
@@ -30,9 +33,15 @@ class _Array:
 
 
 def read_pdparams(path: Path | str) -> "Tensors":
-    """The arrays by name, read-only.
+    """As `read_state_dict`, without the notes."""
+    return read_state_dict(path).tensors
+
+
+def read_state_dict(path: Path | str) -> StateDict:
+    """The arrays by name, read-only; bfloat16 becomes float32.
 
     Raises: IntegrityError if it is truncated or damaged, or holds anything but numbers; only a sha256 reveals a changed number.
+        UserError if it holds several state dicts, or objects that only their program can read.
     """
     with refusals(path, ".pdparams", "paddle.save"), open(path, "rb") as file:
         machine = _Machine(file)
@@ -42,19 +51,20 @@ def read_pdparams(path: Path | str) -> "Tensors":
         return _state_dict(content)
 
 
-def _state_dict(content: Any) -> "Tensors":
-    if type(content) is not dict:
-        raise Refused("it is not a dictionary")
+def _state_dict(content: Any) -> StateDict:
+    found = find_state_dict(content, _as_array, ignored=(NAME_TABLE,))
     tensors = {}
-    for name, entry in content.items():
-        if name == NAME_TABLE:
-            continue
-        if type(entry) is tuple and len(entry) == 2 and type(entry[0]) is str:  # a tensor inside something else than a plain state dict
-            entry = entry[1]
-        if not isinstance(entry, _Array) or entry.value is None:
-            raise Refused(f"{short(name)} is not an array")
+    for name, entry in found.tensors.items():
+        if entry.value is None:
+            raise Refused(f"{short(name)} is an array without numbers")
         tensors[name] = entry.value
-    return tensors
+    return StateDict(tensors, found.notes)
+
+
+def _as_array(entry: Any) -> _Array | None:
+    if type(entry) is tuple and len(entry) == 2 and type(entry[0]) is str:  # a tensor inside something other than a plain state dict
+        entry = entry[1]
+    return entry if isinstance(entry, _Array) else None
 
 
 class _Machine(Machine):
@@ -67,14 +77,14 @@ class _Machine(Machine):
 
     def __init__(self, file: BinaryIO):
         super().__init__(file)
-        self.encodable = self.size
+        self.encodable = self.widenable = self.size
 
     def called(self, function: str, arguments: tuple[Any, ...]) -> Any:
         match function, arguments:
             case "_reconstruct", (Name(), tuple(), _):
                 return _Array()
             case "dtype", (str() as code, *_):
-                if code not in TYPES:
+                if code not in (*TYPES, BFLOAT16):
                     raise Refused(f"numbers of type {short(code)}")
                 return np.dtype(code)
             case "encode", (str() as text, "latin1"):  # bytes, where the protocol has none
@@ -94,6 +104,13 @@ class _Machine(Machine):
             raise Refused("bytes that swell")
         return text.encode("latin1")
 
+    def _widened(self, halves: np.ndarray) -> np.ndarray:
+        """float32 of bfloat16. As above, each byte of the file may be used only once."""
+        self.widenable -= halves.nbytes
+        if self.widenable < 0:
+            raise Refused("bytes that swell")
+        return from_bfloat16(halves)
+
     def build(self, item: Any, state: Any) -> None:
         if type(state) is not tuple:
             raise Refused("a state that is not a tuple")
@@ -106,7 +123,8 @@ class _Machine(Machine):
                 content = self._encoded(data) if isinstance(data, str) else data  # text is what Python 2 wrote
                 if len(content) != prod(shape) * dtype.itemsize:
                     raise Refused(f"{len(content):,} bytes for an array of shape {list(shape)} and type {dtype}")
-                item.value = np.ndarray(shape, dtype, buffer=content, order="F" if fortran else "C")
+                value: np.ndarray = np.ndarray(shape, dtype, buffer=content, order="F" if fortran else "C")
+                item.value = self._widened(value) if dtype == np.uint16 else value
             case _:
                 raise Refused("an array of a strange kind")
 

@@ -1,8 +1,9 @@
 """Pickles, read as data.
 
-A pickle is a program for a stack machine, which may call anything that it names. Here it is interpreted instead: only the instructions that
-a dictionary of tensors needs have a meaning, and every other instruction or name is refused. Nothing is imported or called, and nothing is
-allocated that is not in the file. A subclass defines what the allowed names mean.
+A pickle is a program for a stack machine and may call anything that it names. Here the program is interpreted: only the instructions that
+a dictionary of tensors needs have a meaning. Names that training checkpoints contain beside the tensors (settings, paths, numbers of
+NumPy) become placeholders; every other instruction or name is refused. Nothing is imported or called, and no more memory is allocated
+than the file has bytes. A subclass defines what the allowed names mean.
 """
 
 import os
@@ -18,10 +19,31 @@ from wholeword.core.errors import IntegrityError, UserError
 MOST_INSTRUCTIONS = 1_000_000  # a tensor has about 50
 ARGUMENTS = {  # instructions that push what is written behind them
     *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"),
-    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BININT", "BININT1", "BININT2", "LONG1"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
 }
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+# names beside the tensors of a training checkpoint: placeholders are made of them, whatever is done to them
+OTHER_NAMES = {
+    *(
+        "argparse Namespace",
+        "collections defaultdict",
+        "collections Counter",
+        "collections deque",
+        "datetime datetime",
+        "datetime timedelta",
+    ),
+    *("pathlib PosixPath", "pathlib WindowsPath", "pathlib._local PosixPath", "pathlib._local WindowsPath"),
+    *(f"builtins {name}" for name in ("set", "frozenset", "slice", "range", "complex", "dict", "list", "int", "float", "str", "bool")),
+    *(f"__builtin__ {name}" for name in ("set", "frozenset", "slice", "xrange", "complex", "dict", "list", "int", "long", "float")),
+    *(f"__builtin__ {name}" for name in ("str", "unicode", "bool")),
+    *("numpy.core.multiarray scalar", "numpy.core.multiarray _reconstruct", "numpy.core.numeric _frombuffer"),
+    *("numpy._core.multiarray scalar", "numpy._core.multiarray _reconstruct", "numpy._core.numeric _frombuffer"),
+    *("numpy dtype", "numpy ndarray", "_codecs encode", "torch Size", "torch device", "torch Generator"),
+    *("torch float32", "torch float16", "torch bfloat16", "torch float64", "torch int64", "torch.torch_version TorchVersion"),
+}
+OTHER_MODULES = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.")
+CLASSES = ("__main__", "torch.nn.", "transformers.", "pytorch_pretrained_bert.", "pytorch_transformers.", "paddlenlp.", "paddle.nn.")
 
 
 class Refused(Exception):
@@ -35,7 +57,15 @@ class Name:
         self.name = name
 
 
+class Placeholder:
+    """Stands for one of OTHER_NAMES, and for whatever the file makes of it."""
+
+    def __repr__(self) -> str:
+        return "an object"
+
+
 _MARK = object()
+KEYS = (str, int, float, type(None), Placeholder)  # of dictionaries; those of tensors are names
 
 
 @contextmanager
@@ -52,8 +82,10 @@ def refusals(path: Path | str, kind: str, writer: str) -> Iterator[None]:
         raise UserError(f"{path}: no such file") from None
     except Refused as error:
         raise IntegrityError(f"{path}: refused: {error}; expected a dictionary of arrays, as {writer} writes it") from None
-    except (UserError, OSError):
+    except OSError:
         raise
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, struct.error):
         raise IntegrityError(f"{path}: damaged, or not a {kind} file") from None
 
@@ -122,6 +154,8 @@ class Machine:
                 stack.append(tuple(self._pop_to_mark()))
             case "PUT" | "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
                 self.memo[len(self.memo) if argument is None else argument] = stack[-1]
+            case "EMPTY_SET" | "FROZENSET" | "ADDITEMS":
+                self._step_of_set(instruction)
             case "GET" | "BINGET" | "LONG_BINGET":
                 stack.append(self.memo[argument])
             case "GLOBAL":
@@ -141,14 +175,13 @@ class Machine:
             case "APPENDS":
                 items = self._pop_to_mark()
                 _extend(stack[-1], items)
-            case "REDUCE":
+            case "REDUCE" | "NEWOBJ":
                 arguments, function = stack.pop(), stack.pop()
-                if type(function) is not Name or type(arguments) is not tuple:
-                    raise Refused("a call of something that is not a function")
-                stack.append(self.called(function.name, arguments))
+                stack.append(self._result(function, arguments, instruction))
             case "BUILD":
                 state = stack.pop()
-                self.build(stack[-1], state)
+                if not isinstance(stack[-1], Placeholder):
+                    self.build(stack[-1], state)
             case "BINPERSID":
                 stack.append(self.persistent(stack.pop()))
             case _ if instruction in ARGUMENTS:
@@ -161,6 +194,15 @@ class Machine:
             case _:
                 raise Refused(f"the instruction {instruction}")
 
+    def _step_of_set(self, instruction: str) -> None:
+        """Sets become placeholders, as no tensor is in one."""
+        if instruction != "EMPTY_SET":
+            self._pop_to_mark()
+        if instruction != "ADDITEMS":
+            self.stack.append(Placeholder())
+        elif not isinstance(self.stack[-1], Placeholder):
+            raise Refused("items of something that is not a set")
+
     def _pop_to_mark(self) -> list[Any]:
         """Remove and return the items above the last mark, and remove the mark."""
         items = []
@@ -168,20 +210,39 @@ class Machine:
             items.append(item)
         return items[::-1]
 
-    def _name(self, name: str) -> Name:
-        """A name that the pickle mentions. Raises: Refused, unless it is one of `names`."""
-        if name not in self.names:
-            raise Refused(f"the name {short(name.replace(' ', '.'))}")
-        return Name(name.split(" ")[1])
+    def _result(self, function: Any, arguments: Any, instruction: str) -> Any:
+        """What a call returns. Raises: Refused."""
+        if isinstance(function, Placeholder):
+            return Placeholder()
+        if type(function) is not Name or type(arguments) is not tuple or instruction != "REDUCE":
+            raise Refused("a call of something that is not a function")
+        return self.called(function.name, arguments)
+
+    def _name(self, name: str) -> Name | Placeholder:
+        """A name that the pickle mentions. Raises: UserError for a class of models; Refused for other names that are not allowed."""
+        if name in self.names:
+            return Name(name.split(" ")[1])
+        if name in OTHER_NAMES or name.startswith(OTHER_MODULES):
+            return Placeholder()
+        if name.startswith(CLASSES):
+            raise UserError(
+                f"contains objects of the class {short(name.replace(' ', '.'))}, which needs its program to be read; "
+                "save model.state_dict() on its own"
+            )
+        raise Refused(f"the name {short(name.replace(' ', '.'))}")
 
 
 def _set_items(target: Any, items: list[Any]) -> None:
-    if type(target) is not dict or len(items) % 2 or not all(type(key) is str for key in items[::2]):
+    if isinstance(target, Placeholder):
+        return
+    if type(target) is not dict or len(items) % 2 or not all(isinstance(key, KEYS) for key in items[::2]):
         raise Refused("items of something that is not a dictionary of names")
     target.update(zip(items[::2], items[1::2], strict=True))
 
 
 def _extend(target: Any, items: list[Any]) -> None:
+    if isinstance(target, Placeholder):
+        return
     if type(target) is not list:
         raise Refused("entries of something that is not a list")
     target.extend(items)

@@ -6,7 +6,8 @@ keys are "" and the names of the tensors, and whose values are protocol buffers:
     BundleHeaderProto   num_shards = 1, endianness = 2 (0: little), version = 3: producer = 1, min_consumer = 2
     BundleEntryProto    dtype = 1, shape = 2: dim = 2: size = 1; shard_id = 3, offset = 4, size = 5, crc32c = 6 (masked), slices = 7
 
-The written bytes are those of SaveV2. Not read: strings, bfloat16, partitioned variables, big-endian or compressed files.
+The bytes written are those of SaveV2. bfloat16 is read as float32. Not supported: strings, partitioned variables, big-endian or compressed
+files.
 Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, core/protobuf/tensor_bundle.proto.
 """
 
@@ -21,6 +22,7 @@ from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import disk_errors, write_file
 from wholeword.core.formats.protobuf import DELIMITED, FIXED32, delimited_field, fields, integer, varint_field
 from wholeword.core.formats.sorted_table import read_table, table_bytes
+from wholeword.core.formats.tensors import from_bfloat16
 from wholeword.core.formats.tfrecord import CRC_BYTES, masked_crc
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ TYPES = {  # DataType of tensorflow/core/framework/types.proto
 }
 TYPE_NUMBERS = {name: number for number, name in TYPES.items()}
 OTHER_TYPES = {7: "string", 14: "bfloat16"}
+STORED = TYPE_NUMBERS.keys() | {"bfloat16"}  # types that are read
 # far above any checkpoint of a BERT; a file made to exhaust the memory exceeds them
 MOST_INDEX_BYTES = 1 << 26
 MOST_DIMENSIONS, MOST_SIZE = 32, 1 << 40  # of a tensor, and of each
@@ -58,6 +61,11 @@ class Entry(NamedTuple):
     size: int  # in bytes
     crc: bytes
     num_slices: int  # of a partitioned variable, whose bytes are elsewhere; else 0
+
+    @property
+    def stored_dtype(self) -> np.dtype:
+        """Of the bytes in the file; NumPy has no bfloat16."""
+        return np.dtype("uint16" if self.dtype == "bfloat16" else self.dtype)
 
 
 # --- reading
@@ -76,7 +84,7 @@ def read_bundle(prefix: Path | str, *, select: Callable[[str], bool] = lambda na
     for name, entry in entries.items():
         if entry.num_slices:
             kind = f"a partitioned variable in {entry.num_slices} slices"
-        elif entry.dtype not in TYPE_NUMBERS:
+        elif entry.dtype not in STORED:
             kind = f"of type {entry.dtype}"
         else:
             continue
@@ -140,7 +148,7 @@ def _check_places(entries: Mapping[str, Entry]) -> None:
             if not entry.path.is_file():
                 raise IntegrityError(f"{entry.path}: no such file, but the index says that {name} is in it; get the missing file")
             sizes[entry.path] = entry.path.stat().st_size
-        if entry.size != prod(entry.shape) * np.dtype(entry.dtype).itemsize or max(entry.shape, default=0) > MOST_SIZE:
+        if entry.size != prod(entry.shape) * entry.stored_dtype.itemsize or max(entry.shape, default=0) > MOST_SIZE:
             raise IntegrityError(f"{entry.path}: {name}: {entry.size} bytes cannot be {entry.dtype} {list(entry.shape)}")
         if entry.offset + entry.size > sizes[entry.path]:
             size, end = sizes[entry.path], entry.offset + entry.size
@@ -151,10 +159,11 @@ def _check_places(entries: Mapping[str, Entry]) -> None:
 
 
 def _read_tensor(name: str, entry: Entry) -> np.ndarray:
-    array = np.fromfile(entry.path, np.dtype(entry.dtype).newbyteorder("<"), prod(entry.shape), offset=entry.offset)
+    array = np.fromfile(entry.path, entry.stored_dtype.newbyteorder("<"), prod(entry.shape), offset=entry.offset)
     if array.nbytes != entry.size or masked_crc(array) != entry.crc:
         raise IntegrityError(f"{entry.path}: {name} does not have its crc32c; the file is damaged, get it again")
-    return array.astype(entry.dtype, copy=False).reshape(entry.shape)
+    array = from_bfloat16(array) if entry.dtype == "bfloat16" else array.astype(entry.dtype, copy=False)
+    return array.reshape(entry.shape)
 
 
 # --- writing

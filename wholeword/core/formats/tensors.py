@@ -39,6 +39,15 @@ def write_tensors(path: Path | str, tensors: Mapping[str, np.ndarray], metadata:
             file.write(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)
 
 
+def from_bfloat16(halves: np.ndarray) -> np.ndarray:
+    """float32 of the same values; NumPy has no bfloat16, which is the upper half of a float32.
+
+    Args:
+        halves: uint16, the bits of the numbers.
+    """
+    return (halves.astype(np.uint32) << 16).view(np.float32)
+
+
 def checksum(tensors: Mapping[str, np.ndarray]) -> str:
     """One sha256 of names, types, shapes and values, whatever the order and the file."""
     digest = hashlib.sha256()

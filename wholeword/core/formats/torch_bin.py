@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from wholeword.core.formats.pickles import Machine, Name, Refused, refusals, short
+from wholeword.core.formats.state_dicts import StateDict, find_state_dict
+from wholeword.core.formats.tensors import from_bfloat16
 from wholeword.core.formats.zip_checks import LOCAL_HEADER_BYTES, check_end, problems
 
 if TYPE_CHECKING:
@@ -63,16 +65,16 @@ class Tensor(NamedTuple):
 
 
 class Bin:
-    """The tensors of a file by name, and where their numbers are.
+    """The tensors of a state dict by name, where their numbers are, and `notes` on what else is in the file.
 
-    Raises: UserError if there is no such file; IntegrityError for anything that PyTorch never writes, and for files with anything but
-        tensors, or with fewer numbers than the tensors need.
+    Raises: UserError if there is no such file, several state dicts in it, or a whole model instead of its state dict; IntegrityError for
+        anything that PyTorch never writes, for files without a state dict, and for those with fewer numbers than the tensors need.
     """
 
     def __init__(self, path: Path):
         self.path = path
         with refusals(path, "pytorch_model.bin", "torch.save"), open(path, "rb") as file:
-            self.tensors, self.places = _from_zip(file) if _is_zip(path) else _from_pickles(file)
+            (self.tensors, self.notes), self.places = _from_zip(file) if _is_zip(path) else _from_pickles(file)
             self._check_places()
         self.shapes = {name: tensor.shape for name, tensor in self.tensors.items()}
 
@@ -103,7 +105,7 @@ class Bin:
         strides = [stride * dtype.itemsize for stride in tensor.strides]
         array: np.ndarray = np.ndarray(tensor.shape, dtype, content, offset, strides) if tensor.nbytes else np.empty(tensor.shape, dtype)
         if tensor.storage.kind == "bfloat16":
-            return (array.astype(np.uint32) << 16).view(np.float32)
+            return from_bfloat16(array)
         return array.astype(np.float32) if dtype == np.float16 else np.require(array, requirements="A")
 
 
@@ -114,6 +116,10 @@ class _Machine(Machine):
             *("collections OrderedDict", *(f"torch {name}" for name in TYPES)),
         }
     )
+
+    def __init__(self, file: BinaryIO):
+        super().__init__(file)
+        self.storages: dict[str, Storage] = {}  # all that the file names, also those of an optimizer's tensors
 
     def called(self, function: str, arguments: tuple[Any, ...]) -> Any:
         match function, arguments:
@@ -134,7 +140,8 @@ class _Machine(Machine):
     def persistent(self, identity: Any) -> Storage:
         match identity:
             case ("storage", Name(name=kind), str(key), str(), int(length), *view) if kind in TYPES and view in ([], [None]):
-                return Storage(key, TYPES[kind], length)
+                self.storages[key] = Storage(key, TYPES[kind], length)
+                return self.storages[key]
         raise Refused("numbers of a strange kind")
 
 
@@ -148,14 +155,8 @@ def _tensor(storage: Storage, start: int, shape: tuple[Any, ...], strides: tuple
     return tensor
 
 
-def _tensors(content: Any) -> dict[str, Tensor]:
-    """The state dict, once it is verified to be one."""
-    if type(content) is not dict:
-        raise Refused("it is not a dictionary")
-    for name, tensor in content.items():
-        if type(tensor) is not Tensor:
-            raise Refused(f"{short(name)} is not a plain tensor")
-    return content
+def _state_dict(content: Any) -> StateDict:
+    return find_state_dict(content, lambda value: value if type(value) is Tensor else None)
 
 
 # --- containers: the state dict, and for each storage key its first byte and the byte behind its last
@@ -169,7 +170,7 @@ def _is_zip(path: Path) -> bool:
     return starts
 
 
-def _from_zip(file: BinaryIO) -> tuple[dict[str, Tensor], dict[str, tuple[int, int]]]:
+def _from_zip(file: BinaryIO) -> tuple[StateDict, dict[str, tuple[int, int]]]:
     try:
         check_end(file)
         members = zipfile.ZipFile(file).infolist()
@@ -184,8 +185,8 @@ def _from_zip(file: BinaryIO) -> tuple[dict[str, Tensor], dict[str, tuple[int, i
     places = {member.filename.partition("/")[2]: _place(file, member) for member in members}
     if "byteorder" in places and _content(file, places["byteorder"]) != b"little":
         raise Refused("its numbers are not little endian")
-    tensors = _tensors(_Machine(io.BytesIO(_content(file, places["data.pkl"]))).run())
-    return tensors, {name.removeprefix("data/"): place for name, place in places.items() if name.startswith("data/")}
+    state = _state_dict(_Machine(io.BytesIO(_content(file, places["data.pkl"]))).run())
+    return state, {name.removeprefix("data/"): place for name, place in places.items() if name.startswith("data/")}
 
 
 def _place(file: BinaryIO, member: zipfile.ZipInfo) -> tuple[int, int]:
@@ -203,14 +204,14 @@ def _content(file: BinaryIO, place: tuple[int, int]) -> bytes:
     return file.read(end - start)
 
 
-def _from_pickles(file: BinaryIO) -> tuple[dict[str, Tensor], dict[str, tuple[int, int]]]:
+def _from_pickles(file: BinaryIO) -> tuple[StateDict, dict[str, tuple[int, int]]]:
     machine = _Machine(file)
     if machine.run() != MAGIC or machine.run() != VERSION:
         raise ValueError
     if not machine.run()["little_endian"]:
         raise Refused("its numbers are not little endian")
-    tensors = _tensors(machine.run())
-    sizes = {tensor.storage.key: tensor.storage.dtype.itemsize for tensor in tensors.values()}
+    state = _state_dict(machine.run())
+    sizes = {key: storage.dtype.itemsize for key, storage in machine.storages.items()}
     places = {}
     for key in machine.run():
         (length,) = struct.unpack("<q", file.read(8))
@@ -222,4 +223,4 @@ def _from_pickles(file: BinaryIO) -> tuple[dict[str, Tensor], dict[str, tuple[in
         file.seek(end)
     if (left := machine.size - file.tell()) != 0:
         raise Refused(f"{left:,} bytes behind its end")
-    return tensors, places
+    return state, places
