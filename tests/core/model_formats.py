@@ -23,11 +23,11 @@ VOCABULARY = Vocabulary([*SPECIAL_PIECES, *dict.fromkeys("使用语言模型来�
 SECTION = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 24}
 
 
-def make_model(**section: Any) -> ModelFiles:
-    config = model_config(SECTION | section, vocab_size=len(VOCABULARY))
+def make_model(vocabulary: Vocabulary = VOCABULARY, **section: Any) -> ModelFiles:
+    config = model_config(SECTION | section, vocab_size=len(vocabulary))
     generator = np.random.default_rng(3)
     weights = {name: generator.normal(0, 0.3, shape).astype(np.float32) for name, shape in tensor_shapes(config).items()}
-    return ModelFiles(config, weights, VOCABULARY, True, True)
+    return ModelFiles(config, weights, vocabulary, True, True)
 
 
 MODEL = make_model()

@@ -302,7 +302,7 @@ def test_damaged_weights_are_refused(tmp_path: Path, form: str, damage: str) -> 
 def test_tf_checkpoints_that_promise_too_much_are_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model", "TF checkpoint")
     wide = {**MODEL.weights, "bert/pooler/dense/kernel": np.zeros((32, 64), np.float32)}
-    for tensors in (wide, {**MODEL.weights, "evil": np.zeros(3, np.float32)}, {"bert/pooler/dense/bias": np.zeros(32, np.int64)}):
+    for tensors in (wide, {**MODEL.weights, "bert/evil": np.zeros(3, np.float32)}, {"bert/pooler/dense/bias": np.zeros(32, np.int64)}):
         write_bundle(folder / "bert_model.ckpt", tensors)
         assert_refused(folder)
     write_bundle(folder / "bert_model.ckpt", MODEL.weights)

@@ -164,6 +164,33 @@ def test_the_command_writes_the_smaller_model(tmp_path: Path, capsys: pytest.Cap
     assert "--layers: 'three'; expected a number such as 3" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("0", "--layers: 0; expected a number of layers from 1 to 12"),
+        ("-1", "--layers: -1; expected a number of layers from 1 to 12"),
+        ("13", "--layers: 13; expected a number of layers from 1 to 12"),
+        ("0,0", "--layers: layer 0 appears twice; a recipe can repeat layers"),
+        ("0,12", "--layers: no layer 12; the model has layers 0 to 11"),
+        ("0,-1", "--layers: no layer -1; the model has layers 0 to 11"),
+        ("1,", "--layers: '1,'; expected a number such as 3"),
+        ("", "--layers: ''; expected a number such as 3"),
+    ],
+)
+def test_the_command_refuses_layers_that_make_no_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], layers: str, message: str
+) -> None:
+    source = lying("folder", tmp_path / "parent")
+    with pytest.raises(SystemExit) as refusal:
+        main(["take-layers", str(source), f"--layers={layers}", "-o", str(tmp_path / "no")])
+    assert refusal.value.code == 2 and message in capsys.readouterr().err and not (tmp_path / "no").exists()
+
+
+def test_a_model_without_layers_is_none() -> None:
+    with pytest.raises(UserError, match=r"model\.init\.layers: no layers; expected at least one of layers 0 to 11"):
+        take_layers(parent(), [])
+
+
 @pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind != "zip"])
 def test_a_configuration_is_found_wherever_the_model_lies(tmp_path: Path, kind: str) -> None:
     assert read_config(str(lying(kind, tmp_path / "parent")), tmp_path) == CONFIG

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from wholeword.core.bert.config import model_config
-from wholeword.core.bert.names import TABLE, TIED, from_framework, is_slot, is_transposed, names, num_layers, to_framework, unknown_tensors
+from wholeword.core.bert.names import TABLE, TIED, from_framework, is_transposed, names, num_layers, to_framework, unknown_tensors
 from wholeword.core.bert.shapes import initial_weights, tensor_shapes
+from wholeword.core.bert.stored_names import is_slot
 from wholeword.core.errors import UserError
 
 CONFIG = model_config({"size": "tiny", "num_hidden_layers": 12}, vocab_size=30)
@@ -50,9 +51,11 @@ def test_only_dense_kernels_are_transposed_for_transformers() -> None:
 
 def test_slots_and_counters_are_no_tensors_of_the_model() -> None:
     model = tensor_shapes(CONFIG)
-    slots = [f"{name}/{slot}" for name in model for slot in ("adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_1")]
-    assert all(map(is_slot, [*slots, "global_step", "beta1_power", "beta2_power"]))
-    assert not any(map(is_slot, model))
+    slots = [f"{name}/{slot}" for name in model for slot in ("adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_1", "Momentum", "x")]
+    scoped = [f"optimizer/{name}/adam_m" for name in model]
+    everything = {*model, *slots, *scoped}
+    assert all(is_slot(name, everything) for name in [*slots, *scoped, "global_step", "beta1_power", "beta2_power"])
+    assert not any(is_slot(name, everything) for name in model)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -284,8 +284,8 @@ BROKEN = {
         "missing tensors: cls/predictions/transform/dense/bias",
     ),
     "a tensor more": (
-        lambda folder: change_tensors(folder, lambda state: state.update({"classifier.weight": torch.ones(2)})),
-        "classifier.weight",
+        lambda folder: change_tensors(folder, lambda state: state.update({"bert.adapter.weight": torch.ones(2)})),
+        "unknown tensors for a BERT with 2 layers: bert.adapter.weight",
     ),
 }
 

@@ -217,12 +217,12 @@ BINS: dict[str, Callable[[], bytes]] = {
     "another shape": lambda: as_zip(STATE | {NAME: torch.ones(33)}),
     "another rank": lambda: as_zip(STATE | {NAME: torch.ones(32, 1)}),
     "a scalar": lambda: as_zip(STATE | {NAME: torch.tensor(1.0)}),
-    "unknown tensor": lambda: as_zip(STATE | {"evil": torch.ones(3)}),
+    "unknown tensor": lambda: as_zip(STATE | {"bert.evil": torch.ones(3)}),
     "one tensor, two names": lambda: as_zip(
         STATE | {f"{part}.{kind}": torch.ones(32) for part in ["bert.embeddings.LayerNorm"] for kind in ("gamma", "weight")}
     ),
     "a number": lambda: as_zip(STATE | {NAME: 1.0}),
-    "nested": lambda: as_zip({"model": STATE}),
+    "nested twice": lambda: as_zip({"model": STATE, "other": dict(STATE)}),
     "a list": lambda: as_zip(list(STATE.values())),
     "numbers as names": lambda: as_zip(dict(enumerate(STATE.values()))),
     "empty": lambda: b"",

@@ -105,8 +105,17 @@ def take_layers(source: str, layers: str, pooler: str, heads: str, to: str, outp
         numbers = [int(number) for number in layers.split(",")]
     except ValueError:
         raise UserError(f"--layers: {layers!r}; expected a number such as 3, or numbers such as 0,2,4") from None
-    numbers = list(range(numbers[0])) if "," not in layers else numbers
-    model = take(read(source), numbers)
+    parent = read(source)
+    if "," not in layers:
+        if not 1 <= numbers[0] <= parent.config.num_hidden_layers:
+            raise UserError(
+                f"--layers: {layers}; expected a number of layers from 1 to {parent.config.num_hidden_layers}, "
+                "or the numbers of at least two, such as 0,2"
+            )
+        numbers = list(range(numbers[0]))
+    if duplicates := [number for place, number in enumerate(numbers) if number in numbers[:place]]:
+        raise UserError(f"--layers: layer {duplicates[0]} appears twice; a recipe can repeat layers, with model.init.layers")
+    model = take(parent, numbers, setting="--layers")
     model = renew(model, [part for part, choice in (("pooler", pooler), ("heads", heads)) if choice == "new"], seed)
     _write(model, to, output)
     click.echo(f"{output}: layers {', '.join(map(str, numbers))} of {source}")

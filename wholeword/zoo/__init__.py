@@ -64,8 +64,8 @@ def load_tokenizer(name: str, framework: str | None = None, revision: str | None
     make_tokenizer = _framework_function(choose_framework(framework), "{framework}_tokenizer")
     from wholeword.zoo.find import read_tokenizer
 
-    vocabulary, lowercase = read_tokenizer(name, revision=revision, local_files_only=local_files_only)
-    return make_tokenizer(vocabulary, lowercase=lowercase)
+    vocabulary, lowercase, max_length = read_tokenizer(name, revision=revision, local_files_only=local_files_only)
+    return make_tokenizer(vocabulary, lowercase=lowercase, max_length=max_length)
 
 
 def info(name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wholeword.core.config.sources import SourceLocation, expect_known_source, read_from_source, source_location
 from wholeword.core.contracts import BertConfig
@@ -64,12 +64,10 @@ def _mirrored(card: "Card") -> Path | None:
 
 def _local(location: str) -> Path:
     path = Path(location)
-    if path.is_file() and path.suffix == ".zip":
-        from wholeword.zoo.archive import unpack
+    if path.exists() or path.with_name(f"{path.name}.index").is_file():
+        from wholeword.zoo.folder import model_location
 
-        return unpack(path)
-    if path.is_dir() or path.with_name(f"{path.name}.index").is_file():
-        return path
+        return model_location(path)
     from wholeword.zoo.cards import did_you_mean
 
     expect_known_source(location, path)
@@ -126,23 +124,24 @@ def read(name_or_location: str, *, revision: str | None = None, local_files_only
     return model._replace(lowercase=card.lowercase, provenance=provenance)
 
 
-def read_tokenizer(name_or_location: str, *, revision: str | None = None, local_files_only: bool = False) -> tuple[Vocabulary, bool]:
-    """Read a vocabulary, and whether text is lower-cased, without reading weights."""
-    from wholeword.core.formats.checkpoints import latest_checkpoint
+class Tokenizer(NamedTuple):
+    """What a framework's tokenizer is made of."""
+
+    vocabulary: Vocabulary
+    lowercase: bool
+    max_length: int  # positions of the model
+
+
+def read_tokenizer(name_or_location: str, *, revision: str | None = None, local_files_only: bool = False) -> Tokenizer:
+    """Read a vocabulary, whether text is lower-cased, and the positions of the model, without reading weights."""
     from wholeword.zoo.cards import find_card
-    from wholeword.zoo.formats import read_json
-    from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files
+    from wholeword.zoo.folder import read_folder_tokenizer
 
     if foreign_source(name_or_location):
         model = read(name_or_location, revision=revision)
-        return model.vocabulary, model.lowercase
+        return Tokenizer(model.vocabulary, model.lowercase, model.config.max_position_embeddings)
     name_or_location = without_own_source(name_or_location)
     path = find(name_or_location, revision=revision, local_files_only=local_files_only, weights=False)
-    folder = path if path.is_dir() else path.parent
-    folder = latest_checkpoint(folder / "checkpoints") or folder
-    vocabulary, lowercase, _ = read_tokenizer_files(assets_folder(folder))
-    if card := find_card(name_or_location):
-        return vocabulary, card.lowercase
-    if (folder / "state.json").exists():  # a checkpoint of a run
-        lowercase = read_json(folder / "state.json").get("lowercase")
-    return vocabulary, lowercase is not False
+    vocabulary, lowercase, positions = read_folder_tokenizer(path)
+    card = find_card(name_or_location)
+    return Tokenizer(vocabulary, card.lowercase if card else lowercase, positions)

@@ -1,36 +1,35 @@
 """Read models from folders and files: Hugging Face's layout; checkpoints of Google, HFL and Paddle; archives; runs of wholeword."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from wholeword.core.bert.config import bert_config, saved_config
+from wholeword.core.bert.config import bert_config
+from wholeword.core.bert.config_files import config_file, plain_bert_config, read_config_file, says_roberta
 from wholeword.core.bert.names import TIED, from_framework, is_transposed, names, some
 from wholeword.core.bert.shapes import initial_weights, tensor_shapes
+from wholeword.core.bert.stored_names import BUFFERS, StoredNames, sort_names
 from wholeword.core.contracts import BertConfig, ModelFiles, Provenance, Slots
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, check_manifest
 from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoint
+from wholeword.core.formats.json_file import read_json
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.zoo.checksums import Checksums
-from wholeword.zoo.formats import EXPECTED, Stored, read_json, stored_tensors
-from wholeword.zoo.tokenizer_files import assets_folder, read_tokenizer_files
+from wholeword.zoo.formats import EXPECTED, Stored, stored_tensors
+from wholeword.zoo.tokenizer_files import assets_folder, capitals, read_tokenizer_files
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import Tensors
 
+log = logging.getLogger(__name__)
 PARTS = {"bert/pooler/": "pooler", "cls/predictions/": "MLM head", "cls/seq_relationship/": "NSP head"}  # parts that a checkpoint may lack
-# tensor names, and buffers, in older models or models saved by other tools
-SYNONYMS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-BUFFERS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
-FINETUNED = {  # `architectures` of fine-tuned models of transformers -> name of the head
-    "['BertForSequenceClassification']": "classifier",
-    "['BertForTokenClassification']": "classifier",
-    "['BertForQuestionAnswering']": "qa_outputs",
-}
+POSITIONS = 512  # of every released model, for a tokenizer without a configuration
 TOKEN_TYPES = "bert/embeddings/token_type_embeddings"
 ROBERTA_NOTE = "the configuration says RoBERTa, the tensors are a BERT's: read as BERT, which is what RoBERTa-wwm models are"
 
@@ -39,25 +38,81 @@ class Folder:
     """Reads a model; see `read`."""
 
     def read(self, location: str) -> ModelFiles:
-        """Read a model, initialising parts that its files lack.
+        """Read a model, initialising parts that its files lack. What is left out, added or not honoured is logged once as a warning.
 
         Args:
-            location: a folder with `config.json` (or `bert_config.json`), `vocab.txt` (or `tokenizer.json`) and weights:
-                `model.safetensors` or `pytorch_model.bin` (sharded or not), a TF checkpoint or `model_state.pdparams`; a PaddleHub
-                module, which has these in `assets`; the prefix of a TF checkpoint; a .zip of a folder; or a run or checkpoint of wholeword.
+            location: a folder with `config.json` (or `bert_config.json`, `model_config.json`), `vocab.txt` (or `tokenizer.json`) and
+                weights: `model.safetensors` or `pytorch_model.bin` (sharded or not), a TF checkpoint or `model_state.pdparams`; a
+                PaddleHub module, which has these in `assets`; the prefix of a TF checkpoint, or its `.index` file; a .zip of a folder; or
+                a run or checkpoint of wholeword.
         Returns: a model with every tensor of its configuration; its `provenance` lists notes, missing parts and the optimizer's slots.
         Raises: UserError naming files, keys or tensors that are missing, unknown or of the wrong shape; IntegrityError if a file is
             damaged, malicious, or does not match the folder's manifest.
         """
-        path = Path(location)
-        if path.suffix == ".zip" and path.is_file():
-            from wholeword.zoo.archive import unpack
-
-            path = unpack(path)
-        if not path.is_dir() and not path.with_name(f"{path.name}.index").is_file():
-            raise UserError(f"{path}: no such folder; expected a folder with config.json, vocab.txt and weights: {EXPECTED}")
-        checkpoint = path if (path / "state.json").exists() else latest_checkpoint(path / "checkpoints")
+        path = model_location(Path(location))
+        checkpoint = _checkpoint(path)
         return _read_saved_model(path) if checkpoint is None else _read_run(checkpoint)
+
+    def vocabulary(self, location: str) -> Vocabulary:
+        """The vocabulary, with a piece for every row of the model; no weights are read."""
+        return read_folder_tokenizer(model_location(Path(location))).vocabulary
+
+
+class FolderTokenizer(NamedTuple):
+    """What the files of a model say about its tokenizer."""
+
+    vocabulary: Vocabulary  # with a piece for every row of the model
+    lowercase: bool
+    positions: int  # of the model
+
+
+def read_folder_tokenizer(path: Path) -> FolderTokenizer:
+    """The tokenizer of a model in a folder; no weights are read.
+
+    Args:
+        path: as `model_location` returns it.
+    Raises: UserError.
+    """
+    if checkpoint := _checkpoint(path):
+        state = read_json(checkpoint / "state.json")
+        config = bert_config(state["config"], f"{checkpoint}/state.json")
+        vocabulary = Vocabulary.read(checkpoint / "vocab.txt")
+        return FolderTokenizer(vocabulary, state.get("lowercase") is not False, config.max_position_embeddings)
+    folder = assets_folder(path if path.is_dir() else path.parent)
+    tokenizer, positions = read_tokenizer_files(folder), POSITIONS
+    if config_path := config_file(folder):
+        config = plain_bert_config(read_config_file(config_path), config_path)
+        tokenizer, positions = tokenizer.padded(config.vocab_size, config_path), config.max_position_embeddings
+    for note in tokenizer.notes:
+        _warn(str(folder), note)
+    return FolderTokenizer(tokenizer.vocabulary, tokenizer.lowercase is not False, positions)
+
+
+def model_location(path: Path) -> Path:
+    """The folder or the prefix of a TF checkpoint that a path means: one of the checkpoint's files, or an archive, which is unpacked.
+
+    Raises: UserError if it is none of these; as `unpack`.
+    """
+    if path.suffix == ".zip" and path.is_file():
+        from wholeword.zoo.archive import unpack
+
+        return unpack(path)
+    if path.is_dir():
+        return path
+    if path.suffix in (".index", ".meta") or ".data-" in path.name:
+        prefix = path.with_suffix("")
+        if prefix.with_name(f"{prefix.name}.index").is_file():
+            return prefix
+    if path.with_name(f"{path.name}.index").is_file():
+        return path
+    if path.is_file():
+        raise UserError(f"{path}: a file; expected the folder {path.parent} with config.json, vocab.txt and weights, or a .zip of it")
+    raise UserError(f"{path}: no such folder; expected a folder with config.json, vocab.txt and weights: {EXPECTED}")
+
+
+def _checkpoint(path: Path) -> Path | None:
+    """The checkpoint that a path is, or the newest of the run that it is; None for models in other formats."""
+    return path if (path / "state.json").exists() else latest_checkpoint(path / "checkpoints")
 
 
 def _read_run(path: Path) -> ModelFiles:
@@ -83,39 +138,48 @@ def _read_saved_model(location: Path) -> ModelFiles:
     manifest = _checked(folder) if (folder / MANIFEST).exists() else {}
     if (assets := assets_folder(folder)) != folder:
         folder = location = assets
-    notes = []
-    config_path = folder / "config.json" if (folder / "config.json").exists() else folder / "bert_config.json"
-    raw = read_json(config_path)
+    config_path = _expected_config(folder)
+    raw = read_config_file(config_path)
     stored = stored_tensors(location)
-    stored_names = _table_names(stored, folder)
-    if (head := FINETUNED.get(str(raw.get("architectures")))) is not None:
-        stored_names = {name: other for name, other in stored_names.items() if not name.startswith(f"{head}.")}
-        notes.append(f"it was fine-tuned: {head} is left out, and the encoder is as that task left it")
-    token_types = stored.shapes.get(stored_names.get(names(stored.framework, num_hidden_layers=0)[TOKEN_TYPES], ""), (0,))[0]
-    if _says_roberta(raw):
-        if token_types < 2 or any(name.startswith(("roberta.", "lm_head.")) for name in stored.shapes):
+    found = _sorted(stored, folder)
+    token_types = _token_types(stored, found)
+    notes, warnings = [], [*stored.notes]
+    if stored.unread and not manifest:  # what we export has the same weights twice
+        notes.append(stored.unread)
+    if says_roberta(raw):
+        if token_types < 2 or found.is_roberta:
             raise UserError(f"{folder}: these are the weights of an actual RoBERTa, not of a BERT called RoBERTa; only BERT can be read")
-        raw |= {"model_type": "bert"}
         notes.append(ROBERTA_NOTE)
-    config = _bert_config(raw, config_path, token_types)
-    vocabulary, lowercase, path = read_tokenizer_files(folder)
-    if len(vocabulary) != config.vocab_size:
-        raise UserError(f"{path} has {len(vocabulary)} entries but {config_path.name} says vocab_size {config.vocab_size}")
-    if lowercase is None:
+    if found.heads:
+        warnings.append(f"{len(found.heads)} tensors of another head are left out: {some(found.heads)}")
+    config = plain_bert_config(raw, config_path, type_vocab_size=token_types)
+    tokenizer = read_tokenizer_files(folder).padded(config.vocab_size, config_path)
+    warnings += tokenizer.notes
+    if tokenizer.lowercase is None:
         notes.append("lowercase: true, since no tokenizer_config.json says do_lower_case")
-    weights, missing = _completed(_read_weights(stored, stored_names, config, folder), config, folder)
+        if (count := capitals(tokenizer.vocabulary)) > len(tokenizer.vocabulary) // 100:  # Google's Chinese vocabulary has two, <S> and <T>
+            warnings.append(f"no tokenizer_config.json says do_lower_case: lower-cased, though {count} pieces have capital letters")
+    weights, missing = _completed(_read_weights(stored, found.table, config, folder), config, folder)
+    for note in warnings:
+        _warn(str(folder), note)
     for part in missing:
         notes.append(f"the {part} was not in {folder.name} and is freshly initialised")
-    slots = Slots(stored.num_slots, stored.slot_bytes) if stored.num_slots else None
-    provenance = replace(Provenance.from_dict(manifest.get("provenance", {})), notes=notes, missing=missing or None, slots=slots)
+    slots = Slots(len(found.slots), sum(stored.sizes[name] for name in found.slots)) if found.slots else None
+    provenance = Provenance.from_dict(manifest.get("provenance", {}))
     return ModelFiles(
         config=config,
         weights=weights,
-        vocabulary=vocabulary,
-        lowercase=lowercase is not False,
+        vocabulary=tokenizer.vocabulary,
+        lowercase=tokenizer.lowercase is not False,
         next_sentence="NSP head" not in missing and raw.get("architectures") != ["BertForMaskedLM"],
-        provenance=provenance,
+        provenance=replace(provenance, notes=notes + warnings, missing=missing or None, slots=slots),
     )
+
+
+@cache
+def _warn(location: str, note: str) -> None:
+    """Log a note once in this process."""
+    log.warning("%s: %s", location, note)
 
 
 def _checked(folder: Path) -> dict[str, Any]:
@@ -126,36 +190,23 @@ def _checked(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _says_roberta(raw: Mapping[str, Any]) -> bool:
-    return raw.get("model_type") == "roberta" or "roberta" in str(raw.get("architectures")).lower()
+def _expected_config(folder: Path) -> Path:
+    if path := config_file(folder):
+        return path
+    raise UserError(f"{folder / 'config.json'}: no such file; expected the configuration of a BERT, or bert_config.json")
 
 
-def _bert_config(raw: Mapping[str, Any], path: Path, token_types: int) -> BertConfig:
-    """The configuration in a config.json, checked.
-
-    Args:
-        token_types: their number in the weights, used if the file has none: Google's code defaults to 16, transformers to 2.
-    Raises: UserError for missing or invalid settings, and for models that are not a plain BERT.
-    """
-    required = {"model_type": "bert", "position_embedding_type": "absolute", "tie_word_embeddings": True, "is_decoder": False}
-    for key, value in required.items():
-        if raw.get(key, value) != value:
-            raise UserError(f"{path}: {key} is {raw[key]!r}, expected {value!r}; only plain BERT models can be read")
-    return saved_config(raw, str(path), type_vocab_size=token_types)
+def _sorted(stored: Stored, folder: Path) -> StoredNames:
+    try:
+        return sort_names(stored.shapes, stored.framework)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from None
 
 
-def _table_names(stored: Stored, folder: Path) -> dict[str, str]:
-    """Name of a tensor in the table of names -> its name in the file. Raises: UserError if two names mean the same tensor."""
-    stored_names: dict[str, str] = {}
-    bare = stored.framework != "canonical" and not any(name.startswith("bert.") for name in stored.shapes)  # saved from a BertModel
-    for name in stored.shapes:
-        new = f"bert.{name}" if bare and not name.startswith("cls.") else name
-        for old, modern in SYNONYMS.items():
-            new = new.replace(old, modern)
-        if new in stored_names:
-            raise UserError(f"{folder}: {stored_names[new]} and {name} are two names for the same tensor")
-        stored_names[new] = name
-    return stored_names
+def _token_types(stored: Stored, found: StoredNames) -> int:
+    """How many token types the weights have; 0 if they have no such tensor."""
+    name = found.table.get(names(stored.framework, num_hidden_layers=0)[TOKEN_TYPES], "")
+    return stored.shapes.get(name, (0,))[0]
 
 
 def _read_weights(stored: Stored, stored_names: Mapping[str, str], config: BertConfig, folder: Path) -> "Tensors":

@@ -1,16 +1,17 @@
 """Weight files in all formats. Names and shapes are known before any tensor is read, and nothing in a file is executed."""
 
-import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from wholeword.core.bert.names import is_slot
 from wholeword.core.errors import IntegrityError, UserError
-from wholeword.core.formats.mapped_tensors import map_tensors
-from wholeword.core.formats.pdparams import read_pdparams
+from wholeword.core.formats.json_file import read_json
+from wholeword.core.formats.mapped_tensors import itemsize, map_tensors
+from wholeword.core.formats.pdparams import read_state_dict
 from wholeword.core.formats.tensor_bundle import read_bundle, read_entries
 from wholeword.core.formats.torch_bin import Bin
 
@@ -18,19 +19,20 @@ if TYPE_CHECKING:
     from wholeword.core.contracts import Tensors
 
 MOST_TENSORS = 100_000
-MOST_JSON_BYTES = 16 << 20  # an index of shards has about 100 bytes per tensor
 BUNDLE, PADDLE = "bert_model.ckpt", "model_state.pdparams"
+OTHER_WEIGHTS = {".bin", ".ckpt", ".h5", ".msgpack", ".npz", ".onnx", ".pdparams", ".pt", ".pth", ".safetensors"}
 EXPECTED = f"model.safetensors or pytorch_model.bin (sharded or not), {BUNDLE}.index or {PADDLE}"
 
 
 class Stored(NamedTuple):
-    """The tensors of a model, in one or more files."""
+    """The tensors in one or more files."""
 
     framework: str  # the naming and layout of the tensors: a column of the table of names
     shapes: dict[str, tuple[int, ...]]
+    sizes: dict[str, int]  # bytes of each tensor in the files
     read: Callable[[Collection[str]], "Tensors"]
-    num_slots: int = 0  # tensors of an optimizer; not in `shapes`
-    slot_bytes: int = 0
+    notes: Sequence[str] = ()  # what else is in the files, and not read
+    unread: str = ""  # which other files of weights the folder has
 
 
 def stored_tensors(location: Path) -> Stored:
@@ -40,18 +42,29 @@ def stored_tensors(location: Path) -> Stored:
     """
     if not location.is_dir():
         return _bundle(location)
+    formats = _formats(location)
+    if not formats:
+        others = ", ".join(sorted(path.name for path in location.iterdir() if path.suffix in OTHER_WEIGHTS))
+        raise UserError(f"{location}: no weights; expected {EXPECTED}" + (f"; {others} has none of these names" if others else ""))
+    first, *rest = formats
+    stored = formats[first]()
+    return stored._replace(unread=f"the weights are those of {first}; {', '.join(rest)} not read" if rest else "")
+
+
+def _formats(folder: Path) -> dict[str, Callable[[], Stored]]:
+    """The file that a format begins with -> its reader, for each format that the folder contains, in the order of preference."""
+    found: dict[str, Callable[[], Stored]] = {}
     for name, read in (("model.safetensors", _safetensors), ("pytorch_model.bin", _bins)):
-        if (location / name).is_file():
-            return read([location / name])
-        if (index := location / f"{name}.index.json").exists():
-            return read(_shards(index))
-    if prefix := _bundle_prefix(location):
-        return _bundle(prefix)
-    if (location / PADDLE).is_file():
-        arrays = read_pdparams(location / PADDLE)
-        shapes = {name: array.shape for name, array in arrays.items()}
-        return Stored("paddlenlp", shapes, lambda names: {name: arrays[name] for name in names})
-    raise UserError(f"{location}: no weights; expected {EXPECTED}")
+        index = folder / f"{name}.index.json"
+        if (folder / name).is_file():
+            found[name] = partial(read, [folder / name])
+        elif index.exists():
+            found[index.name] = partial(lambda index, read: read(_shards(index)), index, read)
+    if prefix := _bundle_prefix(folder, alone=not found):
+        found[f"{prefix.name}.index"] = partial(_bundle, prefix)
+    if (folder / PADDLE).is_file():
+        found[PADDLE] = partial(_pdparams, folder / PADDLE)
+    return found
 
 
 def _shards(index: Path) -> list[Path]:
@@ -70,25 +83,33 @@ def _shards(index: Path) -> list[Path]:
 
 def _safetensors(paths: list[Path]) -> Stored:
     shapes: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, int] = {}
+    files: dict[Path, set[str]] = {}
     for path in paths:
         try:
             with safe_open(path, framework="numpy") as file:
-                file_shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+                slices = {name: file.get_slice(name) for name in file.keys()}
+                file_shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+                sizes |= {name: prod(file_shapes[name]) * itemsize(part.get_dtype()) for name, part in slices.items()}
         except (SafetensorError, OSError) as error:
             raise IntegrityError(f"{path}: incomplete or damaged safetensors file ({error}); download it again") from None
         _add(shapes, file_shapes, path)
+        files[path] = set(file_shapes)
 
-    def read(names: Collection[str]) -> "Tensors":
-        return {
-            name: array for path in paths for name, array in map_tensors(path).items() if name in names
-        }  # memory-mapped: read on first use
+    def read(names: Collection[str]) -> "Tensors":  # memory-mapped: read on first use
+        return {name: array for path, inside in files.items() for name, array in map_tensors(path, inside & set(names)).items()}
 
-    return Stored("transformers", shapes, read)
+    return Stored(_framework(shapes), shapes, sizes, read)
 
 
-def _bundle_prefix(folder: Path) -> Path | None:
+def _framework(shapes: Collection[str]) -> str:
+    """Whose names the tensors of a .safetensors file have: PaddleNLP writes such files, too."""
+    return "paddlenlp" if any(".self_attn.q_proj." in name for name in shapes) else "transformers"
+
+
+def _bundle_prefix(folder: Path, *, alone: bool) -> Path | None:
     prefixes = sorted(path.with_suffix("") for path in folder.glob("*.index"))
-    if len(prefixes) > 1 and folder / BUNDLE not in prefixes:
+    if len(prefixes) > 1 and folder / BUNDLE not in prefixes and alone:
         names = ", ".join(prefix.name for prefix in prefixes)
         raise UserError(f"{folder}: several TF checkpoints ({names}); specify one, for example {prefixes[0]}")
     return folder / BUNDLE if folder / BUNDLE in prefixes else next(iter(prefixes), None)
@@ -96,13 +117,11 @@ def _bundle_prefix(folder: Path) -> Path | None:
 
 def _bundle(prefix: Path) -> Stored:
     entries = read_entries(prefix)
-    slots = [entry for name, entry in entries.items() if is_slot(name)]
     return Stored(
         "canonical",
-        {name: entry.shape for name, entry in entries.items() if not is_slot(name)},
+        {name: entry.shape for name, entry in entries.items()},
+        {name: entry.size for name, entry in entries.items()},
         lambda names: read_bundle(prefix, select=set(names).__contains__),
-        len(slots),
-        sum(entry.size for entry in slots),
     )
 
 
@@ -115,7 +134,19 @@ def _bins(paths: list[Path]) -> Stored:
     def read(names: Collection[str]) -> "Tensors":
         return {name: array for file in bins for name, array in file.read(file.shapes.keys() & set(names)).items()}
 
-    return Stored("transformers", shapes, read)
+    sizes = {name: tensor.nbytes for file in bins for name, tensor in file.tensors.items()}
+    return Stored("transformers", shapes, sizes, read, [f"{file.path.name}: {note}" for file in bins for note in file.notes])
+
+
+def _pdparams(path: Path) -> Stored:
+    arrays, notes = read_state_dict(path)
+    return Stored(
+        "paddlenlp",
+        {name: array.shape for name, array in arrays.items()},
+        {name: array.nbytes for name, array in arrays.items()},
+        lambda names: {name: arrays[name] for name in names},
+        [f"{path.name}: {note}" for note in notes],
+    )
 
 
 def _add(shapes: dict[str, tuple[int, ...]], more: Mapping[str, tuple[int, ...]], path: Path) -> None:
@@ -124,22 +155,3 @@ def _add(shapes: dict[str, tuple[int, ...]], more: Mapping[str, tuple[int, ...]]
     shapes |= more
     if len(shapes) > MOST_TENSORS:
         raise IntegrityError(f"{path}: more than {MOST_TENSORS:,} tensors; not accepted")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises: UserError if there is none, or the file is too large."""
-    try:
-        if path.stat().st_size > MOST_JSON_BYTES:
-            raise UserError(f"{path}: {path.stat().st_size:,} bytes; too large; at most {MOST_JSON_BYTES:,} are accepted")
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except UserError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: invalid JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object")
-    return content

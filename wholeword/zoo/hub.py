@@ -16,6 +16,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented as public
 
+from wholeword.core.bert.config_files import NAMES
 from wholeword.core.errors import IntegrityError, NetworkError, UserError
 from wholeword.zoo.hub_cache import COMMIT, Known, check, read_lock, remember, snapshot, storage
 from wholeword.zoo.hub_client import PATIENCE_SECONDS, WARM_PATIENCE_SECONDS, Repository, download, explained, find_repository
@@ -23,6 +24,7 @@ from wholeword.zoo.hub_client import PATIENCE_SECONDS, WARM_PATIENCE_SECONDS, Re
 log = logging.getLogger(__name__)
 
 Choice = Callable[[Sequence[str]], Sequence[str]]
+OPTIONAL = ("added_tokens.json",)  # empty for most models; a cache that other tools filled may lack it
 WEIGHTS = (  # in order of preference
     r"model\.safetensors",
     r"model\.safetensors\.index\.json|model-\d{5}-of-\d{5}\.safetensors",
@@ -35,9 +37,9 @@ WEIGHTS = (  # in order of preference
 
 def tokenizer_files(names: Sequence[str]) -> list[str]:
     """Select the configuration and the tokenizer's files from the names of a repository's files."""
-    config = "config.json" if "config.json" in names else "bert_config.json"
+    config = next((name for name in NAMES if name in names), NAMES[1])
     vocabulary = "tokenizer.json" if "tokenizer.json" in names and "vocab.txt" not in names else "vocab.txt"
-    return [config, vocabulary, *(name for name in ("tokenizer_config.json",) if name in names)]
+    return [config, vocabulary, *(name for name in ("tokenizer_config.json", "added_tokens.json") if name in names)]
 
 
 def model_files(names: Sequence[str]) -> list[str]:
@@ -138,6 +140,7 @@ def _find_cached(repo_id: str, revision: str, files: Sequence[str] | Choice) -> 
             chosen = _choose(files, lock["models"].get(f"{repo_id}@{commit}", {}).get("names") or present)
         except UserError:
             continue
+        chosen = [name for name in chosen if (folder / name).is_file() or name not in OPTIONAL]
         if all((folder / name).is_file() for name in chosen):
             return Repository(commit, dict.fromkeys(chosen, Known()))
     return None

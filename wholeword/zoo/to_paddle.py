@@ -48,15 +48,15 @@ def to_paddle(model: "ModelFiles", head: str | None = None) -> Any:
     return bert.eval()
 
 
-def paddle_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
-    """paddlenlp's BertTokenizer."""
+def paddle_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool, max_length: int) -> Any:
+    """paddlenlp's BertTokenizer; with `truncation=True` it cuts at `max_length` pieces."""
     refuse_after_tensorflow()
     from paddlenlp.transformers import BertTokenizer
 
     with tempfile.TemporaryDirectory() as folder:  # it can only read a file
         path = Path(folder, "vocab.txt")
         path.write_bytes(vocabulary.to_bytes())
-        return BertTokenizer(str(path), do_lower_case=lowercase, model_max_length=512)  # number of positions of every released model
+        return BertTokenizer(str(path), do_lower_case=lowercase, model_max_length=max_length)
 
 
 def refuse_after_tensorflow() -> None:

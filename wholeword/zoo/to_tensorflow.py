@@ -78,8 +78,8 @@ def _classes(hidden_act: str) -> tuple[Any, Any]:
     return BertBackbone, BertMaskedLM
 
 
-def tensorflow_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
-    """KerasHub's BertTokenizer. Its ids lack [CLS] and [SEP], which KerasHub's preprocessors add."""
+def tensorflow_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool, max_length: int) -> Any:
+    """KerasHub's BertTokenizer. Its ids lack [CLS] and [SEP]; KerasHub's preprocessors add these, and truncate."""
     import keras_hub
 
     return keras_hub.models.BertTokenizer(vocabulary=list(vocabulary.pieces), lowercase=lowercase, strip_accents=lowercase)

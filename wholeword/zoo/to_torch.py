@@ -57,8 +57,8 @@ def _writable(array: np.ndarray) -> np.ndarray:
     return np.require(array, requirements=["C", "W"])
 
 
-def torch_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool) -> Any:
-    """transformers' BertTokenizer."""
+def torch_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool, max_length: int) -> Any:
+    """transformers' BertTokenizer; with `truncation=True` it cuts at `max_length` pieces."""
     from transformers import BertTokenizer
 
-    return BertTokenizer(vocab=vocabulary.ids, do_lower_case=lowercase, model_max_length=512)  # number of positions of every released model
+    return BertTokenizer(vocab=vocabulary.ids, do_lower_case=lowercase, model_max_length=max_length)

@@ -44,4 +44,7 @@ SAVED_ACTIVATIONS = {
     saved: hidden_act
     for hidden_act, activation in reversed(ACTIVATIONS.items())
     for saved in (activation.transformers, activation.checkpoint)
+} | {
+    "gelu_python": "gelu",  # of old transformers, and ACT2CLS in `activations.py` of those of today: the erf form in Python
+    **dict.fromkeys(("gelu_fast", "gelu_accurate", "gelu_python_tanh"), "gelu_tanh"),  # other ways to write the tanh form
 }

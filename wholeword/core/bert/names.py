@@ -91,10 +91,6 @@ TIED: dict[str, dict[str, str]] = {  # copies of tensors that a saved model may 
     "keras_hub": {},
 }
 
-# last part of the names of optimizer state in checkpoints: that of BERT and HFL, then that of tf.train
-SLOTS = {"adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_1"}
-COUNTERS = {"global_step", "beta1_power", "beta2_power"}
-
 
 def _table(text: str) -> list[dict[str, str]]:
     header, *rows = (line.split() for line in text.strip().splitlines())
@@ -133,11 +129,6 @@ def names(framework: str, *, num_hidden_layers: int) -> dict[str, str]:
 def is_transposed(canonical: str, framework: str) -> bool:
     """Whether the framework's array is the transpose of the canonical one."""
     return _layout(canonical, framework) is TRANSPOSED
-
-
-def is_slot(name: str) -> bool:
-    """Whether a tensor of a checkpoint by Google's names belongs to the optimizer, not to the model."""
-    return name in COUNTERS or name.rpartition("/")[2] in SLOTS
 
 
 def to_framework(weights: Mapping[str, np.ndarray], framework: str, *, num_attention_heads: int = 1) -> dict[str, np.ndarray]:

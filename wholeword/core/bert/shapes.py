@@ -89,14 +89,18 @@ def initial_head(head: Head, num_labels: int, hidden_size: int, seed: int) -> Te
     return {name: _initial_values(name, shape, HEAD_DEVIATION, seed) for name, shape in shapes.items()}
 
 
-def take_layers(model: ModelFiles, layers: Sequence[int]) -> ModelFiles:
+def take_layers(model: ModelFiles, layers: Sequence[int], *, setting: str = "model.init.layers") -> ModelFiles:
     """A model with some of the layers, in the order given; embeddings, pooler and heads are kept (RBT3: layers 0, 1, 2 of RoBERTa-wwm-ext).
 
-    Raises: UserError if the model has no such layer.
+    Args:
+        setting: where the user named the layers, for the message.
+    Raises: UserError if there are no layers, or if the model lacks one of them.
     """
     num_hidden_layers = model.config.num_hidden_layers
+    if not layers:
+        raise UserError(f"{setting}: no layers; expected at least one of layers 0 to {num_hidden_layers - 1}")
     if missing := [layer for layer in layers if not 0 <= layer < num_hidden_layers]:
-        raise UserError(f"model.init.layers: no layer {missing[0]}; the model has layers 0 to {num_hidden_layers - 1}")
+        raise UserError(f"{setting}: no layer {missing[0]}; the model has layers 0 to {num_hidden_layers - 1}")
     weights = {name: array for name, array in model.weights.items() if "/layer_" not in name}
     for new, old in enumerate(layers):
         prefix = f"bert/encoder/layer_{old}/"

@@ -1,10 +1,10 @@
 """Read initial models and vocabularies of recipes: paths relative to the recipe's folder, or `source:name`, such as `zoo:rbt3`."""
 
-import json
 import re
 from pathlib import Path
 
-from wholeword.core.bert.config import saved_config
+from wholeword.core.bert.config import bert_config
+from wholeword.core.bert.config_files import config_file, plain_bert_config, read_config_file
 from wholeword.core.config.sources import (
     FOLDER,
     SourceLocation,
@@ -17,6 +17,7 @@ from wholeword.core.config.sources import (
 from wholeword.core.contracts import BertConfig, ConfigSource, ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint
+from wholeword.core.formats.json_file import read_json
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary
 
@@ -33,11 +34,13 @@ def read_model(location: str, base_folder: Path) -> ModelFiles:
 
 
 def read_vocabulary(location: str, base_folder: Path) -> Vocabulary:
-    """Read a vocab.txt, or the vocabulary of a zoo source's model, without weights if the source supports that."""
+    """Read a vocab.txt, or the vocabulary of a model in a folder or of a zoo source, without weights if the source supports that."""
     if source := _source(location):
         return vocabulary_from_source(source)
     expect_run(location, base_folder)
-    return Vocabulary.read(base_folder / _path(location, base_folder))
+    path = base_folder / _path(location, base_folder)
+    is_model = path.is_dir() or (path.suffix == ".zip" and path.is_file()) or path.with_name(f"{path.name}.index").is_file()
+    return vocabulary_from_source(SourceLocation(FOLDER, str(path))) if is_model else Vocabulary.read(path)
 
 
 def _source(location: str) -> SourceLocation | None:
@@ -82,15 +85,14 @@ def read_config(location: str, base_folder: Path) -> BertConfig | None:
         return config_from_source(source)
     expect_run(location, base_folder)
     folder = base_folder / _path(location, base_folder)
-    if not folder.is_dir():  # the prefix of a TF checkpoint
+    if not folder.is_dir():  # the prefix of a TF checkpoint, or one of its files
         folder = folder.parent
+    if path := config_file(folder):
+        return plain_bert_config(read_config_file(path), path)
     state = (latest_checkpoint(folder / "checkpoints") or folder) / "state.json"  # of a run, or of a checkpoint
-    path = next((path for path in (folder / "config.json", folder / "bert_config.json", state) if path.is_file()), None)
-    if path is None:
+    if not state.is_file():
         return None
-    try:
-        values = dict(json.loads(path.read_bytes()))
-        values = dict(values["config"]) if path == state else values
-    except (ValueError, TypeError, KeyError):
-        raise UserError(f"{path}: invalid JSON; expected the configuration of a BERT model") from None
-    return saved_config(values, str(path))
+    values = read_json(state).get("config")
+    if not isinstance(values, dict):
+        raise UserError(f"{state}: no config; expected the state of a run of wholeword")
+    return bert_config(values, str(state))

@@ -8,7 +8,6 @@ from wholeword.core.bert.growth import Rows, grow_model
 from wholeword.core.bert.shapes import initial_weights, renew, take_layers
 from wholeword.core.config.job import ModelSpec
 from wholeword.core.config.locations import read_model
-from wholeword.core.config.sources import source_location
 from wholeword.core.contracts import BertConfig, ModelFiles, Tensors
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import Vocabulary
@@ -58,7 +57,7 @@ def _read(spec: ModelSpec, location: str, vocabulary: Vocabulary, seed: int) -> 
     if len(model.vocabulary) != len(vocabulary) or model.vocabulary.sha256 != vocabulary.sha256:
         raise UserError(
             f"model.init: the {len(model.vocabulary)} pieces of {location} are not the {len(vocabulary)} of the token store; "
-            f"set tokenizer.vocab to {location if source_location(location) else f'{location}/vocab.txt'}"
+            f"set tokenizer.vocab to {location}"
         )
     return model
 
