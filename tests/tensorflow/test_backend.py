@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from interrupted import assert_abandoned_within_a_micro_batch
 from toys import NO_DROPOUT, pytorch_trainer, tensorflow_trainer, toy_batch, toy_config, train, two_devices
 
 from wholeword.core.bert import forward as reference
@@ -194,3 +195,8 @@ def test_devices_by_the_words_of_a_recipe() -> None:
     with pytest.raises(UserError, match=r"no TPU found: tried the TPU of this machine .*tensorflow-tpu"):
         TensorFlow(strategy="tpu").strategy  # noqa: B018
     assert Hosts().world_size == 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"steps_per_call": 4}])
+def test_a_step_is_abandoned_within_a_micro_batch(settings: dict[str, Any]) -> None:
+    assert_abandoned_within_a_micro_batch(tensorflow_trainer(micro_batch_size=1, **settings))

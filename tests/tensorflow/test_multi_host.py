@@ -88,7 +88,7 @@ def test_a_signal_to_one_host_stops_both_at_a_step_that_is_saved(whole):
     output = "stopped"
     processes = start_both(whole, output=output, given_by="TF_CONFIG")
     for line in processes[0].stdout:
-        if line.startswith("step 10, held out"):
+        if line.startswith("phase 1, step 10, held out"):
             processes[1].send_signal(signal.SIGTERM)
             break
     for code, _, errors in finish(processes):
@@ -103,7 +103,7 @@ def test_a_host_that_is_gone_is_one_clear_line_and_the_run_goes_on_later(whole, 
     output = f"killed-{killed}"
     processes = start_both(whole, output=output)
     for line in processes[0].stdout:
-        if line.startswith("step 10, held out"):
+        if line.startswith("phase 1, step 10, held out"):
             processes[killed].kill()
             break
     code, _, errors = finish(processes)[1 - killed]

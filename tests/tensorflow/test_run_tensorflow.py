@@ -55,7 +55,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_from_files(whole):
     folder = whole.parent
     process = tiny.start("train", whole, f"backend.records={folder / 'rows'}", output="stopped")
     for line in process.stdout:
-        if line.startswith("step 10, held out"):
+        if line.startswith("phase 1, step 10, held out"):
             process.send_signal(signal.SIGINT)
             break
     _, errors = process.communicate()
@@ -71,7 +71,7 @@ def test_a_run_may_change_its_input_on_the_way(whole):
     folder = whole.parent
     process = tiny.start("train", whole, output="changed")
     for line in process.stdout:
-        if line.startswith("step 10, held out"):
+        if line.startswith("phase 1, step 10, held out"):
             process.kill()
             break
     process.communicate()
@@ -111,7 +111,7 @@ def test_a_recipe_goes_from_pytorch_to_tensorflow_and_back(whole):
     for number, overrides in enumerate([pytorch, [], pytorch]):
         process = tiny.start("train", whole, *still, *overrides, output="both")
         for line in process.stdout if number < 2 else ():
-            if line.startswith(("step 10, held out", "step 13, held out")):
+            if line.startswith(("phase 1, step 10, held out", "phase 2, step 13, held out")):
                 process.send_signal(signal.SIGINT)
                 break
         _, errors = process.communicate()

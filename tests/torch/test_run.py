@@ -93,7 +93,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_to_the_same_end(recipe):
     command = [sys.executable, "-m", "wholeword", "train", str(recipe), "--set", f"output={recipe.parent / 'run'}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if line.startswith("step 10, held out"):
+        if line.startswith("phase 1, step 10, held out"):
             process.send_signal(signal.SIGINT)
             break
     _, errors = process.communicate()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from interrupted import assert_abandoned_within_a_micro_batch
 from toys import NO_DROPOUT, pytorch_trainer, toy_batch, toy_config
 from transformers import BertForPreTraining
 
@@ -253,3 +254,7 @@ def test_a_device_that_is_not_there_is_named(device: str) -> None:
         PyTorch(device=device).start(
             config=config, weights=initial_weights(config, 1), optimizer=Lamb(), next_sentence=False, clip_norm=1.0
         )
+
+
+def test_a_step_is_abandoned_within_a_micro_batch() -> None:
+    assert_abandoned_within_a_micro_batch(pytorch_trainer(toy_config(), micro_batch_size=1))

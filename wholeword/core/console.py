@@ -2,8 +2,12 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol
+
+SILENT_SECONDS = 1.0  # that an activity may take before it is announced
 
 
 class Observer(Protocol):
@@ -18,6 +22,20 @@ class Observer(Protocol):
         ...
 
 
+@contextmanager
+def doing(activity: str, *, seconds: float = SILENT_SECONDS) -> Iterator[None]:
+    """Announce on standard error what is being done, once it has taken so many seconds."""
+    import threading  # here, because --help does without it
+
+    timer = threading.Timer(seconds, lambda: print(f"{activity} ...", file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class Silent:
     """An observer that prints nothing, for programs and tests."""
 
@@ -29,7 +47,7 @@ class Silent:
 
 
 class Plain:
-    """An observer that prints lines: progress every `seconds` and at the end of a stage."""
+    """An observer that prints lines: progress at the beginning of a stage, every `seconds`, and at the end."""
 
     def __init__(self, seconds: float = 10.0):
         self.seconds = seconds
@@ -49,9 +67,10 @@ class Plain:
     def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
         """Print it if it is time to."""
         now = time.monotonic()
-        if title != self._title:
-            self._title, self._began, self._printed, self._first = title, now, now, done
-        elif now - self._printed >= self.seconds or done >= total:
+        begins = title != self._title
+        if begins:
+            self._title, self._began, self._first = title, now, done
+        if begins or now - self._printed >= self.seconds or done >= total:
             self._printed = now
             left = f", {_duration((now - self._began) * (total - done) / (done - self._first))} left" if self._first < done < total else ""
             print(f"{title} {100 * done / max(total, 1):.0f} %{', ' + detail if detail else ''}{left}", flush=True)

@@ -77,3 +77,9 @@ class DivergedError(WholewordError):
     """The loss is not a number; the message names the step and the samples of the batch."""
 
     exit_code = 1
+
+
+class Interrupted(WholewordError):
+    """What was being computed was abandoned, because the run is to stop."""
+
+    exit_code = 130

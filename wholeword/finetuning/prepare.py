@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wholeword.core.config.locations import read_model
-from wholeword.core.console import Observer
+from wholeword.core.console import Observer, doing
 from wholeword.core.contracts import NO_TARGET, Example, Head, ModelFiles, Rows
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
@@ -60,14 +60,17 @@ def prepare(job: FinetuneJob, observer: Observer) -> Prepared:
     Raises: UserError if model and task do not fit, or nothing can be learnt; OtherOriginError if the folder holds runs of other data.
     """
     stamps = file_stamps(input_paths(job))  # before reading: a file that changes meanwhile is read again next time
-    model = read_model(job.model, job.base_folder)
+    with doing(f"reading {job.model}"):
+        model = read_model(job.model, job.base_folder)
     _expect_fitting(job, model, observer)
     splits = tuple(split for split in job.task.splits if split != "train") if job.splits is None else job.splits
     tokenizer = WordPieceTokenizer(model.vocabulary, model.lowercase)
-    examples = {split: job.task.read(split) for split in dict.fromkeys(("train", *splits))}
+    with doing(f"reading {job.task_name}"):
+        examples = {split: job.task.read(split) for split in dict.fromkeys(("train", *splits))}
     for line in understanding_of(job.task, job.task_name, examples).lines():
         observer.say(line)
-    data = {split: Split(part, _rows(job, part, tokenizer)) for split, part in examples.items()}
+    with doing(f"splitting the texts of {job.task_name} into pieces"):
+        data = {split: Split(part, _rows(job, part, tokenizer)) for split, part in examples.items()}
     for line in unknown_lines({split: unknown_share(part.rows, model.vocabulary) for split, part in data.items()}, job.task_name):
         observer.say(line)
     trained_rows = learnable(data["train"].rows, job.task.head)

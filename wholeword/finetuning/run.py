@@ -15,12 +15,11 @@ from importlib.metadata import version
 import numpy as np
 
 from wholeword.core.bert.shapes import initial_head
-from wholeword.core.console import Observer
+from wholeword.core.console import Observer, doing
 from wholeword.core.contracts import Array, FineTuner
 from wholeword.core.files import to_json
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.training.hosts import Hosts
-from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal
 from wholeword.core.training.loop import Event, Loop, Progress, Stage, zero_sums
 from wholeword.core.training.schedules import step_seed
@@ -72,9 +71,8 @@ class SeedRun:
         identity = hashlib.sha256(to_json(self.prepared.identity)).hexdigest()
         header = {"wholeword": version("wholeword"), "recipe": identity, "seed": self.seed}
         self.journal = Journal(self.folder, header, size=self.progress.log_bytes)
-        with interruptible(self.stop):
-            loop = Loop(self.tuner, self.progress, self.journal, stop=self.stop, hosts=Hosts())
-            loop.run(self._stage(), self._batches(self.progress.step))
+        loop = Loop(self.tuner, self.progress, self.journal, stop=self.stop, hosts=Hosts())
+        loop.run(self._stage(), self._batches(self.progress.step))
         self._finish()
         self.journal.close()
 
@@ -117,6 +115,7 @@ class SeedRun:
             save=self._save,
             save_intervals=[self.job.checkpoint_every, self.steps_per_epoch],
             advice="lower learning_rate or warm up longer",
+            sign=self._sign,
         )
 
     def _batches(self, first_step: int) -> Iterator[Mapping[str, Array]]:
@@ -136,8 +135,11 @@ class SeedRun:
         line["lr"] = self.prepared.learning_rate(step - 1)
         self.journal.write(line, total_steps=step, prefix="train")
         speed = self.journal.clock({"step": step})
-        text = f"step {step:,}/{self.steps:,}, loss {line['loss']:.3f}, correct {line['correct']:.3f}, {speed:,.0f} tokens/s"
-        self.observer.progress(f"seed {self.seed}", step, self.steps, text)
+        self._sign(step, f", loss {line['loss']:.3f}, correct {line['correct']:.3f}, {speed:,.0f} tokens/s")
+
+    def _sign(self, step: int, metrics: str = "") -> None:
+        """Show where the run is."""
+        self.observer.progress(f"seed {self.seed}", step, self.steps, f"step {step:,}/{self.steps:,}{metrics}")
 
     def _end_epoch(self) -> None:
         """Score dev after every epoch but the last, which `_finish` scores."""
@@ -155,7 +157,7 @@ class SeedRun:
         self.progress.log_bytes = self.journal.sync()
         path = self.checkpoints / f"step-{self.progress.step:08d}"
         if not path.exists():
-            save_checkpoint(path, self.tuner.weights(), self.tuner.optimizer_state(), {"place": vars(self.progress)})
+            save_checkpoint(path, self.tuner.weights(), self.tuner.optimizer_state(), {"place": self.progress.to_json()})
             prune(self.checkpoints, 1)
 
     # --- evaluation
@@ -164,7 +166,8 @@ class SeedRun:
         """Metrics, {} if no example has a label, and predictions."""
         examples, rows = self.prepared.data[split]
         labels, limits = self.prepared.labels, self.job.limits
-        logits = self.tuner.logits(rows)
+        with doing(f"seed {self.seed}: predicting {split}, {len(examples):,} examples"):
+            logits = self.tuner.logits(rows)
         predictions = decode(
             examples,
             rows,

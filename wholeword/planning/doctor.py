@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
+from wholeword.core.console import doing
 from wholeword.core.contracts import DescribedBackend
 from wholeword.core.errors import WholewordError
 from wholeword.core.registry.plugins import Broken, Ignored
@@ -66,7 +67,8 @@ def _version(name: str) -> str:
 def _state(kind: str, name: str) -> str:
     """Whether a plugin can be created without settings, and passes its checks in `CHEAP_CHECKS`; "ok" or the problem."""
     try:
-        plugin = registry.load(kind, name)
+        with doing(f"loading {kind} {name}"):
+            plugin = registry.load(kind, name)
         check = CHEAP_CHECKS.get(kind)
         if check is None:
             return "ok"
@@ -79,7 +81,8 @@ def _state(kind: str, name: str) -> str:
             plugin = registry.create(kind, name)
             if name == "wholeword:ltp":  # using it fetches one
                 return "ok"
-        check(plugin)
+        with doing(f"checking {kind} {name}"):
+            check(plugin)
     except WholewordError as error:
         return str(error)
     except AssertionError as error:
@@ -92,8 +95,9 @@ def _state(kind: str, name: str) -> str:
 def _devices(name: str) -> str:
     """What a backend would compute on, or the problem with it."""
     try:
-        backend = registry.create("backend", name)
-        description: object = backend.describe() if isinstance(backend, DescribedBackend) else "ok"
+        with doing(f"starting {name}"):
+            backend = registry.create("backend", name)
+            description: object = backend.describe() if isinstance(backend, DescribedBackend) else "ok"
         if not isinstance(description, str):
             raise TypeError(f"describe() returned {description!r}; expected text")
         return description

@@ -117,6 +117,19 @@ class Trainer(Protocol):
         ...
 
 
+@runtime_checkable
+class InterruptibleTrainer(Protocol):
+    """A `Trainer` or `FineTuner` that can abandon the step that it is taking. Without this, a run that is to stop waits for its end."""
+
+    def interrupt(self) -> None:
+        """Abandon the current step, and change nothing from now on: the run is to stop. Called from another thread.
+
+        `train_steps` returns the metrics of the steps before it, and weights and optimizer state are those behind them. `FineTuner.logits`
+        raises `wholeword.core.errors.Interrupted`.
+        """
+        ...
+
+
 class RowSource(Protocol):
     """The batches of one phase, with the features of `wholeword.core.data.batches`."""
 

@@ -1,6 +1,6 @@
 """Checks of backends."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.forward import forward
 from wholeword.core.bert.shapes import initial_weights
-from wholeword.core.contracts import Array, Backend, BertConfig, Optimizer, Tensors, Trainer
+from wholeword.core.contracts import Array, Backend, BertConfig, InterruptibleTrainer, Optimizer, Tensors, Trainer
 from wholeword.core.registry.registry import registry
 from wholeword.core.training.returned import STEP_METRICS, STEP_METRICS_NSP, Batches, Returned
 from wholeword.core.vocabulary import SPECIAL_PIECES
@@ -35,6 +35,7 @@ def check_backend(backend: Backend, *, optimizer: Optimizer | None = None, next_
     check.repeats_and_resumes()
     check.forgets_moments_alone()
     check.leaves_frozen_tensors()
+    check.abandons_a_step()
 
 
 def tiny_config(**changes: Any) -> BertConfig:
@@ -169,6 +170,26 @@ class _Check:
         assert any(not np.array_equal(trained[name], weights[name]) for name in trainable), "no trainable tensor has changed in two steps"
         owned = [name for name in self.state(trainer) if name.rpartition("/")[0] in frozen]
         assert not owned, f"optimizer_state() has {owned[0]}; expected no slots of tensors that are not trainable"
+
+    def abandons_a_step(self) -> None:
+        trainer, weights = self.start()
+        if not isinstance(trainer, InterruptibleTrainer):
+            return
+        interrupt, last = trainer.interrupt, STEPS // 2
+
+        def batches() -> Iterator[dict[str, Array]]:
+            for number in range(STEPS):
+                if number == last:
+                    interrupt()
+                yield tiny_batch(number)
+
+        seeds = [2**62 + number for number in range(STEPS)]
+        done = len(trainer.train_steps(batches(), learning_rates=[1e-2] * STEPS, seeds=seeds))
+        assert done <= last, f"train_steps returned {done} steps, although interrupt() was called before step {last + 1}"
+        other, _ = self.start()
+        self.train(other, 0, done)
+        _expect_bits(self.weights(trainer, weights), self.weights(other, weights), f"weights() after {done} steps and interrupt()")
+        _expect_bits(self.state(trainer), self.state(other), f"optimizer_state() after {done} steps and interrupt()")
 
     def weights(self, trainer: Trainer, weights: Tensors) -> Tensors:
         return RETURNED.weights(trainer.weights(), {name: array.shape for name, array in weights.items()})

@@ -1,12 +1,13 @@
 """Held-out metrics of a masked language model, compared with a baseline that knows only piece frequencies."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wholeword.core.contracts import Trainer
+from wholeword.core.errors import Interrupted
 
 if TYPE_CHECKING:
     from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -40,10 +41,18 @@ class UnigramBaseline:
     most_frequent_piece: str
 
 
-def evaluate(trainer: Trainer, batches: Iterable[Mapping[str, np.ndarray]], *, next_sentence: bool) -> HeldOutMetrics:
-    """Loss and accuracy over batches with fixed masks."""
+def evaluate(
+    trainer: Trainer,
+    batches: Iterable[Mapping[str, np.ndarray]],
+    *,
+    next_sentence: bool,
+    stopped: Callable[[], bool] = lambda: False,
+) -> HeldOutMetrics:
+    """Loss and accuracy over batches with fixed masks. Raises: Interrupted if `stopped` before a batch."""
     losses, correct, lengths, nsp_losses, nsp_correct = [], [], [], [], []
     for batch in batches:
+        if stopped():
+            raise Interrupted("interrupted during evaluation")
         result = trainer.evaluate(batch)
         real = batch["masked_lm_weights"] > 0
         losses.append(result["mlm_loss"][real])

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from wholeword.core.config.job import Job
-from wholeword.core.console import Observer
+from wholeword.core.console import Observer, doing
 from wholeword.core.contracts import BertConfig, ModelFiles, Provenance, Trainer
 from wholeword.core.data.store import TokenStore
 from wholeword.core.files import MANIFEST, atomic_write, to_json
@@ -40,7 +40,8 @@ def finish(trained: Trained, evaluated: Mapping[str, HeldOutMetrics], observer: 
     if evaluated:
         # any of the maskings: a baseline counts the pieces before masking
         masking = next(iter(job.evaluation.maskings), None)
-        baseline = unigram_baseline(rows.held_out(len(job.phases) - 1, masking), store.vocabulary)
+        with doing("counting held-out pieces"):
+            baseline = unigram_baseline(rows.held_out(len(job.phases) - 1, masking), store.vocabulary)
         metrics = {"unigram": vars(baseline)} | {name: values.to_dict() for name, values in evaluated.items()}
         for line in report(baseline, evaluated):
             observer.say(line)
@@ -58,7 +59,8 @@ def finish(trained: Trained, evaluated: Mapping[str, HeldOutMetrics], observer: 
     for exporter in job.export:
         target = job.output / "export" / export_folder(exporter.name)
         if not (target / MANIFEST).exists():
-            export(model, exporter.name, target, settings=exporter.settings)
+            with doing(f"exporting to {target}"):
+                export(model, exporter.name, target, settings=exporter.settings)
         observer.say(f"{exporter.name}: {target}")
 
 

@@ -3,16 +3,20 @@
 import itertools
 import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from wholeword.core.contracts import Array
-from wholeword.core.errors import DivergedError
+from wholeword.core.contracts import Array, InterruptibleTrainer
+from wholeword.core.errors import DivergedError, Interrupted
 from wholeword.core.training.hosts import Hosts
+from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal, NoJournal
 
 STEPS_BETWEEN_STOP_CHECKS = 100  # with several hosts, which agree after so many steps whether to stop
+SECONDS_BETWEEN_SIGNS = 10.0  # of life, while steps are taken after which nothing is due
+ANSWER = "stopping: saving after this step, or before it where it takes long"
 
 
 @dataclass
@@ -20,12 +24,17 @@ class Progress:
     """The progress of a run: `step` steps of the current stage are done.
 
     `sums` adds up the metrics of the steps since the last line of the log, under "steps" their number; `log_bytes` is the size of the log
-    when the last checkpoint was saved.
+    when the last checkpoint was saved; `interrupted_events` counts the events due after the last step that are still to take place.
     """
 
     step: int = 0
     log_bytes: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    interrupted_events: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What a checkpoint holds: all fields, but `interrupted_events` only where there are any."""
+        return {name: value for name, value in vars(self).items() if name != "interrupted_events" or value}
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """Count one more step."""
@@ -72,6 +81,7 @@ class Stage:
         events: in the order in which they take place when several are due.
         save: saves a checkpoint; due after `save_intervals`, at the end, and when the run is interrupted.
         advice: what to change after a loss that is not finite.
+        sign: called now and then with the number of steps that are done.
         samples: describes the samples of a step, for the same message.
     """
 
@@ -83,6 +93,7 @@ class Stage:
     save: Callable[[], None]
     save_intervals: Sequence[int]
     advice: str
+    sign: Callable[[int], None] = lambda step: None
     samples: Callable[[int], str] = lambda step: ""
 
     @property
@@ -103,15 +114,27 @@ class Loop:
 
     def __init__(self, trainer: TakesSteps, progress: Progress, journal: Journal | NoJournal, *, stop: threading.Event, hosts: Hosts):
         self.trainer, self.progress, self.journal, self.stop, self.hosts = trainer, progress, journal, stop, hosts
+        self._signed = time.monotonic()
 
     def run(self, stage: Stage, batches: Iterator[Mapping[str, Array]]) -> None:
         """Take the remaining steps of a stage.
 
         Args:
             batches: one per step, beginning with that of step `progress.step`.
-        Raises: DivergedError at a loss that is not finite; KeyboardInterrupt if `stop` is set, a checkpoint saved.
+        Raises: DivergedError at a loss that is not finite; KeyboardInterrupt if `stop` is set, or after SIGINT or SIGTERM, a checkpoint
+            saved.
         """
+        with interruptible(ANSWER, self._interrupt):
+            self._run(stage, batches)
+
+    def _run(self, stage: Stage, batches: Iterator[Mapping[str, Array]]) -> None:
         progress = self.progress
+        stage.sign(progress.step)
+        if last := progress.interrupted_events:
+            progress.interrupted_events = 0
+            if self.hosts.is_chief:
+                self._events(stage, last)
+            self._save_or_stop(stage, due=False)
         while progress.step < stage.steps:
             begin = progress.step
             end = min([stage.steps, *((begin // interval + 1) * interval for interval in stage.intervals)])
@@ -119,26 +142,50 @@ class Loop:
                 end = min(end, begin + STEPS_BETWEEN_STOP_CHECKS)
             self._burst(stage, batches, range(begin, end))
             if progress.step > begin and self.hosts.is_chief:
-                for event in stage.events:
-                    if stage.is_due(event.interval, progress.step):
-                        event.action()
-            stop = self.hosts.any_rank(self.stop.is_set())
-            if self.hosts.is_chief and (stop or any(stage.is_due(interval, progress.step) for interval in stage.save_intervals)):
-                stage.save()
-            if stop:
-                self.hosts.barrier()  # none leaves before the chief has saved
-                raise KeyboardInterrupt(f"saved after step {progress.step:,} of {stage.name}; the same command resumes from there")
+                self._events(stage)
+            self._save_or_stop(stage, due=any(stage.is_due(interval, progress.step) for interval in stage.save_intervals))
+
+    def _events(self, stage: Stage, last: int = 0) -> None:
+        """Do what is due; only the `last` of them, if given. When the run is interrupted, the rest is counted."""
+        due = [event for event in stage.events if stage.is_due(event.interval, self.progress.step)]
+        for number, event in enumerate(due):
+            if number < len(due) - (last or len(due)):
+                continue
+            try:
+                event.action()
+            except Interrupted:
+                self.progress.interrupted_events = len(due) - number
+                return
+
+    def _save_or_stop(self, stage: Stage, *, due: bool) -> None:
+        stop = self.hosts.any_rank(self.stop.is_set())
+        if self.hosts.is_chief and (stop or due):
+            stage.save()
+        if stop:
+            self.hosts.barrier()  # none leaves before the chief has saved
+            step = f"step {self.progress.step:,} of {stage.name}"
+            raise KeyboardInterrupt(f"saved after {step}; the same command resumes from there")
+
+    def _interrupt(self) -> None:
+        self.stop.set()
+        if self.hosts.world_size == 1 and isinstance(self.trainer, InterruptibleTrainer):  # several hosts stop at the same step
+            self.trainer.interrupt()
 
     def _burst(self, stage: Stage, batches: Iterator[Mapping[str, Array]], steps: range) -> None:
         """Some steps at once; fewer if the run is to stop."""
         learning_rates, seeds = [stage.learning_rate(step) for step in steps], [stage.seed(step) for step in steps]
-        for metrics in self.trainer.train_steps(self._until_stopped(batches, len(steps)), learning_rates=learning_rates, seeds=seeds):
+        own = self._until_stopped(stage, batches, len(steps))
+        for metrics in self.trainer.train_steps(own, learning_rates=learning_rates, seeds=seeds):
             if not math.isfinite(metrics["loss"] + metrics["grad_norm"]):
                 raise self._diverged(stage, metrics)
             self.progress.add(metrics)
 
-    def _until_stopped(self, batches: Iterator[Mapping[str, Array]], count: int) -> Iterator[Mapping[str, Array]]:
-        for batch in itertools.islice(batches, count):
+    def _until_stopped(self, stage: Stage, batches: Iterator[Mapping[str, Array]], count: int) -> Iterator[Mapping[str, Array]]:
+        begin = self.progress.step
+        for number, batch in enumerate(itertools.islice(batches, count)):
+            if time.monotonic() > self._signed + SECONDS_BETWEEN_SIGNS:
+                self._signed = time.monotonic()
+                stage.sign(begin + number)
             if self.stop.is_set() and self.hosts.world_size == 1:  # several hosts stop at the same step
                 return
             self.journal.tokens += int(batch["input_mask"].sum()) * self.hosts.world_size

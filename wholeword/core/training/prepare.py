@@ -23,6 +23,7 @@ from typing import Any
 
 from wholeword.core.config.preparation import PrepareJob, TokenizerSpec
 from wholeword.core.config.settings import described
+from wholeword.core.console import doing
 from wholeword.core.contracts import SplittingSegmenter
 from wholeword.core.data.align import segment
 from wholeword.core.data.chunks import CorpusReader
@@ -55,7 +56,8 @@ def prepare(job: PrepareJob, *, progress: Progress | None = None) -> Path:
     """
     final = job.store
     partial = final.with_name(f"{final.name}.partial")
-    inputs, files = _describe(job)
+    with doing(f"loading the segmenter {job.segmenter.name}"):
+        inputs, files = _describe(job)
     if final.exists():
         _reuse(final, inputs)
         _remove_leftover(partial, inputs)
@@ -245,8 +247,9 @@ def _finish(
         "fallback_examples": [example for receipt in receipts for example in receipt["fallback_examples"]][:MAX_EXAMPLES],
         "corpus": files,
     }
-    finish_store(partial / "store", lowercase=job.tokenizer.lowercase, shards=shards, counts=counts, about=about)
-    fsync_folder(partial / "store")
+    with doing(f"finishing {job.store}: checksums of {len(shards):,} shards"):
+        finish_store(partial / "store", lowercase=job.tokenizer.lowercase, shards=shards, counts=counts, about=about)
+        fsync_folder(partial / "store")
 
 
 def _train(spec: StoreSpec, files: Sequence[CorpusFile], tokenizer: TokenizerSpec, report: Report) -> list[str]:

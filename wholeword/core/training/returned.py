@@ -67,8 +67,8 @@ class Returned:
             missing = ", ".join(sorted(name for name in required if not hasattr(trainer, name)))
             raise self._error(f"it started a {type(trainer).__name__} without {missing}; expected a {protocol.__name__}")
 
-    def metrics(self, steps: Any, names: Sequence[str], *, taken: int) -> list[dict[str, float]]:
-        """One dict of numbers per step; fewer than the batches that were taken only behind a loss that is not finite."""
+    def metrics(self, steps: Any, names: Sequence[str], *, taken: int, abandoned: bool = False) -> list[dict[str, float]]:
+        """One dict of numbers per step; fewer than the batches that were taken only after a loss that is not finite, or if `abandoned`."""
         if not isinstance(steps, Sequence) or isinstance(steps, str):
             raise self._error(f"train_steps returned {type(steps).__name__}; expected a list of dicts, one per step")
         for step in steps:
@@ -80,7 +80,7 @@ class Returned:
                     raise self._error(f"train_steps returned {name} = {step[name]!r}; expected a number")
         checked = [{name: float(step[name]) for name in step} for step in steps]
         diverged = bool(checked) and not math.isfinite(checked[-1]["loss"] + checked[-1]["grad_norm"])
-        if len(checked) > taken or (len(checked) < taken and not diverged):
+        if len(checked) > taken or (len(checked) < taken and not (diverged or abandoned)):
             raise self._error(f"train_steps took {taken} batches and returned {len(checked)} steps; expected one step per batch")
         return checked
 

@@ -6,8 +6,6 @@ was never interrupted. `log.jsonl` holds the metrics and is reproducible byte by
 """
 
 import hashlib
-import itertools
-import os
 import threading
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ from typing import Any
 
 from wholeword.core.bert.config import bert_config
 from wholeword.core.config.job import Job
-from wholeword.core.console import Observer, Silent
+from wholeword.core.console import Observer, Silent, doing
 from wholeword.core.contracts import Backend, RowSource, Tensors, TrackedRun, Trainer
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import UserError
@@ -29,14 +27,13 @@ from wholeword.core.registry.registry import registry
 from wholeword.core.training.evaluation import HeldOutMetrics, evaluate
 from wholeword.core.training.finish import Trained, finish, has_next_sentence, provenance
 from wholeword.core.training.hosts import HostRows, Hosts
-from wholeword.core.training.interrupts import interruptible
 from wholeword.core.training.journal import Journal, NoJournal
 from wholeword.core.training.loop import Event, Loop, Progress, Stage, zero_sums
 from wholeword.core.training.optional import hosts_of, rows_of
 from wholeword.core.training.prepare import prepare
 from wholeword.core.training.schedules import make_schedule, step_seed
 from wholeword.core.training.sources import JobRows
-from wholeword.core.training.start import StartingModel, starting_model
+from wholeword.core.training.start import StartingModel, set_aside, starting_model
 from wholeword.core.training.store_lines import store_lines
 from wholeword.core.training.trackers import Trackers
 from wholeword.core.training.trainers import RecipeOptimizer, start_trainer
@@ -75,7 +72,7 @@ def train(job: Job, *, resume: str = "auto", observer: Observer) -> Path:
     hosts = hosts_of(backend, job.backend.name)
     if hosts.is_chief:
         if resume == "never" and (folder / "recipe.json").exists():
-            observer.say(f"{folder} held a run, which is kept as {_set_aside(folder)}")
+            observer.say(f"{folder} held a run, which is kept as {set_aside(folder)}")
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked_folder(folder) if hosts.is_chief else nullcontext(), hosts.joined():
@@ -86,7 +83,9 @@ def train(job: Job, *, resume: str = "auto", observer: Observer) -> Path:
             else:
                 observer.say(f"host {hosts.rank} of {hosts.world_size}: host 0, {hosts.addresses[0]}, reports the progress of the run")
             _check_hosts(job, hosts)
-            Run(job, TokenStore(job.prepare.store), observer if hosts.is_chief else Silent(), backend, hosts).go()
+            with doing(f"checking {job.prepare.store} and arranging its examples"):
+                run = Run(job, TokenStore(job.prepare.store), observer if hosts.is_chief else Silent(), backend, hosts)
+            run.go()
     except BlockingIOError:
         raise UserError(f"{folder}: another process is training there; wait for it or set another output") from None
     return folder
@@ -104,15 +103,6 @@ def _check_hosts(job: Job, hosts: Hosts) -> None:
     store = job.prepare.store
     if not (store / MANIFEST).exists():
         raise UserError(f"{store}: not found on host {hosts.rank}; output and store must be on a disk that all hosts share")
-
-
-def _set_aside(folder: Path) -> Path:
-    for number in itertools.count(1):
-        aside = folder.with_name(f"{folder.name}.{number}")
-        if not aside.exists():
-            os.rename(folder, aside)
-            return aside
-    raise AssertionError
 
 
 class Run:
@@ -145,7 +135,8 @@ class Run:
     def go(self) -> None:
         """Train what remains, evaluate and export."""
         job = self.job
-        state = self._state()
+        with doing("reading the first weights"):
+            state = self._state()
         progress, model = state.progress, state.model
         where = f"at phase {progress.phase + 1}, step {progress.step}"
         self.hosts.expect_equal(f"in {self.folder} a run", f"of {checksum(model.weights)[:16]} {where}")
@@ -160,9 +151,10 @@ class Run:
         if progress.phase == len(job.phases) - 1 and progress.step == job.phases[-1].steps:
             self.observer.say(f"{self.folder}: finished earlier; no training is left")
         elif job.rows.held_out_rate and self.hosts.is_chief:  # a backend that cannot evaluate fails now, not at the end of the phase
-            trainer.evaluate(self.rows.held_out(progress.phase, next(iter(job.evaluation.maskings), None))[0])
+            with doing("trying one held-out batch"):
+                trainer.evaluate(self.rows.held_out(progress.phase, next(iter(job.evaluation.maskings), None))[0])
         described = {"config": config.to_dict(), "origin": origin}
-        with closing(self.journal), interruptible(self.stop):
+        with closing(self.journal):
             for number in range(progress.phase, len(job.phases)):
                 if number > progress.phase:
                     trainer.reset_optimizer()
@@ -220,13 +212,14 @@ class Run:
         origin = described["origin"]
         state = {
             "identity": self.identity,
-            "place": vars(progress),
+            "place": progress.to_json(),
             **described,
             "provenance": provenance(self.job, self.store, origin).to_dict(),
         }
         state |= {"lowercase": self.store.lowercase, "next_sentence": has_next_sentence(self.job, origin, self.next_sentence)}
         files = {"vocab.txt": self.store.vocabulary.to_bytes()}
-        save_checkpoint(path, trainer.weights(), trainer.optimizer_state(), state, files=files)
+        with doing(f"saving {path}"):
+            save_checkpoint(path, trainer.weights(), trainer.optimizer_state(), state, files=files)
         prune(self.checkpoints, self.job.checkpoints_kept)
 
     def _total(self, progress: PhaseProgress) -> int:
@@ -250,6 +243,7 @@ class Run:
             save=partial(self._save, trainer, progress, described),
             save_intervals=(job.checkpoint_every,),
             advice="lower peak_lr or use a longer warm-up",
+            sign=partial(self._sign, number),
             samples=partial(self._samples, number),
         )
         with closing(self.sources[number].batches(progress.step, phase.steps, workers=job.loader_workers)) as batches:
@@ -264,7 +258,7 @@ class Run:
 
     def _log(self, progress: PhaseProgress) -> None:
         """Log the means since the last line."""
-        sums, phases = progress.take_sums(), self.job.phases
+        sums = progress.take_sums()
         line: dict[str, float] = {"phase": progress.phase + 1, "step": progress.step}
         line |= {name: sums[name] / sums["steps"] for name in ("loss", "mlm_loss")}
         line["mlm_accuracy"] = sums["mlm_correct"] / max(sums["mlm_count"], 1)
@@ -274,9 +268,14 @@ class Run:
         line["lr"] = self.schedules[progress.phase](progress.step - 1)
         self.journal.write(line, total_steps=self._total(progress), prefix="train")
         speed = self.journal.clock({"phase": progress.phase + 1, "step": progress.step})
-        title, steps = f"phase {progress.phase + 1}/{len(phases)}" if len(phases) > 1 else "train", phases[progress.phase].steps
-        metrics = f"step {progress.step:,}/{steps:,}, loss {line['loss']:.3f}, accuracy {line['mlm_accuracy']:.3f}"
-        self.observer.progress(title, progress.step, steps, f"{metrics}, {speed:,.0f} tokens/s")
+        metrics = f"loss {line['loss']:.3f}, accuracy {line['mlm_accuracy']:.3f}, {speed:,.0f} tokens/s"
+        self._sign(progress.phase, progress.step, f", {metrics}")
+
+    def _sign(self, number: int, step: int, metrics: str = "") -> None:
+        """Show where the run is."""
+        phases = self.job.phases
+        title, steps = f"phase {number + 1}/{len(phases)}" if len(phases) > 1 else "train", phases[number].steps
+        self.observer.progress(title, step, steps, f"step {step:,}/{steps:,}{metrics}")
 
     def _log_held_out(self, trainer: Trainer, progress: PhaseProgress) -> None:
         self.metrics = self._evaluate(trainer, progress.phase)
@@ -284,10 +283,15 @@ class Run:
             line = {"phase": progress.phase + 1, "step": progress.step, "held_out": masking} | metrics.to_dict()
             self.journal.write(line, total_steps=self._total(progress), prefix=f"held_out/{masking}")
             values = f"loss {metrics.mlm_loss:.3f}, accuracy {metrics.mlm_accuracy:.3f}"
-            self.observer.say(f"step {progress.step:,}, held out, {masking} masks: {values}")
+            where = f"phase {progress.phase + 1}, " if len(self.job.phases) > 1 else ""
+            self.observer.say(f"{where}step {progress.step:,}, held out, {masking} masks: {values}")
 
     def _evaluate(self, trainer: Trainer, number: int) -> dict[str, HeldOutMetrics]:
         """Held-out metrics by masking strategy: the recipe's own, or those that it names."""
-        maskings = self.job.evaluation.maskings
-        held_out = {name: self.rows.held_out(number, name) for name in maskings} or {self.job.rows.masking.name: self.rows.held_out(number)}
-        return {name: evaluate(trainer, batches, next_sentence=self.next_sentence) for name, batches in held_out.items()}
+        masking, maskings = self.job.rows.masking.name, self.job.evaluation.maskings
+        with doing("evaluating on held-out text"):
+            held_out = {name: self.rows.held_out(number, name) for name in maskings} or {masking: self.rows.held_out(number)}
+            return {
+                name: evaluate(trainer, batches, next_sentence=self.next_sentence, stopped=self.stop.is_set)
+                for name, batches in held_out.items()
+            }

@@ -1,6 +1,12 @@
-"""The first weights of a run: random, or those of another model with layers taken, pieces added and parts renewed as the recipe says."""
+"""What a run begins with: its folder, and its first weights.
 
+Weights are random, or those of another model with layers taken, pieces added and parts renewed as the recipe says.
+"""
+
+import itertools
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from wholeword.core.bert.config import SIZES, model_config
@@ -69,3 +75,13 @@ def _expected_shape(spec: ModelSpec, vocab_size: int) -> dict[str, Any]:
         named = zip(("num_hidden_layers", "hidden_size", "num_attention_heads"), SIZES[spec.shape["size"]], strict=True)
         shape = dict(named) | shape
     return shape
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename the folder of an earlier run. Returns: its new path, with a number."""
+    for number in itertools.count(1):
+        aside = folder.with_name(f"{folder.name}.{number}")
+        if not aside.exists():
+            os.rename(folder, aside)
+            return aside
+    raise AssertionError

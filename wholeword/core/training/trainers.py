@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from wholeword.core.console import doing
 from wholeword.core.contracts import (
     Array,
     Backend,
     FineTuner,
     FineTuningBackend,
     Head,
+    InterruptibleTrainer,
     Optimizer,
     OptimizerKernel,
     OptimizerReference,
@@ -95,6 +97,7 @@ class CheckedTrainer:
         self._calling = partial(_calling, backend, optimizer)
         self._returned = Returned(partial(contract_error, "backend", backend))
         self._shapes = {name: array.shape for name, array in weights.items()}
+        self._interrupted = False
         self._returned.methods(trainer, Trainer)
 
     def train_steps(
@@ -105,7 +108,7 @@ class CheckedTrainer:
         with counted.own_errors(), self._calling():
             steps = self._trainer.train_steps(counted, learning_rates=learning_rates, seeds=seeds)
         names = STEP_METRICS + STEP_METRICS_NSP * self.next_sentence
-        return self._returned.metrics(steps, names, taken=counted.taken)
+        return self._returned.metrics(steps, names, taken=counted.taken, abandoned=self._interrupted)
 
     def evaluate(self, batch: Mapping[str, Array]) -> dict[str, Array]:
         """As the contract says."""
@@ -141,6 +144,12 @@ class CheckedTrainer:
         with self._calling():
             self._trainer.reset_optimizer()
 
+    def interrupt(self) -> None:
+        """As the contract says; nothing where the trainer cannot abandon a step."""
+        if isinstance(self._trainer, InterruptibleTrainer):
+            self._interrupted = True
+            self._trainer.interrupt()
+
 
 class CheckedFineTuner:
     """A `FineTuner` that keeps its contract. Raises: PluginError by the method that breaks it or fails, naming the backend."""
@@ -149,6 +158,7 @@ class CheckedFineTuner:
         self._tuner, self._head, self._num_labels = tuner, head, num_labels
         self._calling = partial(_calling, backend, optimizer)
         self._returned = Returned(partial(contract_error, "backend", backend))
+        self._interrupted = False
         self._returned.methods(tuner, FineTuner)
 
     def train_steps(
@@ -158,7 +168,7 @@ class CheckedFineTuner:
         counted = Batches(batches)
         with counted.own_errors(), self._calling():
             steps = self._tuner.train_steps(counted, learning_rates=learning_rates, seeds=seeds)
-        return self._returned.metrics(steps, FINETUNING_METRICS, taken=counted.taken)
+        return self._returned.metrics(steps, FINETUNING_METRICS, taken=counted.taken, abandoned=self._interrupted)
 
     def logits(self, rows: Rows) -> Array:
         """As the contract says."""
@@ -184,6 +194,12 @@ class CheckedFineTuner:
         with self._calling():
             self._tuner.load(weights, optimizer_state)
 
+    def interrupt(self) -> None:
+        """As the contract says; nothing where the tuner cannot abandon a step."""
+        if isinstance(self._tuner, InterruptibleTrainer):
+            self._interrupted = True
+            self._tuner.interrupt()
+
 
 def start_trainer(
     backend: Backend,
@@ -201,7 +217,7 @@ def start_trainer(
         arguments: the others of `Backend.start`.
     Raises: PluginError if a library is missing, or the backend or the optimizer fails or does not keep its contract.
     """
-    with _calling(backend_name, optimizer):
+    with doing(f"starting {backend_name}"), _calling(backend_name, optimizer):
         trainer = backend.start(weights=weights, optimizer=optimizer, next_sentence=next_sentence, **arguments)
     return CheckedTrainer(trainer, backend=backend_name, optimizer=optimizer, weights=weights, next_sentence=next_sentence)
 
@@ -220,7 +236,7 @@ def start_fine_tuner(
     Args:
         num_labels: outputs of the head.
     """
-    with _calling(backend_name, optimizer):
+    with doing(f"starting {backend_name}"), _calling(backend_name, optimizer):
         tuner = backend.start_finetuning(head=head, optimizer=optimizer, **arguments)
     return CheckedFineTuner(tuner, backend=backend_name, optimizer=optimizer, head=head, num_labels=num_labels)
 

@@ -22,7 +22,7 @@ from wholeword.core.contracts.tasks import NO_TARGET, Rows
 from wholeword.plugins.pytorch.devices import Computing
 from wholeword.plugins.pytorch.kernels import build_kernel
 from wholeword.plugins.pytorch.model import build_model
-from wholeword.plugins.pytorch.steps import Batch, num_hits, take_steps
+from wholeword.plugins.pytorch.steps import Batch, Interruption, num_hits, take_steps
 from wholeword.plugins.pytorch.tensors import fill, to_canonical, to_device
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class PyTorchFineTuner:
         self.dropout = nn.Dropout(0.0 if head == "span" else HEAD_DROPOUT)
         self.modules = nn.ModuleList(module for module in (self.bert, self.last_layer, self.dropout) if module is not None)
         self.optimizer = build_kernel(optimizer, self.parameters)
+        self.interruption = Interruption()
 
     def train_steps(self, batches: Iterable[Batch], *, learning_rates: Sequence[float], seeds: Sequence[int]) -> list[dict[str, float]]:
         """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
@@ -96,6 +97,7 @@ class PyTorchFineTuner:
         sums = torch.zeros(3, device=self.device)
         sums[2] = count
         for _, micro in self._micro_batches(batch):
+            self.interruption.check()
             embedded, logits = self._forward(micro)
             loss, correct = self._loss(logits, micro.targets)
             torch.autograd.backward(loss / count)
@@ -160,6 +162,7 @@ class PyTorchFineTuner:
             numbers = order[first:last]
             batch = rows.batch(numbers)
             for indices, micro in self._micro_batches(batch):
+                self.interruption.check()
                 logits = self._forward(micro)[1].cpu().numpy()
                 if by_row:
                     results[numbers[indices]] = logits
@@ -181,6 +184,10 @@ class PyTorchFineTuner:
         """Load a checkpoint. Raises: UserError if names or shapes do not match."""
         fill(self.parameters, weights, kind="weights")
         self.optimizer.load(optimizer_state)
+
+    def interrupt(self) -> None:
+        """See `wholeword.core.contracts.InterruptibleTrainer`."""
+        self.interruption.request()
 
 
 def _first_position(layer: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:

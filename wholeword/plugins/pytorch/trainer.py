@@ -17,7 +17,7 @@ from wholeword.core.contracts import BertConfig
 from wholeword.plugins.pytorch.devices import Computing
 from wholeword.plugins.pytorch.kernels import build_kernel
 from wholeword.plugins.pytorch.model import build_model
-from wholeword.plugins.pytorch.steps import Batch, num_hits, take_steps
+from wholeword.plugins.pytorch.steps import Batch, Interruption, num_hits, take_steps
 from wholeword.plugins.pytorch.tensors import fill, to_canonical, to_device
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class PyTorchTrainer:
         self.trained = {name: parameter for name, parameter in self.parameters.items() if parameter.requires_grad}
         self.trains_encoder = any(name.startswith("bert/") for name in self.trained)
         self.optimizer = build_kernel(optimizer, self.trained)
+        self.interruption = Interruption()
 
     def train_steps(self, batches: Iterable[Batch], *, learning_rates: Sequence[float], seeds: Sequence[int]) -> list[dict[str, float]]:
         """As the interface says. A step whose gradient is not finite changes nothing, nor does any after it; its metrics are the last."""
@@ -95,6 +96,7 @@ class PyTorchTrainer:
         total_weight, num_rows = float(batch["masked_lm_weights"].sum()), len(batch["input_ids"])
         sums = torch.zeros(4, device=self.device)
         for micro in self._micro_batches(batch):
+            self.interruption.check()
             embedded, mlm_logits, nsp_logits = self._forward(micro)
             mlm_sum = (F.cross_entropy(mlm_logits, micro.labels, reduction="none") * micro.weights).sum()
             loss, parts = mlm_sum / total_weight, [mlm_sum, num_hits(mlm_logits, micro.labels)]
@@ -185,6 +187,10 @@ class PyTorchTrainer:
         """Raises: UserError if they are those of another model or optimizer."""
         fill(self.parameters, weights, kind="weights")
         self.optimizer.load(optimizer_state)
+
+    def interrupt(self) -> None:
+        """See `wholeword.core.contracts.InterruptibleTrainer`."""
+        self.interruption.request()
 
     def reset_optimizer(self) -> None:
         """As the contract says."""

@@ -17,7 +17,7 @@ from wholeword.plugins.tensorflow.network import WORDS, Network
 from wholeword.plugins.tensorflow.optimizers import norm
 
 SUMS = ("mlm_sum", "mlm_correct", "nsp_sum", "nsp_correct")
-MEASURES = (*SUMS, "total_weight", "mlm_count", "grad_norm", "skipped")  # of a step, float32 [8]
+MEASURES = (*SUMS, "total_weight", "mlm_count", "grad_norm", "skipped", "done")  # of a step, float32 [9]; all 0 if it was not begun
 
 
 class ReplicaStep:
@@ -26,6 +26,7 @@ class ReplicaStep:
     Args:
         learning: names of the variables that have gradients.
         skip: 1 from the first step of a call on whose gradient is not finite.
+        stop: 1 if the run is to stop: a step is then abandoned between two micro batches, on one replica that XLA does not compile.
     """
 
     def __init__(
@@ -36,11 +37,14 @@ class ReplicaStep:
         learning: Sequence[str],
         optimizer: OptimizerKernel,
         skip: tf.Variable,
+        stop: tf.Variable,
         *,
         clip_norm: float,
     ):
         self.network, self.computing, self.variables, self.learning = network, computing, variables, learning
         self.optimizer, self.skip, self.clip_norm = optimizer, skip, clip_norm
+        can_abandon = isinstance(computing.strategy, tf.distribute.OneDeviceStrategy) and not computing.jit_compile
+        self.stop = stop if can_abandon else None
         self.trains_encoder = any(name.startswith("bert/") for name in learning)
         compiled: Callable[[Any], Any] = tf.function(jit_compile=True) if computing.jit_compile else lambda function: function
         self._gradients, self._update = compiled(self._gradients_of_replica), compiled(self._update_of_replica)
@@ -50,7 +54,7 @@ class ReplicaStep:
 
         Args:
             seed: of the step, int32 [2].
-        Returns: MEASURES of all replicas together, float32 [8].
+        Returns: MEASURES of all replicas together, float32 [9].
         """
         replica, num_replicas = tf.distribute.get_replica_context(), self.computing.strategy.num_replicas_in_sync
         own = tf.stack([tf.reduce_sum(batch["masked_lm_weights"]), tf.math.count_nonzero(batch["masked_lm_weights"], dtype=tf.float32)])
@@ -67,19 +71,23 @@ class ReplicaStep:
         else:
             totals, grad_norm = _sum(replica, own), None
             gradients, sums = _sum(replica, self._gradients(weights, batch, totals[0], seed))
-        grad_norm, skipped = self._update(gradients, grad_norm, learning_rate)
-        return tf.concat([sums, totals, tf.stack([grad_norm, skipped])], 0)
+        grad_norm, skipped, done = self._update(gradients, grad_norm, learning_rate)
+        return tf.concat([sums, totals, tf.stack([grad_norm, skipped, done])], 0)
 
     def _update_of_replica(
         self, gradients: Mapping[str, Tensor], clipped_norm: Tensor | None, learning_rate: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Take the step, if gradients are finite; clip, if they have not been. Returns: the norm, and whether steps are skipped by now."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Take the step, if gradients are finite; clip, if they have not been.
+
+        Returns: the norm, whether steps are skipped by now, and 0 if the step was abandoned.
+        """
         grad_norm = norm(gradients.values()) if clipped_norm is None else clipped_norm
         divisor = tf.maximum(grad_norm / self.clip_norm, 1) if clipped_norm is None else tf.ones([])
         skip = tf.maximum(self.skip.read_value(), 1 - tf.cast(tf.math.is_finite(grad_norm), tf.float32))
         self.skip.assign(skip)
-        self.optimizer.step(gradients, learning_rate, divisor=divisor, skip=skip)
-        return grad_norm, skip
+        stop = tf.zeros([]) if self.stop is None else self.stop.read_value()
+        self.optimizer.step(gradients, learning_rate, divisor=divisor, skip=skip if self.stop is None else tf.maximum(skip, stop))
+        return grad_norm, skip, 1 - stop
 
     def _gradients_of_replica(
         self, weights: Mapping[str, Tensor], batch: Mapping[str, Tensor], total_weight: Tensor, seed: Tensor
@@ -97,9 +105,12 @@ class ReplicaStep:
             return number + 1, {name: gradients[name] + more[name] for name in gradients}, sums + more_sums
 
         start = (tf.constant(0), {name: tf.zeros_like(weights[name]) for name in self.learning}, tf.zeros([len(SUMS)]))
-        _, gradients, sums = tf.while_loop(
-            lambda number, *_: number < rows // size, add, start, maximum_iterations=rows // size, parallel_iterations=1
-        )
+
+        def goes_on(number: Tensor, *_: Any) -> Tensor:
+            more = number < rows // size
+            return more if self.stop is None else tf.logical_and(more, self.stop.read_value() < 1)
+
+        _, gradients, sums = tf.while_loop(goes_on, add, start, maximum_iterations=rows // size, parallel_iterations=1)
         return gradients, sums
 
     def _gradients_of_rows(

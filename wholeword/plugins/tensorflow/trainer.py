@@ -53,8 +53,12 @@ class TensorFlowTrainer:
             self.variables = {name: tf.Variable(weights[name], dtype=tf.float32, name=name, trainable=name in names) for name in shapes}
             self.skip = tf.Variable(0.0, trainable=False)  # 1 from the first step of a call on whose gradient is not finite
             self.optimizer = _kernel(optimizer, [(name, self.variables[name]) for name in names])
+        with tf.device("CPU:0"):
+            self.stop = tf.Variable(0.0, trainable=False)  # 1 once the run is to stop
         network = Network(config, next_sentence, computing.dtype)
-        self.replica_step = ReplicaStep(network, computing, self.variables, learning, self.optimizer, self.skip, clip_norm=clip_norm)
+        self.replica_step = ReplicaStep(
+            network, computing, self.variables, learning, self.optimizer, self.skip, self.stop, clip_norm=clip_norm
+        )
         self.evaluation = Evaluation(network, computing, self.variables)
         self.steps = tf.function(self._steps)
 
@@ -69,13 +73,15 @@ class TensorFlowTrainer:
                 measures = self.run(stacked, [rate for _, rate, _ in some], [seed for _, _, seed in some])
             for values in measures.numpy().tolist():
                 step = dict(zip(MEASURES, values, strict=True))
+                if not step["done"]:
+                    return metrics
                 metrics.append(self._metrics(step, num_rows))
                 if step["skipped"]:
                     return metrics
         return metrics
 
     def run(self, batches: Batch, learning_rates: Sequence[float], seeds: Sequence[int]) -> Tensor:
-        """MEASURES of some steps, [steps, 8]; `batches` are stacked, [steps, rows of this host, ...]."""
+        """MEASURES of some steps, [steps, 9]; `batches` are stacked, [steps, rows of this host, ...]."""
         self.computing.expect_rows_that_divide(batches["input_ids"].shape[1])
         return self._loop(batches)(
             {name: tf.constant(values, feature_dtype(name)) for name, values in batches.items()},
@@ -96,6 +102,8 @@ class TensorFlowTrainer:
         self.skip.assign(0.0)
         measures = tf.TensorArray(tf.float32, size=tf.shape(learning_rates)[0], element_shape=[len(MEASURES)])
         for number in tf.range(tf.shape(learning_rates)[0]):
+            if self.stop.read_value() > 0:
+                break
             rows = self.computing.split({name: values[number] for name, values in batches.items()})
             results = strategy.run(self.replica_step, args=(rows, learning_rates[number], seeds[number]))
             measures = measures.write(number, strategy.experimental_local_results(results)[0])
@@ -128,6 +136,10 @@ class TensorFlowTrainer:
         """Load a checkpoint. Raises: UserError if names or shapes do not match."""
         _fill(self.variables, weights, kind="weights")
         _fill(self.optimizer.slots, optimizer_state, kind="optimizer state")
+
+    def interrupt(self) -> None:
+        """See `wholeword.core.contracts.InterruptibleTrainer`."""
+        self.stop.assign(1.0)
 
     def reset_optimizer(self) -> None:
         """Reset the optimizer's slots to 0."""
