@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.console import doing
 from wholeword.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,21 +52,25 @@ def load(
     """
     if head not in HEADS:
         raise UserError(f"head {head!r}; expected None, 'mlm' or 'nsp'")
-    convert = _framework_function(choose_framework(framework), "to_{framework}")
+    framework = choose_framework(framework)
+    convert = _framework_function(framework, "to_{framework}")
     from wholeword.zoo.find import read
 
     model = read(name, revision=revision, local_files_only=local_files_only)
     _check_parts(model, head, name)
-    return convert(model, head)
+    with doing(f"making a model of {FRAMEWORKS[framework][1][-1]}"):
+        return convert(model, head)
 
 
 def load_tokenizer(name: str, framework: str | None = None, revision: str | None = None, local_files_only: bool = False) -> Any:
     """Load the tokenizer of a model, as an instance of the framework's own class, without fetching weights. Arguments as for `load`."""
-    make_tokenizer = _framework_function(choose_framework(framework), "{framework}_tokenizer")
+    framework = choose_framework(framework)
+    make_tokenizer = _framework_function(framework, "{framework}_tokenizer")
     from wholeword.zoo.find import read_tokenizer
 
     vocabulary, lowercase, max_length = read_tokenizer(name, revision=revision, local_files_only=local_files_only)
-    return make_tokenizer(vocabulary, lowercase=lowercase, max_length=max_length)
+    with doing(f"making a tokenizer of {FRAMEWORKS[framework][1][-1]}"):
+        return make_tokenizer(vocabulary, lowercase=lowercase, max_length=max_length)
 
 
 def info(name: str) -> dict[str, Any]:
@@ -107,7 +112,8 @@ def _framework_function(framework: str, name: str) -> Any:
     module, libraries = FRAMEWORKS[framework]
     if missing := [library for library in libraries if not find_spec(library)]:
         raise UserError(f'framework {framework!r} needs {missing[0]!r}: pip install "wholeword[{framework}]"')
-    converter = import_module(module)
+    with doing(f"importing {' and '.join(libraries)}"):
+        converter = import_module(module)
     if framework == "paddle":
         converter.refuse_after_tensorflow()  # before anything is fetched
     return getattr(converter, name.format(framework=framework))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from wholeword.core.config.sources import SourceLocation, expect_known_source, read_from_source, source_location
+from wholeword.core.console import doing
 from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 from wholeword.core.vocabulary import Vocabulary
@@ -117,7 +118,8 @@ def read(name_or_location: str, *, revision: str | None = None, local_files_only
     name_or_location = without_own_source(name_or_location)
     path = find(name_or_location, revision=revision, local_files_only=local_files_only)
     card = find_card(name_or_location)
-    model = Folder().read(str(path))
+    with doing(f"reading {path}"):
+        model = Folder().read(str(path))
     if card is None:
         return model
     provenance = replace(model.provenance, name=model.provenance.name or card.name)

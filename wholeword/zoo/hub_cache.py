@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
+from wholeword.core.console import doing
 from wholeword.core.errors import IntegrityError
 from wholeword.core.files import atomic_write, disk_errors, to_json
 
@@ -56,7 +57,8 @@ def check(repo_id: str, commit: str, name: str, known: Known, sha256: str | None
     if first and first["stat"] == stat and not always:  # hashed before, and not modified since
         actual_sha256, actual_sha1 = first["sha256"], first["git_sha1"]
     else:
-        actual_sha256, actual_sha1 = _hashes(path)
+        with doing(f"checking {path.name} of {repo_id}"):
+            actual_sha256, actual_sha1 = _hashes(path)
     if known == Known():  # no request was sent: the cache names a file after the checksum published for it
         checksum = path.resolve().name
         known = Known(None, *((checksum, None) if len(checksum) == 64 else (None, checksum if len(checksum) == 40 else None)))

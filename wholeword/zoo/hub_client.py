@@ -2,12 +2,15 @@
 
 import fcntl
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from huggingface_hub import HfApi, constants, get_session, hf_hub_download
 from huggingface_hub.errors import (
@@ -20,6 +23,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from wholeword.core.console import doing
 from wholeword.core.errors import IntegrityError, NetworkError, UserError
 from wholeword.core.files import disk_errors
 from wholeword.zoo.hub_cache import COMMIT, Known, remove, snapshot, storage
@@ -30,6 +34,12 @@ TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # between retries, until the time limit
 PATIENCE_SECONDS = 60.0
 WARM_PATIENCE_SECONDS = 5.0  # if the cache has the last known commit of the branch
+CONNECT_SECONDS = 4.0  # to find the hub's address and connect to it
+MEMORY_SECONDS = 60.0  # for which an answer of the hub is not asked for again
+ELSEWHERE = (
+    "set HF_ENDPOINT to a mirror such as https://hf-mirror.com, or download the model elsewhere, such as from ModelScope "
+    "(https://modelscope.cn), and give its folder"
+)
 
 
 class Repository(NamedTuple):
@@ -39,9 +49,28 @@ class Repository(NamedTuple):
     files: dict[str, Known]
 
 
+_answers: dict[tuple[str, ...], tuple[float, Repository | Exception]] = {}  # by endpoint, repository and revision; with their times
+
+
 def find_repository(repo_id: str, revision: str, patience_seconds: float) -> Repository:
-    """The commit of a revision, and what the hub publishes about its files."""
+    """The commit of a revision, and what the hub publishes about its files. The hub is asked once in MEMORY_SECONDS."""
+    key = (constants.ENDPOINT, repo_id, revision)
+    asked, answer = _answers.get(key, (0.0, None))
+    if answer is None or time.monotonic() - asked > MEMORY_SECONDS:
+        try:
+            with doing(f"asking {constants.ENDPOINT} for {repo_id}"):
+                answer = _ask(repo_id, revision, patience_seconds)
+        except (UserError, NetworkError) as error:
+            answer = error
+        _answers[key] = time.monotonic(), answer
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _ask(repo_id: str, revision: str, patience_seconds: float) -> Repository:
     where = f"{repo_id}@{revision}"
+    _expect_reachable(constants.ENDPOINT, where)
 
     def request() -> Repository:
         info = HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=patience_seconds)
@@ -56,6 +85,36 @@ def find_repository(repo_id: str, revision: str, patience_seconds: float) -> Rep
     return _persist(where, request, _Patience(patience_seconds, where))
 
 
+def _expect_reachable(endpoint: str, where: str) -> None:
+    """Connect once, since the client would try one address after the other, each for a long time.
+
+    Raises: UserError if HF_ENDPOINT is no address; NetworkError if there is no connection after CONNECT_SECONDS.
+    """
+    address = urlsplit(endpoint)
+    try:
+        host, port = address.hostname, address.port or (80 if address.scheme == "http" else 443)
+    except ValueError:
+        host = None
+    if address.scheme not in ("http", "https") or not host:
+        raise UserError(f"HF_ENDPOINT: {endpoint!r} is no address of a hub; expected one such as https://hf-mirror.com")
+    if getproxies():
+        return
+    failures: list[str] = ["no answer"]
+
+    def connect() -> None:
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+            failures.clear()
+        except OSError as error:
+            failures[:] = [error.strerror or str(error)]
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    if reason := list(failures):
+        raise NetworkError(f"{where}: {endpoint} cannot be reached ({reason[0]}); {ELSEWHERE}")
+
+
 def download(repo_id: str, commit: str, name: str, known: Known, patience_seconds: float) -> None:
     """Download a file into the cache."""
     where = f"{repo_id}@{commit[:8]}/{name}"
@@ -67,7 +126,7 @@ def download(repo_id: str, commit: str, name: str, known: Known, patience_second
             remove(path)
             raise IntegrityError(f"{where}: the hub sent another commit, {path.parent.name}; try another HF_ENDPOINT")
 
-    with disk_errors(storage(repo_id), needed=known.size):
+    with disk_errors(storage(repo_id), needed=known.size), doing(f"downloading {name} of {repo_id} from {constants.ENDPOINT}"):
         _persist(where, get, _Patience(patience_seconds, where))
 
 
@@ -101,7 +160,7 @@ class _Patience:
     def give_up(self) -> NetworkError:
         return NetworkError(
             f"{self.where}: gave up after {self.seconds:g} s without progress; {self.last_error} from {constants.ENDPOINT}; "
-            f"try again later, or set HF_ENDPOINT to another hub"
+            f"try again later, or {ELSEWHERE}"
         )
 
     def on_request(self, request: Any) -> None:
@@ -190,7 +249,7 @@ def explained(where: str) -> Iterator[None]:
             raise _Transient(_reason(error)) from None
         if status in (401, 403):
             raise UserError(f"{where}: {hub} denied access (HTTP status {status}); check HF_TOKEN or run `hf auth login`") from None
-        raise NetworkError(f"{where}: HTTP status {status} from {hub}; if HF_ENDPOINT is set, check that it is a hub") from None
+        raise NetworkError(f"{where}: HTTP status {status} from {hub}, which may not be a hub; {ELSEWHERE}") from None
     except HTTPError as error:
         raise _Transient(_reason(error)) from None
     except OSError as error:
@@ -198,7 +257,7 @@ def explained(where: str) -> Iterator[None]:
             raise _Transient(_reason(error)) from None
         raise
     except (ValueError, TypeError, KeyError, AttributeError):  # from a response that is not the hub's
-        raise _Transient("unexpected response (perhaps the login page of a network)") from None
+        raise NetworkError(f"{where}: unexpected response from {hub}, perhaps the login page of a network; {ELSEWHERE}") from None
 
 
 def _reason(error: BaseException) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 
 from wholeword.core.bert.config import bert_config
 from wholeword.core.bert.forward import forward
+from wholeword.core.console import doing
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import IntegrityError, PluginError
@@ -65,7 +66,9 @@ def verify(model: ModelFiles, exporter: str, folder: Path) -> str:
         features = _features(model)
         write_tensors(inputs, features)
         command = [sys.executable, "-P", "-m", __name__, name, str(folder.absolute()), str(inputs), str(results)]
-        finished = subprocess.run(command, capture_output=True, text=True, errors="replace", env=os.environ | ENVIRONMENT)
+        with doing(f"loading {folder} with {tool.distribution}"):
+            environment = os.environ | ENVIRONMENT
+            finished = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
         if finished.returncode == PluginError.exit_code:
             requirement = f'"wholeword[{tool.extra}]"' if tool.extra else tool.distribution
             raise PluginError(f"{exporter}: not verified: {finished.stdout.splitlines()[-1]} is not installed: pip install {requirement}")
