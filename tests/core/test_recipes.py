@@ -1,6 +1,7 @@
 """The shipped recipes and their schema."""
 
 import json
+import re
 from importlib.resources import files
 
 import jsonschema
@@ -18,6 +19,8 @@ from wholeword.core.config.schema import recipe_schema
 from wholeword.core.config.yaml import read_yaml
 from wholeword.core.errors import UserError
 from wholeword.core.training.prepare import prepare
+from wholeword.finetuning.recipe import load_finetune_recipe
+from wholeword.finetuning.schema import SCHEMAS
 from wholeword.planning.plan import plan
 
 FOLDER = files("wholeword") / "recipes"
@@ -25,6 +28,7 @@ SEEDS = ["bert-wwm", "bert-wwm-ext", "roberta-wwm-ext", "roberta-wwm-ext-large",
 TEMPLATES = [*SEEDS, "domain-adaptation"]
 TWINS = {f"{name}-mini": name for name in TEMPLATES}
 NAMES = sorted([*TEMPLATES, *TWINS, "bert-base-chinese-mini", "quickstart", "repair-head"])
+OTHERS = ["finetune-chnsenticorp", "finetune-cmrc2018", "table-chnsenticorp"]
 ROUGH = {f"{name}: {size}" for name in ("bert-wwm-mini", "bert-wwm-ext-mini") for size in ("60 is a small batch", "9 is a small batch")}
 SCHEMA = json.loads((FOLDER / "schema.json").read_text(encoding="utf-8"))
 
@@ -214,7 +218,12 @@ def test_a_template_is_planned_without_its_text(name, billions, tmp_path, monkey
     assert plan(resolve(load_recipe(name)), is_template=True).token_positions / 1e9 == pytest.approx(billions, rel=0.005)
     main(["check", name])
     printed = capsys.readouterr().out
-    assert "corpus: not there yet" in printed and "hours at an assumed utilisation of 0.40: " in printed and "advice" not in printed
+    assert (
+        "corpus: not there yet" in printed
+        and "time at an assumed utilisation of 0.40: " in printed
+        and "time on this machine (" in printed
+        and "advice" not in printed
+    )
 
 
 def test_bert_wwm_sees_what_its_readme_says():
@@ -234,19 +243,46 @@ def test_hours_are_those_of_the_arithmetic(name, hours, tmp_path, monkeypatch):
     assert found["A100"] / found["H200"] == pytest.approx(790 / 312)
 
 
-def test_a_copy_is_the_same_and_nothing_is_overwritten(tmp_path):
+def without_name(recipe):
+    return {key: value for key, value in recipe.resolved().items() if key not in ("name", "output", "store")}
+
+
+def test_a_copy_is_named_after_its_file_and_nothing_is_overwritten(tmp_path):
     path = copy_recipe("quickstart", tmp_path)
     assert path == tmp_path / "quickstart.yaml"
-    assert path.read_bytes() == read_recipe("quickstart")
     assert load_recipe(path).resolved() == load_recipe("quickstart").resolved()
     path.write_bytes(b"mine")
     for target in (tmp_path, path):
         with pytest.raises(UserError, match="already exists; remove it, or choose another name"):
             copy_recipe("quickstart", target)
     assert path.read_bytes() == b"mine"
-    assert copy_recipe("rbt3", tmp_path / "own.yaml").read_bytes() == read_recipe("rbt3")
+    own = load_recipe(copy_recipe("quickstart", tmp_path / "My notes.yaml"))
+    assert own.name == "my-notes" and own.output == "runs/my-notes" != load_recipe("quickstart").output
+    assert without_name(own) == without_name(load_recipe("quickstart"))
+    assert load_recipe(copy_recipe("quickstart", tmp_path / "我的.yaml")).name == "quickstart"  # a name has Latin letters
     with pytest.raises(UserError, match="no such folder"):
         copy_recipe("rbt3", tmp_path / "not-there" / "own.yaml")
+
+
+def test_copies_of_recipes_for_fine_tuning_and_tables_are_runs_of_their_own(tmp_path):
+    task = load_finetune_recipe(copy_recipe("finetune-chnsenticorp", tmp_path / "task.yaml"))
+    assert (task.name, task.output) == ("task", "runs/task")
+    table = read_yaml(copy_recipe("table-chnsenticorp", tmp_path / "own.yaml").read_bytes(), "own").data
+    assert (table["name"], table["output"]) == ("own", "bench/own")
+
+
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
+def test_a_copy_points_to_a_schema_that_it_fulfils(name, tmp_path):
+    path = copy_recipe(name, tmp_path / "copy.yaml")
+    location = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text(encoding="utf-8"))[1]
+    schema = json.loads((tmp_path / location).read_text(encoding="utf-8"))
+    jsonschema.validate(read_yaml(path.read_bytes(), name).data, schema, jsonschema.Draft7Validator)
+
+
+def test_the_schemas_for_fine_tuning_and_tables_are_up_to_date():
+    """If this fails: python -m wholeword.finetuning.schema wholeword/recipes"""
+    for name, make in SCHEMAS.items():
+        assert json.loads((FOLDER / name).read_text(encoding="utf-8")) == json.loads(json.dumps(make()))
 
 
 @pytest.mark.parametrize("name", ["quikstart", "../quickstart", "schema", "", "quickstart.yaml"])

@@ -1,11 +1,12 @@
 """Everything `wholeword check` prints: the plan of a recipe, its TPU, and advice."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wholeword.core.config.job import Job
 from wholeword.planning.advice import Advice, advise
-from wholeword.planning.plan import UTILISATION, Plan, local_vocabulary, plan, planned_config
+from wholeword.planning.machine import this_machine
+from wholeword.planning.plan import DEVICES, UTILISATION, Plan, local_vocabulary, plan, planned_config
 from wholeword.planning.tpu import TpuPlan, plan_tpu
 
 
@@ -36,6 +37,8 @@ def check(job: Job, *, warnings: list[str], is_template: bool) -> Check:
         is_template: see `wholeword.planning.plan.plan`, which raises the errors too.
     """
     numbers = plan(job, is_template=is_template)
+    if machine := this_machine(DEVICES, device=str(job.backend.settings.get("device", "auto"))):
+        numbers = replace(numbers, machine=machine.name, machine_hours=numbers.flops / machine.flops / 3600)
     config = planned_config(job, numbers.vocab_size)
     counted = numbers if numbers.num_tokens else None
     advice = advise(job, config, plan=counted, vocabulary=local_vocabulary(job))

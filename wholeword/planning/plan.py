@@ -35,6 +35,7 @@ from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, read_manifest
 from wholeword.core.vocabulary import Vocabulary
+from wholeword.planning.units import duration
 
 SAMPLE_BYTES = 4 << 20  # of each of three files
 LETTERS_PER_PIECE = 2.3  # in Latin words and numbers, measured with Google's Chinese vocabulary on manuals and Wikipedia; Chinese: 1
@@ -83,6 +84,8 @@ class Plan:
     checkpoint_bytes: int
     export_bytes: int
     notes: list[str]
+    machine: str | None = None  # this one, where that is known
+    machine_hours: float = 0.0
 
     def lines(self) -> list[str]:
         """The plan for people."""
@@ -101,8 +104,10 @@ class Plan:
             lines.append(f"phase {number}: {shape}: {cost}")
         if len(self.phases) > 1:
             lines.append(f"total: {_short(self.token_positions)} token positions, {self.flops:.2g} FLOPs")
-        times = ", ".join(f"{hours:.3g} on one {device}" for device, hours in self.hours.items())
-        lines.append(f"hours at an assumed utilisation of {UTILISATION:.2f}: {times}")
+        times = ", ".join(f"{duration(hours)} on one {device}" for device, hours in self.hours.items())
+        lines.append(f"time at an assumed utilisation of {UTILISATION:.2f}: {times}")
+        if self.machine is not None:
+            lines.append(f"time on this machine ({self.machine}): about {duration(self.machine_hours)}")
         rows = f"and about {_bytes(self.row_bytes)} for each row computed at once"
         lines.append(f"memory: {_bytes(self.state_bytes)} for weights, gradients and moments, {rows}")
         lines.append(

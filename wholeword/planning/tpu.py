@@ -18,6 +18,7 @@ from wholeword.core.contracts import BertConfig
 from wholeword.core.devices import DEFAULT_TPU, GIB, Slice, tpu_slice
 from wholeword.core.errors import WholewordError
 from wholeword.core.registry.registry import registry
+from wholeword.planning.units import duration
 
 SUBLANES, LANES = 8, 128
 REFERENCE = "BERT-wwm took about 1.5 days on a v3-8 according to its README, a utilisation of 0.46"
@@ -57,10 +58,10 @@ class TpuPlan:
             lines.append(
                 f"TPU phase {number}: {phase.rows:,} rows per replica{at_once}; memory up to {phase.memory_bytes / GIB:.1f} of "
                 f"{tpu.replica_bytes / GIB:g} GiB; padding adds {100 * phase.padding:.1f} %; {phase.steps_per_second:.3g} steps/s and "
-                f"{phase.hours:.3g} hours at an assumed utilisation of {self.utilisation:.2f}"
+                f"{duration(phase.hours)} at an assumed utilisation of {self.utilisation:.2f}"
             )
         if len(self.phases) > 1:
-            lines.append(f"TPU total: {sum(phase.hours for phase in self.phases):.3g} hours; {REFERENCE}")
+            lines.append(f"TPU total: {duration(sum(phase.hours for phase in self.phases))}; {REFERENCE}")
         lines += [f"TPU padding: {shape}" for shape in self.shapes]
         return [*lines, *(f"TPU error: {error}" for error in self.errors), *(f"TPU warning: {warning}" for warning in self.warnings)]
 

@@ -13,7 +13,7 @@ from wholeword.core.registry.registry import registry
 
 def recipe_schema() -> dict[str, Any]:
     """The schema of `recipe.py`, suggesting names and settings of built-in plugins; other plugins are allowed."""
-    schema = _without_titles(Recipe.model_json_schema())
+    schema = without_titles(Recipe.model_json_schema())
     recipe = schema["properties"]
     cleaning = schema["$defs"]["CorpusSection"]["properties"]["cleaning"]
     phase = schema["$defs"]["Phase"]["properties"]
@@ -27,16 +27,26 @@ def recipe_schema() -> dict[str, Any]:
         *((kind, recipe, kind) for kind in ("segmenter", "masking", "optimizer", "backend")),
     ]
     for kind, inside, key in sections:
-        settings = schema["$defs"][inside[key]["$ref"].rsplit("/", 1)[1]]["anyOf"][1]
-        name = _offer(kind) | {"description": settings["properties"]["name"]["description"]}
-        offers = [_offer(kind), settings | {"properties": settings["properties"] | {"name": name}, "allOf": _settings(kind)}]
-        inside[key] = {"description": inside[key].get("description", "name of a plugin, or its name and settings"), "anyOf": offers}
+        offer_plugins(kind, inside, key, schema["$defs"])
     schema["$defs"]["EvaluationSection"]["properties"]["maskings"]["items"] = _offer("masking")
     recipe["store"]["type"] = ["string", "null"]
     schema["$defs"] = {
         name: value for name, value in schema["$defs"].items() if name not in ("PluginSection", "MaskingSection", "BriefSection")
     }
-    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "wholeword recipe", **schema}
+    return headed("wholeword recipe", schema)
+
+
+def headed(title: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A whole schema."""
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": title, **schema}
+
+
+def offer_plugins(kind: str, inside: dict[str, Any], key: str, definitions: dict[str, Any]) -> None:
+    """Let the section `key` of the properties `inside` suggest names and settings of built-in plugins of a kind."""
+    settings = definitions[inside[key]["$ref"].rsplit("/", 1)[1]]["anyOf"][1]
+    name = _offer(kind) | {"description": settings["properties"]["name"]["description"]}
+    offers = [_offer(kind), settings | {"properties": settings["properties"] | {"name": name}, "allOf": _settings(kind)}]
+    inside[key] = {"description": inside[key].get("description", "name of a plugin, or its name and settings"), "anyOf": offers}
 
 
 def _offer(kind: str) -> dict[str, Any]:
@@ -66,13 +76,13 @@ def _type(parameter: inspect.Parameter) -> dict[str, Any]:
     return schema if parameter.default is parameter.empty else schema | {"default": parameter.default}
 
 
-def _without_titles(node: Any) -> Any:
+def without_titles(node: Any) -> Any:
     """Remove the titles that pydantic derives from names, which add nothing to them."""
     if isinstance(node, list):
-        return [_without_titles(item) for item in node]
+        return [without_titles(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {key: _without_titles(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
+    return {key: without_titles(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
 
 
 if __name__ == "__main__":
