@@ -11,6 +11,7 @@ import click
 
 from wholeword.commands import (
     AppCommands,
+    fit_streams_to_locale,
     json_option,
     json_text,
     next_commands,
@@ -18,6 +19,7 @@ from wholeword.commands import (
     print_result,
     print_warnings,
     recipe_argument,
+    resumable,
     set_option,
     show_warning,
 )
@@ -35,11 +37,12 @@ from wholeword.core.threads import bound_spinning
 
 @click.group(
     cls=AppCommands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="RECIPE is a YAML file or the name of a shipped recipe. Add --debug to any command to see the traceback of an error. "
     "Exit codes: 0 success, 1 diverged training, 2 invalid input, 3 damaged data, 4 plugin error, 5 network error, 74 disk error, "
     "130 interrupted.",
 )
-@click.version_option(package_name="wholeword")
+@click.version_option(None, "-V", "--version", package_name="wholeword")
 def app() -> None:
     """Pre-train Chinese BERT models with whole word masking: raw text and one YAML file in, models out."""
 
@@ -57,16 +60,19 @@ def app() -> None:
 def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     """Run a recipe: prepare, train, evaluate and export. The same command resumes an interrupted run."""
     from wholeword.core.config.job import resolve
+    from wholeword.core.config.recipes import shipped_recipes
     from wholeword.core.console import observer
     from wholeword.core.training.run import train as train_run
     from wholeword.planning.check import early_advice
 
+    is_shipped = recipe in shipped_recipes()
     job = resolve(_load(recipe, overrides))
-    for item in early_advice(job):
+    begins = resume == "never" or not (job.output / "recipe.json").exists()
+    for item in early_advice(job) if begins and (overrides or not is_shipped) else ():
         print(f"advice: {item}", file=sys.stderr)
-    with observer() as console:
-        folder = train_run(job, resume=resume, observer=console)
-    for line in next_commands(folder):
+    with resumable(), observer() as console:
+        train_run(job, resume=resume, observer=console)
+    for line in next_commands(job, shipped=is_shipped):
         click.echo(line)
 
 
@@ -88,7 +94,7 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
     if to is None and (shards, passes, output) != (None, None, None):
         raise click.UsageError("--shards, --passes and --output require --to tfrecord")
     job = resolve(_load(recipe, overrides))
-    with observer() as console:
+    with resumable(), observer() as console:
         path = prepare_store(
             job.prepare, progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens")
         )
@@ -111,10 +117,12 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show what a recipe will do and need, without running it."""
     from wholeword.core.config.job import resolve
     from wholeword.core.config.recipes import shipped_recipes
+    from wholeword.core.console import doing
     from wholeword.planning.check import check as check_job
 
     loaded = _load(recipe, overrides)
-    result = check_job(resolve(loaded), warnings=loaded.warnings, is_template=recipe in shipped_recipes())
+    with doing("reading the corpus, and measuring this machine"):
+        result = check_job(resolve(loaded), warnings=loaded.warnings, is_template=recipe in shipped_recipes())
     print_result(result.plain(), result.lines(), as_json)
 
 
@@ -167,6 +175,7 @@ def main(arguments: list[str] | None = None) -> None:
     bound_spinning()
     warnings.showwarning = show_warning
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    fit_streams_to_locale()
     debug = "--debug" in arguments
     if debug:
         arguments.remove("--debug")
@@ -180,7 +189,9 @@ def main(arguments: list[str] | None = None) -> None:
         code = _exit_code(cause)
         if code is None or (debug and not isinstance(cause, SystemExit)):
             raise
-        if str(cause) and not isinstance(cause, SystemExit):
+        if isinstance(cause, UnicodeEncodeError):
+            print(_of_the_locale(cause), file=sys.stderr)
+        elif str(cause) and not isinstance(cause, SystemExit):
             print(cause, file=sys.stderr)
         sys.exit(code)
 
@@ -193,6 +204,8 @@ def _exit_code(error: BaseException) -> int | None:
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return 130
+    if isinstance(error, UnicodeEncodeError) and error.encoding != "utf-8":
+        return 2
     if isinstance(error, BrokenPipeError):
         sys.stderr.close()  # the reader of our output is gone; print nothing more
         return 0
@@ -201,6 +214,11 @@ def _exit_code(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.filename is not None:
         return 2
     return None
+
+
+def _of_the_locale(error: UnicodeEncodeError) -> str:
+    text = error.object[error.start : error.end]
+    return f"{error.object}: the locale's encoding, {error.encoding}, has no {text!r}; set PYTHONUTF8=1, or LC_ALL to a UTF-8 locale"
 
 
 def _load(recipe: str, overrides: tuple[str, ...]) -> Any:

@@ -6,15 +6,36 @@ As there, each command imports everything but click inside its function.
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wholeword.core.errors import InputWarning
 
-recipe_argument = click.argument("recipe", metavar="RECIPE")
+if TYPE_CHECKING:
+    from wholeword.core.config.job import Job
+
+
+def names_in(folder: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Complete the names of the .yaml files in a folder of the package, and paths."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+        from importlib.resources import files
+
+        from click.shell_completion import CompletionItem
+
+        names = sorted(file.name.removesuffix(".yaml") for file in (files("wholeword") / folder).iterdir() if file.name.endswith(".yaml"))
+        return [*(CompletionItem(name) for name in names if name.startswith(incomplete)), CompletionItem(incomplete, type="file")]
+
+    return complete
+
+
+complete_recipe, complete_model = names_in("recipes"), names_in("zoo/cards")
+recipe_argument = click.argument("recipe", metavar="RECIPE", shell_complete=complete_recipe)
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as phases.0.steps=100; repeatable."
 )
@@ -26,7 +47,35 @@ def json_text(value: Any, *, indent: int | None = 1) -> str:
     """JSON for people and programs: Chinese stays Chinese."""
     import json  # here, because --help does without it
 
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    return json.dumps(value, ensure_ascii=not _writes_unicode(sys.stdout), indent=indent)
+
+
+def _writes_unicode(stream: Any) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def fit_streams_to_locale() -> None:
+    r"""Let characters that the locale's encoding lacks be printed as \uXXXX; they would be errors otherwise."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and not _writes_unicode(stream):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def as_text(argument: str) -> str:
+    """An argument that is text and not a path: UTF-8, whatever the locale."""
+    if sys.getfilesystemencoding() == "utf-8":
+        return argument
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeDecodeError:
+        return argument
+
+
+def resumable() -> AbstractContextManager[None]:
+    """Around work that is saved as it goes, so that Ctrl-C and SIGTERM lose little: they are answered at once."""
+    from wholeword.core.training.interrupts import interruptible
+
+    return interruptible("stopping: what is finished stays, and the same command resumes")
 
 
 def print_result(result: Any, lines: Iterable[str], as_json: bool) -> None:
@@ -127,19 +176,26 @@ def _entry_points() -> Iterator[bytes]:
                     os.close(file)
 
 
-EXAMPLE = "使用语言模型来预测下一个词的probability。"
+def next_commands(job: "Job", *, shipped: bool = False) -> list[str]:
+    """Commands to try with a finished run, as lines to print.
 
+    Args:
+        shipped: whether it was a shipped recipe, which is there to be copied.
+    """
+    import shlex
 
-def next_commands(folder: Path) -> list[str]:
-    """Commands to try with a finished run, as lines to print."""
-    exported = folder / "export" / "pytorch-bin"
-    if not exported.exists():
-        return []
-    return [
-        "",
-        "next:",
-        f"  python -c \"from transformers import pipeline; print(pipeline('fill-mask', '{exported}')('房间很[MASK]净。'))\"",
-        f'  wholeword mask "{EXAMPLE}" --compare wordpiece,whole-word --vocab {exported / "vocab.txt"}',
-        "  wholeword recipes cp quickstart mine.yaml    # your own recipe: point it at your text, then",
-        "  wholeword check mine.yaml && wholeword train mine.yaml",
-    ]
+    from wholeword.core.data.store import TokenStore
+    from wholeword.reports.example import masked_sentence
+
+    folder = shlex.quote(str(job.output))
+    sentence = next(iter(job.evaluation.fill_mask), None) or masked_sentence(TokenStore(job.prepare.store, verify=False))
+    backend = "" if job.backend.name == "pytorch" else f" --backend {job.backend.name}"
+    lines = [f"  wholeword fill {shlex.quote(sentence)} --model {folder}{backend}", f"  wholeword report {folder} --html report.html"]
+    exported = job.output / "export" / "pytorch-bin"
+    if exported.exists():
+        code = f"from transformers import pipeline; print(pipeline('fill-mask', {str(exported)!r})({sentence!r}))"
+        lines.append(f"  python -c {shlex.quote(code) if chr(34) in code or chr(36) in code else chr(34) + code + chr(34)}")
+    if shipped:
+        lines += ["  wholeword recipes cp quickstart mine.yaml    # your own recipe: point it at your text, then"]
+        lines += ["  wholeword check mine.yaml && wholeword train mine.yaml"]
+    return ["", "next:", *lines]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, path_type, print_warnings
+from wholeword.commands import Commands, complete_recipe, path_type, print_warnings, resumable
 
 FORMATS = ("markdown", "csv", "latex", "svg")
 PARTS = ("tasks", "rates", "summary", "relative", "bootstrap")
@@ -17,12 +17,14 @@ def bench() -> None:
 
 
 @bench.command("run")
-@click.argument("table", metavar="TABLE")
+@click.argument("table", metavar="TABLE", shell_complete=complete_recipe)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: tasks.0.epochs=1.")
 @click.option("--retry", is_flag=True, help="Try failed runs once more.")
 @click.option("--plan", is_flag=True, help="Only list the runs.")
 def bench_run(table: str, overrides: tuple[str, ...], retry: bool, plan: bool) -> None:
     """Fill a table: a YAML file, or table-chnsenticorp. The same command resumes an interrupted table; a failed run is a result too."""
+    import shlex
+
     from wholeword.core.console import observer
     from wholeword.finetuning.bench.recipe import load_table
     from wholeword.finetuning.bench.run import planned, run_table
@@ -33,9 +35,9 @@ def bench_run(table: str, overrides: tuple[str, ...], retry: bool, plan: bool) -
         for line in planned(loaded):
             click.echo(line)
         return
-    with observer() as console:
+    with resumable(), observer() as console:
         folder = run_table(loaded, retry=retry, observer=console)
-    click.echo(f"\nnext:\n  wholeword bench table {folder}")
+    click.echo(f"\nnext:\n  wholeword bench table {shlex.quote(str(folder))}")
 
 
 @bench.command("table")
@@ -62,6 +64,7 @@ def bench_table(
     output: Path | None,
 ) -> None:
     """Print results: max (average) of each task, best learning rates, all tasks with parameters, relative performance."""
+    from wholeword.core.console import doing
     from wholeword.finetuning.bench.compare import bootstrap_table
     from wholeword.finetuning.bench.formats import WRITERS
     from wholeword.finetuning.bench.picture import picture
@@ -75,7 +78,8 @@ def bench_table(
         tables = all_tables(read, relative_to=relative_to, std=std, seeds=seeds)
         if bootstrap or "bootstrap" in only:
             folder = Path(results) if Path(results).is_dir() else Path(results).parent
-            tables["bootstrap"] = [bootstrap_table(read, content, folder, relative_to=relative_to, num_samples=samples, seed=seed)]
+            with doing(f"drawing {samples:,} samples"):
+                tables["bootstrap"] = [bootstrap_table(read, content, folder, relative_to=relative_to, num_samples=samples, seed=seed)]
         text = WRITERS[format_name](table for part in only or tables for table in tables.get(part, []))
     if output:
         output.write_text(text, encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from wholeword.commands import json_option, json_text, path_type
+from wholeword.commands import as_text, complete_model, json_option, json_text, path_type
 
 DEFAULT_MODEL = "runs/quickstart"  # output folder of `wholeword train quickstart`
 
@@ -13,7 +13,12 @@ DEFAULT_MODEL = "runs/quickstart"  # output folder of `wholeword train quickstar
 @click.command()
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, metavar="MODEL", help="Name of a zoo model, or folder of a run or model."
+    "--model",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    metavar="MODEL",
+    help="Name of a zoo model, or folder of a run or model.",
+    shell_complete=complete_model,
 )
 @click.option("--words", type=path_type, metavar="FILE", help="Word list: consider only its words, and all that fit.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Number of candidates to show.")
@@ -24,6 +29,7 @@ DEFAULT_MODEL = "runs/quickstart"  # output folder of `wholeword train quickstar
 @json_option
 def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width: int | None, backend: str, as_json: bool) -> None:
     """Fill in the [MASK]s of sentences. All masks of a sentence are filled jointly: 今天[MASK][MASK]很好."""
+    from wholeword.core.console import doing
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.data.word_lists import read_word_list
     from wholeword.core.errors import UserError
@@ -31,6 +37,7 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
     from wholeword.core.training.fill import fill as fill_masks
     from wholeword.zoo.find import read
 
+    texts = tuple(map(as_text, texts))
     for text in texts:
         if "[MASK]" not in text:
             raise UserError(f"{text}: contains no [MASK]; expected one [MASK] for each piece to fill in")
@@ -38,12 +45,15 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
     if model == DEFAULT_MODEL and not Path(model).exists():
         raise UserError(f"{model}: no such folder; give --model, or train one with: wholeword train quickstart")
     files = read(model)
-    if warning := check_head(files, model):
+    with doing("checking whether its MLM head was trained"):
+        warning = check_head(files, model)
+    if warning:
         print(f"warning: {warning}", file=sys.stderr)
     trainer, tokenizer = start_model(files, backend=backend), WordPieceTokenizer(files.vocabulary, files.lowercase)
     for text in texts:
         positions = files.config.max_position_embeddings
-        candidates = fill_masks(trainer, tokenizer, text, top=top, width=width, words=allowed, max_seq_length=positions)
+        with doing(f"filling in {text}"):
+            candidates = fill_masks(trainer, tokenizer, text, top=top, width=width, words=allowed, max_seq_length=positions)
         if as_json:
             result = {"sentence": text, "model": model, "candidates": [candidate.plain() for candidate in candidates]}
             click.echo(json_text(result, indent=None))

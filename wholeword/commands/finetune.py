@@ -2,7 +2,7 @@
 
 import click
 
-from wholeword.commands import json_option, json_text, print_warnings, recipe_argument, set_option
+from wholeword.commands import json_option, json_text, print_warnings, recipe_argument, resumable, set_option
 
 
 @click.command()
@@ -20,7 +20,7 @@ def finetune(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
     loaded = load_finetune_recipe(recipe, overrides)
     print_warnings(loaded.warnings)
-    with nullcontext(Silent()) if as_json else observer() as console:
+    with resumable(), nullcontext(Silent()) if as_json else observer() as console:
         folder = run(loaded, observer=console)
     by_seed = results(folder, loaded.seeds)
     if as_json:

@@ -24,6 +24,7 @@ from wholeword.commands import json_option, json_text, path_type
 def leakage(tasks: tuple[str, ...], store: Path | None, near: float, examples: int, as_json: bool) -> None:
     """Count texts that the splits of a task share. With --store, also texts found in pre-training text. Tasks: chnsenticorp=FOLDER."""
     from wholeword.core.config.settings import create_from
+    from wholeword.core.console import doing
     from wholeword.core.data.store import TokenStore
     from wholeword.core.errors import UserError
     from wholeword.reports.leakage import find_overlaps
@@ -34,7 +35,9 @@ def leakage(tasks: tuple[str, ...], store: Path | None, near: float, examples: i
     texts = TokenStore(store / "store" if (store / "store").is_dir() else store, verify=False) if store else None
     for name in tasks:
         task = create_from("task", name)
-        for overlap in find_overlaps(name.partition("=")[0], task, texts, near=near):
+        with doing(f"comparing the texts of {name}"):
+            overlaps = list(find_overlaps(name.partition("=")[0], task, texts, near=near))
+        for overlap in overlaps:
             if as_json:
                 click.echo(json_text(overlap._asdict(), indent=None))
                 continue

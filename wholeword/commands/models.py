@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wholeword.commands import next_commands, path_type, set_option, warn_of_shadows
+from wholeword.commands import complete_model, next_commands, path_type, resumable, set_option, warn_of_shadows
 from wholeword.core.errors import PluginError, UserError
 
 to_option = click.option(
@@ -16,7 +16,7 @@ seed_option = click.option("--seed", default=12345, show_default=True, help="See
 
 
 @click.command()
-@click.argument("source", metavar="MODEL")
+@click.argument("source", metavar="MODEL", shell_complete=complete_model)
 @click.option("--to", required=True, metavar="A,B", help="One exporter or several; see wholeword plugins.")
 @click.option(
     "-o", "--output", required=True, type=path_type, metavar="DIR", help="Output folder; several exporters write to subfolders of it."
@@ -24,6 +24,7 @@ seed_option = click.option("--seed", default=12345, show_default=True, help="See
 @click.option("--verify", is_flag=True, help="Read each export back, and check the outputs that the tool it is meant for computes.")
 def export(source: str, to: str, output: Path, verify: bool) -> None:
     """Write a model in the formats of other tools. MODEL is the name of a zoo model, or the folder of a run, checkpoint or model."""
+    from wholeword.core.console import doing
     from wholeword.core.registry.hookspecs import PROJECT
     from wholeword.core.registry.registry import registry
     from wholeword.core.training.export import export as export_model
@@ -40,7 +41,8 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
     unverified = []
     for name in names:
         target = output / export_folder(name) if len(names) > 1 else output
-        export_model(model, name, target)
+        with doing(f"writing {target}"):
+            export_model(model, name, target)
         click.echo(f"{name}: {target}")
         is_own = registry.find("exporter", name).distribution == PROJECT  # whose files the zoo reads
         if is_own and (verify or model.provenance.slots is not None):
@@ -57,7 +59,7 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
 
 
 @click.command("repair-head")
-@click.argument("source", metavar="MODEL")
+@click.argument("source", metavar="MODEL", shell_complete=complete_model)
 @click.argument("recipe", metavar="[RECIPE]", required=False)
 @click.option("--corpus", multiple=True, metavar="FILES", help="Text files, one document per line; repeatable.")
 @click.option("-o", "--output", required=True, type=path_type, metavar="DIR", help="Output folder of the run.")
@@ -77,16 +79,17 @@ def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output
     click.echo(f"before: MLM head {': '.join(inspect_model(model).mlm)}")
     location = source if foreign_source(source) else str(find(source))
     loaded = repair_recipe(location, model, output, recipe=recipe, corpus=corpus, overrides=overrides)
-    with observer() as console:
-        folder = train_run(resolve(loaded), observer=console)
+    job = resolve(loaded)
+    with resumable(), observer() as console:
+        folder = train_run(job, observer=console)
     after = read(str(folder.absolute()))
     click.echo(f"after: MLM head {': '.join(inspect(after.weights, after.config).mlm)}")
-    for line in next_commands(folder):
+    for line in next_commands(job):
         click.echo(line)
 
 
 @click.command("take-layers")
-@click.argument("source", metavar="MODEL")
+@click.argument("source", metavar="MODEL", shell_complete=complete_model)
 @click.option("--layers", required=True, metavar="N|A,B,C", help="The first N layers, or these, counted from 0: 0,2,4,7,9,11.")
 @click.option("--pooler", type=click.Choice(["keep", "new"]), default="keep", show_default=True, help="new: reinitialise it at random.")
 @click.option(
@@ -122,7 +125,7 @@ def take_layers(source: str, layers: str, pooler: str, heads: str, to: str, outp
 
 
 @click.command("grow-vocab")
-@click.argument("source", metavar="MODEL")
+@click.argument("source", metavar="MODEL", shell_complete=complete_model)
 @click.option("--add", required=True, type=path_type, metavar="FILE", help="Pieces to add, one per line: “, covid, ##vid, 喆.")
 @click.option(
     "--rows",

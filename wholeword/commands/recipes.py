@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, json_option, path_type, print_result
+from wholeword.commands import Commands, complete_recipe, json_option, path_type, print_result
 
 
 @click.group(cls=Commands)
@@ -22,7 +22,7 @@ def recipes_ls() -> None:
 
 
 @recipes.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_recipe)
 @click.option("--sources", is_flag=True, help="Show where each value comes from instead.")
 @json_option
 def recipes_show(name: str, sources: bool, as_json: bool) -> None:
@@ -40,10 +40,10 @@ def recipes_show(name: str, sources: bool, as_json: bool) -> None:
 
 
 @recipes.command("cp")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_recipe)
 @click.argument("target", type=path_type, default=".")
 def recipes_cp(name: str, target: Path) -> None:
-    """Copy a shipped recipe to a file or folder; never overwrites."""
+    """Copy a shipped recipe to a file or folder, and name it after the file; never overwrites."""
     from wholeword.core.config.recipes import copy_recipe
 
     click.echo(str(copy_recipe(name, target)))

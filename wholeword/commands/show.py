@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from wholeword.commands import json_option, json_text, path_type, print_result, warn_of_shadows
+from wholeword.commands import as_text, json_option, json_text, path_type, print_result, warn_of_shadows
 
 
 @click.command()
@@ -32,6 +32,7 @@ def mask(
 ) -> None:
     """Show words, pieces and masks of sentences. With - as TEXT, they are read from standard input, one per line."""
     from wholeword.core.config.settings import create_from
+    from wholeword.core.console import doing
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.training.sources import bind
     from wholeword.core.vocabulary import Vocabulary
@@ -41,10 +42,11 @@ def mask(
     names = [name.strip() for name in compare.split(",")] if compare else [strategy]
     warn_of_shadows("segmenter", "segmenter", [segmenter.partition("=")[0]])
     warn_of_shadows("masking", "compare" if compare else "strategy", [name.partition("=")[0] for name in names])
-    sentences = [line for text in texts for line in (_standard_input() if text == "-" else [text]) if line.strip()]
+    sentences = [line for text in texts for line in (_standard_input() if text == "-" else [as_text(text)]) if line.strip()]
     tokenizer = WordPieceTokenizer(Vocabulary.read(vocab) if vocab else display_vocabulary(), not cased)
     strategies = {name: bind(create_from("masking", name), tokenizer, name=name.partition("=")[0]) for name in names}
-    previews = preview(sentences, create_from("segmenter", segmenter), strategies, tokenizer, seed=seed)
+    with doing(f"loading {segmenter} and segmenting"):
+        previews = preview(sentences, create_from("segmenter", segmenter), strategies, tokenizer, seed=seed)
     if html:
         from wholeword.reports.html import preview_page
 
@@ -76,6 +78,7 @@ def report(
     html: Path | None,
 ) -> None:
     """Report what masking does to a corpus. With --compare, report how segmenters differ on its text instead."""
+    from wholeword.core.console import doing
     from wholeword.reports.compare import CompareReport, compare_source
     from wholeword.reports.lines import compare_lines, store_lines
     from wholeword.reports.store import report_source
@@ -84,7 +87,8 @@ def report(
     warn_of_shadows("segmenter", "compare", [name.strip().partition("=")[0] for name in compare.split(",")] if compare else [])
     masks: dict[str, Any] = {"strategy": strategy, "rate": rate, "lengths": lengths}
     segmenters = [name.strip() for name in compare.split(",")] if compare else []
-    result = compare_source(source, segmenters, **masks) if compare else report_source(source, **masks)
+    with doing(f"segmenting text of {source} {len(segmenters)} times" if compare else f"counting {source} and drawing masks"):
+        result = compare_source(source, segmenters, **masks) if compare else report_source(source, **masks)
     if html:
         from wholeword.reports.html import compare_page, store_page
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, json_option, path_type, print_result
+from wholeword.commands import Commands, complete_model, json_option, path_type, print_result
 
 
 @click.group(cls=Commands)
@@ -27,7 +27,7 @@ def zoo_ls(as_json: bool) -> None:
 
 
 @zoo.command("info")
-@click.argument("model", metavar="NAME|PATH")
+@click.argument("model", metavar="NAME|PATH", shell_complete=complete_model)
 @click.option("--weights", is_flag=True, help="Fetch or read the weights, and report whether their heads are trained.")
 @json_option
 def zoo_info(model: str, weights: bool, as_json: bool) -> None:
@@ -39,7 +39,7 @@ def zoo_info(model: str, weights: bool, as_json: bool) -> None:
 
 
 @zoo.command("get")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_model)
 @click.option(
     "-o", "--output", type=path_type, metavar="DIR", help="Copy it to this folder, with checksums.  [default: leave it in the cache]"
 )
@@ -54,7 +54,7 @@ def zoo_get(name: str, output: Path | None, revision: str | None) -> None:
 
 
 @zoo.command("verify")
-@click.argument("model", metavar="NAME|PATH")
+@click.argument("model", metavar="NAME|PATH", shell_complete=complete_model)
 @json_option
 def zoo_verify(model: str, as_json: bool) -> None:
     """Check every byte of a model, fetched or in a folder, against its checksums."""
