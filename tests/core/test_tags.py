@@ -72,6 +72,12 @@ def test_bilou_and_letters_alone_are_understood(truth, guess, expected):
         (["1", "2", "0"], "tag '1'; expected O and tags such as B-PER"),
         (["B-PER", "-"], "tag '-'; expected"),
         (["B-", "I-", "O"], "tag 'B-'"),
+        (["B－PER", "I－PER", "O"], "tag 'B－PER'; expected O and tags such as B-PER and I-PER, or kinds"),
+        (["B:PER", "I:PER", "O"], "tag 'B:PER'"),
+        (["BPER", "IPER", "O"], "tag 'BPER'"),
+        (["PERB", "PERI", "O"], "tag 'PERB'"),
+        (["PER_begin", "PER_inside", "O"], "tag 'PER_begin'"),
+        (["PER", "LOC", "NONE"], "tag 'NONE'"),
         (["n", "v", "o"], "tag 'o' beside kinds without B- or I-"),
     ],
 )
@@ -96,9 +102,10 @@ def test_a_file_is_read_in_one_spelling_and_says_which(tmp_path):
 
 def test_kinds_alone_stay_as_they_are(tmp_path):
     """Parts of speech are such tags."""
-    (tmp_path / "train.txt").write_text("他 r\n去 v\n北京 ns\n", "utf-8")
+    tags = ("r", "v", "ns", "n", "b", "s", "m", "e", "u", "vn", "nr", "Ng", "Tg", "w")  # of the People's Daily
+    (tmp_path / "train.txt").write_text("".join(f"字 {tag}\n" for tag in tags), "utf-8")
     task = registry.create("task", "tagging", data=tmp_path)
-    assert task.read("train")[0].tags == ("r", "v", "ns") and task.labels == ["ns", "r", "v"]
+    assert task.read("train")[0].tags == tags and task.labels == sorted(tags)
 
 
 def test_lines_with_another_number_of_columns_are_refused(tmp_path):

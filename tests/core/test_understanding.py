@@ -68,6 +68,7 @@ def test_columns_can_be_set(tmp_path):
         ("classification", "label\ttext_a\n1\t好\n1.0\t差\n", r"'1' \(1 examples\) and '1\.0' \(1 examples\) look like one class"),
         ("classification", "label\ttext_a\nGood\t好\ngood\t差\n", r"'Good' .* and 'good' .* look like one class"),
         ("classification", "label\ttext_a\n１\t好\n1\t差\n", "look like one class"),
+        ("classification", "label\ttext_a\n1\u200b\t好\n1\t差\n", "look like one class"),
         ("classification", "label\ttext_a\ttext_a\n1\t好\t差\n", r"train\.tsv:1: two columns have one name"),
         ("classification", "标注\t语句\n1\t好\n", r"no header line; .*task\.text_column"),
         ("classification", "uid\tlabel\n1\t好\n", r"train\.tsv:2: no text_a; .*it has uid, label: set task\.text_column"),
@@ -126,10 +127,17 @@ def test_what_looks_wrong_is_warned_of(tmp_path):
     assert "dev: 1 examples; 1 without text; classes: '标签1' 1" in lines
 
 
+def test_hidden_labels_are_predicted_and_not_scored(tmp_path):
+    write(tmp_path, train_tsv=HEADER + "1\t好\n0\t差\n", dev_tsv=HEADER + "1\t好\n1\t差\n", test_tsv=HEADER + "-1\t中\n-1\t大\n")
+    lines = lines_of(tmp_path)
+    assert "test: 2 examples; none has a label: predicted, not scored" in lines
+    assert "warning: dev: every label is '1': metrics mean little; is this how hidden labels are written?" in lines
+
+
 def test_classes_that_train_never_has_are_named(tmp_path):
     write(tmp_path, train_tsv=HEADER + "1\t好\n0\t差\n", dev_tsv=HEADER + "2\t中\n")
     lines = lines_of(tmp_path, labels=["0", "1", "2"])
-    assert lines[-1] == "warning: dev has '2', which train never has: they cannot be learnt"
+    assert "warning: dev has '2', which train never has: they cannot be learnt" in lines
 
 
 def test_the_share_of_unknown_pieces_is_printed_and_a_strange_vocabulary_refused():
@@ -189,10 +197,11 @@ def squad(folder, name, *answers, context="小明在北京的书店工作，他�
 
 
 RIGHT = [{"text": "北京的书店", "answer_start": 3}]
+OTHER = [{"text": "<hidden>", "answer_start": -1}]
 FAKE = [{"text": f"FAKE_ANSWER_{n}", "answer_start": -1} for n in (1, 2, 3)]
 
 
-@pytest.mark.parametrize("hidden", [FAKE, [{"text": "", "answer_start": -1}], [], None])
+@pytest.mark.parametrize("hidden", [FAKE, OTHER, [{"text": "", "answer_start": -1}], [], None])
 def test_hidden_answers_are_predicted_and_not_scored(tmp_path, hidden):
     squad(tmp_path, "train.json", RIGHT)
     squad(tmp_path, "test.json", hidden, hidden)

@@ -79,7 +79,7 @@ def hint(predictions: Predictions, head: Head, classes: Mapping[str, Metrics]) -
     answers = predictions.answers.values()
     different = {tag for tags in answers for tag in tags} if head == "tagging" else set(answers)
     is_right = head == "classification" and sum(scores.get("COUNT", 1) > 0 for scores in classes.values()) == 1
-    if len(different) != 1 or len(answers) < 2 or is_right:
+    if len(different) != 1 or len(answers) < 2 or is_right or (head == "span" and different != {""}):
         return None
     (only,) = different
     what = "tags" if head == "tagging" else "answers" if head == "span" else "predictions"

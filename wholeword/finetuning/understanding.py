@@ -55,6 +55,10 @@ class SplitUnderstanding:
         if self.classes:
             parts.append(f"{'tags' if self.head == 'tagging' else 'classes'}: {_counted(self.classes)}")
         yield "; ".join(parts)
+        if self.split != "train" and len(self.classes) == 1 and self.num_labelled > 1:
+            (only,) = self.classes
+            what = "tag" if self.head == "tagging" else "label"
+            yield f"warning: {self.split}: every {what} is {only!r}: metrics mean little; is this how hidden {what}s are written?"
         for name in self.classes:
             if self.head == "classification" and name.casefold() in MISSING_VALUES:
                 yield f"warning: {self.split}: {self.classes[name]:,} examples have the label {name!r}: is it a missing value?"

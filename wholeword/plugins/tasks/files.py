@@ -12,7 +12,7 @@ from wholeword.core.contracts import Head
 from wholeword.core.contracts.tasks import Example
 from wholeword.core.errors import UserError
 from wholeword.plugins.tasks.editions import File
-from wholeword.plugins.tasks.labels import expect_different, held_back
+from wholeword.plugins.tasks.labels import expect_different, held_back, without_hidden
 from wholeword.plugins.tasks.metrics import METRICS, score, score_classes
 
 
@@ -111,6 +111,9 @@ class FileTask:
         else:
             examples = self._examples(split)
         known = set(self._known_labels)
+        if self.head == "classification" and split != "train" and (unlabelled := without_hidden(examples, known)) is not None:
+            self._note(self.descriptions, f"{self._path(split)}: all labels are -1, as hidden ones are: they are predicted, not scored")
+            examples = unlabelled
         for example in examples if known else []:
             for label in (example.tags or ()) if self.head == "tagging" else (example.label,):
                 if label is not None and label not in known:

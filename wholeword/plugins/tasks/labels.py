@@ -3,11 +3,11 @@
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample
+from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample, TextExample
 from wholeword.core.errors import UserError
 
 
@@ -26,12 +26,19 @@ def expect_different(counts: Mapping[str, int], path: Path | None) -> None:
 
 
 def _meaning(label: str) -> str:
-    plain = unicodedata.normalize("NFKC", label).casefold().strip()
+    visible = "".join(character for character in label if unicodedata.category(character) != "Cf")
+    plain = unicodedata.normalize("NFKC", visible).casefold().strip()
     try:
         number = float(plain)
     except ValueError:
         return plain
     return str(int(number)) if number.is_integer() else str(number)
+
+
+def without_hidden(examples: Sequence[TextExample], known: Collection[str]) -> list[TextExample] | None:
+    """The examples without labels if all labels are -1, which libraries write for hidden ones; else None."""
+    hidden = {example.label for example in examples} in ({"-1"}, {"-1.0"})
+    return [example._replace(label=None) for example in examples] if hidden and not {"-1", "-1.0"} & set(known) else None
 
 
 class HeldBack(NamedTuple):

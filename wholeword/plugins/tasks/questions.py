@@ -86,7 +86,8 @@ def _answers(answers: Any, where: str) -> Iterator[Given]:
 def _answer(value: Any, start: int, where: str) -> Given:
     if isinstance(value, str):
         return Given(value, start)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or (isinstance(value, float) and not math.isfinite(value)):
         raise UserError(f"{where}: an answer is {shown(value)}; expected text")
     return Given(str(value), start, was_number=True)
 

@@ -13,7 +13,7 @@ from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, own_
 from wholeword.plugins.tasks.questions import UNKNOWN, Question, read_questions
 
 NO_SPAN = ("YES", "NO")  # CJRC's answers to yes-or-no questions
-PLACEHOLDER = re.compile(r"FAKE_ANSWER_\d+")  # in CLUE's cmrc2018 test.json
+PLACEHOLDER = re.compile(r"fake[_ -]?answers?([_ -]?\d+)?", re.I)  # FAKE_ANSWER_1 in CLUE's cmrc2018 test.json
 
 # learning rates: the seeds' table of best values; stride and longest answer: baseline of ymcui/cmrc2018; batch size, epochs and length
 # assumed (recalled from the paper's table, not read again)
@@ -89,6 +89,8 @@ def read_spans(text: Text) -> Reading:
     unanswerable = any(item.impossible for item in questions)
     if questions and not unanswerable and all(is_empty or not item.answers for item, is_empty in zip(questions, empty, strict=True)):
         hidden = empty
+    elif not any(map(_may_be_answered, questions)):
+        hidden = [bool(item.answers) for item in questions]
     examples: list[SpanExample] = []
     counts: Counter[str] = Counter()
     for item, is_hidden in zip(questions, hidden, strict=True):
@@ -114,6 +116,11 @@ def read_spans(text: Text) -> Reading:
 
 def _is_placeholder(text: str) -> bool:
     return PLACEHOLDER.fullmatch(text) is not None
+
+
+def _may_be_answered(item: Question) -> bool:
+    """Not where an answer is neither in the context nor said to be: a placeholder of another form."""
+    return item.impossible or _is_yes_or_no(item) or any(answer.start >= 0 or answer.text in item.context for answer in item.answers)
 
 
 def _is_yes_or_no(item: Question) -> bool:

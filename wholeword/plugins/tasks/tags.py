@@ -16,6 +16,8 @@ OUTSIDE_SPELLINGS = ("O", "o", "0")
 LETTERS = "BIMESLU"
 SAME_LETTERS = {"L": "E", "U": "S"}  # of BILOU, in BIOES
 PREFIX, SUFFIX = re.compile(r"([BIMESLU])([-_])(.*\w.*)", re.I | re.S), re.compile(r"(.*\w.*)([-_])([BIMESLU])", re.I | re.S)
+COMPOSED = re.compile(r"^[BIMESLU][^\w]|[^\w][BIMESLU]$|(?:\b|_)(begin|start|inside|middle|end|last|single|unit|whole)(?:\b|_)", re.I)
+NO_ENTITY = frozenset(("none", "other", "others", "out", "outside", "null", "nil", "nan", "na"))
 EXPECTED = "O and tags such as B-PER and I-PER"
 
 
@@ -43,7 +45,7 @@ def spelling_of(tags: Iterable[str], where: Callable[[str], str] = lambda tag: "
     for tag in rest:
         if tag.strip("-_") != tag or not re.search(r"\w", tag) or tag.isdigit():
             raise UserError(f"{where(tag)}tag {tag!r}; expected {EXPECTED}")
-    named, description = _named(rest, where)
+    named, description = _named(rest, where) if rest else ({}, "no tag but O")
     scored = dict.fromkeys(outside, OUTSIDE) | named
     kinds: dict[str, str] = {}
     for tag in rest:
@@ -80,7 +82,23 @@ def _named(tags: list[str], where: Callable[[str], str]) -> tuple[dict[str, str]
     if {"B", "I"} <= set(tags):
         other = next(tag for tag in tags if tag not in LETTERS)
         raise UserError(f"{where(other)}tag {other!r} beside 'B' and 'I'; expected {EXPECTED}")
+    unclear = next(filter(_looks_composed(tags), tags), None)
+    if unclear:
+        raise UserError(f"{where(unclear)}tag {unclear!r}; expected {EXPECTED}, or kinds such as PER alone")
     return {tag: f"I-{tag}" for tag in tags}, "kinds without B- or I-: neighbouring units of one kind are one entity"
+
+
+def _looks_composed(tags: list[str]) -> Callable[[str], bool]:
+    """Whether a tag is more than a kind: a letter and a kind in a spelling that is not known, or a word for what is no entity."""
+    every = set(tags)
+
+    def is_composed(tag: str) -> bool:
+        partner = {"B": "I", "S": "B", "E": "I", "L": "I", "U": "B"}
+        twins = (f"{partner.get(tag[0].upper(), '')}{tag[1:]}", f"{tag[:-1]}{partner.get(tag[-1].upper(), '')}")
+        has_twin = len(tag) > 1 and any(twin != tag and len(twin) == len(tag) and twin in every for twin in twins)
+        return has_twin or COMPOSED.search(tag) is not None or tag.casefold() in NO_ENTITY
+
+    return is_composed
 
 
 def _letter(letter: str) -> str:
