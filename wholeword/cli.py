@@ -16,7 +16,6 @@ from wholeword.commands import (
     json_text,
     next_commands,
     path_type,
-    print_result,
     print_warnings,
     recipe_argument,
     resumable,
@@ -24,6 +23,7 @@ from wholeword.commands import (
     show_warning,
 )
 from wholeword.commands.bench import bench
+from wholeword.commands.check import check
 from wholeword.commands.fill import fill
 from wholeword.commands.finetune import finetune
 from wholeword.commands.leakage import leakage
@@ -110,23 +110,6 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
 
 
 @app.command()
-@recipe_argument
-@set_option
-@json_option
-def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show what a recipe will do and need, without running it."""
-    from wholeword.core.config.job import resolve
-    from wholeword.core.config.recipes import shipped_recipes
-    from wholeword.core.console import doing
-    from wholeword.planning.check import check as check_job
-
-    loaded = _load(recipe, overrides)
-    with doing("reading the corpus, and measuring this machine"):
-        result = check_job(resolve(loaded), warnings=loaded.warnings, is_template=recipe in shipped_recipes())
-    print_result(result.plain(), result.lines(), as_json)
-
-
-@app.command()
 @json_option
 def plugins(as_json: bool) -> None:
     """List what plugins offer, and plugins that fail to load."""
@@ -166,7 +149,7 @@ def doctor(as_json: bool) -> None:
             click.echo(f"  {name:28} {value}")
 
 
-for command in (mask, report, fill, recipes, zoo, export, repair_head, take_layers, grow_vocab, finetune, bench, leakage):
+for command in (check, mask, report, fill, recipes, zoo, export, repair_head, take_layers, grow_vocab, finetune, bench, leakage):
     app.add_command(command)
 
 

@@ -12,13 +12,9 @@ Tokens are counted in the token store where there is one, otherwise estimated fr
     hours       FLOPs / (UTILISATION x what the device multiplies in bfloat16 or float16), an assumption: published BERTs reach .19 to .52
 """
 
-import re
-from collections import Counter
 from dataclasses import dataclass
-from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
 
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import count_parameters, flops_per_token, tensor_shapes
@@ -26,21 +22,12 @@ from wholeword.core.config.job import Job
 from wholeword.core.config.locations import read_config
 from wholeword.core.config.sources import source_location
 from wholeword.core.contracts import BertConfig
-from wholeword.core.data.chunks import BYTE_ORDER_MARK, Chunk, Span
-from wholeword.core.data.cleaning import make_cleaners
-from wholeword.core.data.corpus import expand_files
-from wholeword.core.data.corpus_format import CheckedFormat
-from wholeword.core.data.documents import read_documents
 from wholeword.core.data.examples import PAIRS
-from wholeword.core.errors import UserError
-from wholeword.core.files import MANIFEST, read_manifest
+from wholeword.core.files import MANIFEST
 from wholeword.core.vocabulary import Vocabulary
+from wholeword.planning.corpus import count, estimate, estimate_if_any
 from wholeword.planning.units import duration
 
-SAMPLE_BYTES = 4 << 20  # of each of three files
-LETTERS_PER_PIECE = 2.3  # in Latin words and numbers, measured with Google's Chinese vocabulary on manuals and Wikipedia; Chinese: 1
-LETTERS = re.compile("[0-9A-Za-z]+")
-WIDE_VOCABULARY = 65536  # ids of larger ones take 4 bytes
 UTILISATION = 0.40  # assumed; NVIDIA's BERT-large on A100 reaches .44, DeepSpeed's on V100 .52, MosaicML's BERT-base with HF code .19
 DEVICES = {  # FLOP/s of 16-bit matrix products: measured for the H200, the makers' figures for the others
     "H200": 790e12,
@@ -125,7 +112,7 @@ def plan(job: Job, store: Path | str | None = None, *, is_template: bool = False
     Raises: UserError if the vocabulary or the corpus is missing; IntegrityError if the store is damaged.
     """
     folder = Path(store or job.prepare.store)
-    corpus = _count(folder) if (folder / MANIFEST).exists() else _estimate_if_any(job) if is_template else _estimate(job)
+    corpus = count(folder) if (folder / MANIFEST).exists() else estimate_if_any(job) if is_template else estimate(job)
     config = planned_config(job, corpus.vocab_size)
     num_parameters = count_parameters(config)
     num_special = 3 if job.rows.examples in PAIRS else 2
@@ -164,88 +151,6 @@ def plan(job: Job, store: Path | str | None = None, *, is_template: bool = False
         checkpoint_bytes=(job.checkpoints_kept + 1) * (weights + 2 * trained),
         export_bytes=2 * weights * len(job.export),
     )
-
-
-class CorpusSize(NamedTuple):
-    """The size of a corpus and its store; see `Plan` for the fields."""
-
-    state: str
-    num_documents: int
-    num_sentences: int
-    num_tokens: int
-    vocab_size: int
-    store_bytes: int
-    notes: list[str]
-
-
-def _count(store: Path) -> CorpusSize:
-    manifest = read_manifest(store)
-    counts = manifest["counts"]
-    size = sum(entry["size"] for entry in manifest["files"].values())
-    vocab_size = len(Vocabulary.read(store / "vocab.txt"))
-    return CorpusSize("exact", counts["num_documents"], counts["num_sentences"], counts["num_tokens"], vocab_size, size, [])
-
-
-def _estimate_if_any(job: Job) -> CorpusSize:
-    """An estimate, or zeros if the corpus is missing."""
-    try:
-        return _estimate(job)
-    except UserError as error:
-        return CorpusSize(f"not there yet: {error}", 0, 0, 0, job.prepare.tokenizer.vocab_size(), 0, [])
-
-
-def _estimate(job: Job) -> CorpusSize:
-    """Counts of three samples, scaled to the size of all files."""
-    corpus, vocab_size = job.prepare.corpus, job.prepare.tokenizer.vocab_size()
-    files = expand_files(corpus)
-    cleaners, format = make_cleaners(job.prepare.cleaning), CheckedFormat(corpus.format)
-    documents: list[tuple[str, ...]] = []
-    num_read = 0
-    for number in sorted({0, len(files) // 2, len(files) - 1}):
-        data, size = _sample(files[number].path, format)
-        sample = Chunk(0, [Span(str(files[number].path), 1, data)])
-        documents += [tuple(sentences) for _, sentences in read_documents(sample, corpus, Counter(), cleaners)]
-        num_read += size
-    notes = []
-    if corpus.drop_duplicates:
-        distinct = list(dict.fromkeys(documents))
-        num_duplicates = len(documents) - len(distinct)
-        notes.append(f"duplicates: {num_duplicates:,} of the {len(documents):,} documents read for the estimate; they are dropped")
-        documents = distinct
-    scale = sum(file.size for file in files) / max(num_read, 1)
-    num_tokens = round(scale * sum(map(_tokens, chain.from_iterable(documents))))
-    return CorpusSize(
-        state="estimated",
-        num_documents=len(files) if corpus.format.settings.get("documents") == "file" else round(scale * len(documents)),
-        num_sentences=round(scale * sum(map(len, documents))),
-        num_tokens=num_tokens,
-        vocab_size=vocab_size,
-        store_bytes=round(num_tokens * (2.2 if vocab_size <= WIDE_VOCABULARY else 4.2)),
-        notes=notes,
-    )
-
-
-def _sample(path: Path, format: CheckedFormat) -> tuple[bytes, int]:
-    """Whole lines, or documents, from the beginning of a file, and how many bytes of the file they took."""
-    data, size = b"", 0
-    for block, position in format.blocks(path):
-        data, size = data + block, position
-        if len(data) >= SAMPLE_BYTES:
-            if format.smallest_part == "document":
-                if not (end := format.last_border(data, len(data), f"{path}:1")):
-                    continue
-                data = data[:end]
-            else:
-                lines = data[: data.rfind(b"\n") + 1]
-                data = lines or data.decode("utf-8", "ignore").encode()  # of a line without end, whole characters
-            break
-    return data.removeprefix(BYTE_ORDER_MARK), size
-
-
-def _tokens(sentence: str) -> float:
-    """Roughly the number of pieces of a sentence."""
-    letters = sum(map(len, LETTERS.findall(sentence)))
-    return len("".join(sentence.split())) - letters + letters / LETTERS_PER_PIECE
 
 
 def planned_config(job: Job, vocab_size: int) -> BertConfig:
