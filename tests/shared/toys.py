@@ -39,6 +39,11 @@ def toy_batch(seed: int, *, rows: int = 8, length: int = 24, slots: int = 6, pad
     }
 
 
+def without_predictions(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The batch, in which no piece is to be predicted."""
+    return batch | {name: np.zeros_like(batch[name]) for name in batch if name.startswith("masked_lm_")}
+
+
 def train(trainer: Any, first: int, end: int, *, rate: float = 1e-3, **batch: Any) -> list[dict[str, float]]:
     """Some steps over eight batches, with a rate that warms up and decays, whatever the framework."""
     numbers = range(first, end)

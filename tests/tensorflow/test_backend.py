@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from interrupted import assert_abandoned_within_a_micro_batch
-from toys import NO_DROPOUT, pytorch_trainer, tensorflow_trainer, toy_batch, toy_config, train, two_devices
+from toys import NO_DROPOUT, pytorch_trainer, tensorflow_trainer, toy_batch, toy_config, train, two_devices, without_predictions
 
 from wholeword.core.bert import forward as reference
 from wholeword.core.bert.shapes import initial_weights
@@ -123,6 +123,19 @@ def test_the_host_loop_changes_nothing() -> None:
     assert train(one, 0, 20) == train(many, 0, 20)
     for name, values in one.weights().items():
         assert np.array_equal(values, many.weights()[name]), name
+
+
+@pytest.mark.parametrize("clip", ["global", "per-replica"])
+@pytest.mark.parametrize("next_sentence", [True, False])
+def test_a_batch_without_predictions_has_an_mlm_loss_of_0(next_sentence: bool, clip: str) -> None:
+    """Google divides by the sum of the weights + 1e-5; so there is no division by 0 there either."""
+    trainer = tensorflow_trainer(next_sentence=next_sentence, clip=clip)
+    batches = [toy_batch(0), without_predictions(toy_batch(1)), toy_batch(2)]
+    steps = trainer.train_steps(batches, learning_rates=[1e-3] * 3, seeds=[0, 1, 2])
+    assert [step["mlm_count"] > 0 for step in steps] == [True, False, True]
+    assert steps[1]["mlm_loss"] == 0 and (steps[1]["loss"] > 0) == next_sentence == (steps[1]["grad_norm"] > 0)
+    assert all(np.isfinite(list(step.values())).all() for step in steps)
+    assert all(np.isfinite(values).all() for values in trainer.weights().values())
 
 
 def test_a_gradient_that_is_no_number_changes_nothing_nor_does_any_after_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 from interrupted import assert_abandoned_within_a_micro_batch
-from toys import NO_DROPOUT, pytorch_trainer, toy_batch, toy_config
+from toys import NO_DROPOUT, pytorch_trainer, toy_batch, toy_config, without_predictions
 from transformers import BertForPreTraining
 
 from wholeword.core.bert.names import from_framework, to_framework
@@ -163,6 +163,18 @@ def test_without_nsp_pooler_and_nsp_head_stay_as_they_were() -> None:
     before, after = initial_weights(config, 1), trainer.weights()
     for name in before:
         assert np.array_equal(before[name], after[name]) == name.startswith(("bert/pooler", "cls/seq_relationship")), name
+
+
+@pytest.mark.parametrize("next_sentence", [True, False])
+def test_a_batch_without_predictions_has_an_mlm_loss_of_0(next_sentence: bool) -> None:
+    """Google divides by the sum of the weights + 1e-5; so there is no division by 0 there either."""
+    trainer = pytorch_trainer(toy_config(), next_sentence=next_sentence)
+    batches = [toy_batch(0), without_predictions(toy_batch(1)), toy_batch(2)]
+    steps = trainer.train_steps(batches, learning_rates=[1e-3] * 3, seeds=[0, 1, 2])
+    assert [step["mlm_count"] > 0 for step in steps] == [True, False, True]
+    assert steps[1]["mlm_loss"] == 0 and (steps[1]["loss"] > 0) == next_sentence == (steps[1]["grad_norm"] > 0)
+    assert all(np.isfinite(list(step.values())).all() for step in steps)
+    assert all(np.isfinite(values).all() for values in trainer.weights().values())
 
 
 def test_a_gradient_that_is_no_number_changes_nothing_and_ends_the_steps() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wholeword.core.contracts import Trainer
-from wholeword.core.errors import Interrupted
+from wholeword.core.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -48,7 +48,10 @@ def evaluate(
     next_sentence: bool,
     stopped: Callable[[], bool] = lambda: False,
 ) -> HeldOutMetrics:
-    """Loss and accuracy over batches with fixed masks. Raises: Interrupted if `stopped` before a batch."""
+    """Loss and accuracy over batches with fixed masks.
+
+    Raises: Interrupted if `stopped` before a batch; UserError if no piece in them is to be predicted.
+    """
     losses, correct, lengths, nsp_losses, nsp_correct = [], [], [], [], []
     for batch in batches:
         if stopped():
@@ -64,6 +67,8 @@ def evaluate(
             nsp_correct.append(result["nsp_correct"][rows])
     loss, hit = np.concatenate(losses).astype(np.float64), np.concatenate(correct)
     length = np.minimum(np.concatenate(lengths), LONGEST)
+    if not len(loss):
+        raise UserError("no piece of the held-out rows is masked, since no word fits max_predictions; expected more, or leave it out")
     return HeldOutMetrics(
         mlm_loss=float(loss.mean()),
         mlm_accuracy=float(hit.mean()),

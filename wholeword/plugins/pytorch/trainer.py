@@ -83,7 +83,7 @@ class PyTorchTrainer:
         metrics = []
         for (total_weight, mlm_count, nsp_count), values in zip(counts, measured, strict=False):  # a step that was skipped is the last
             mlm_sum, mlm_correct, nsp_sum, nsp_correct, grad_norm = values
-            mlm_loss, nsp_loss = mlm_sum / total_weight, nsp_sum / nsp_count
+            mlm_loss, nsp_loss = mlm_sum / (total_weight or 1.0), nsp_sum / nsp_count
             metrics.append({"loss": mlm_loss + nsp_loss, "mlm_loss": mlm_loss, "mlm_correct": mlm_correct, "mlm_count": mlm_count})
             if self.next_sentence:
                 metrics[-1] |= {"nsp_loss": nsp_loss, "nsp_correct": nsp_correct, "nsp_count": nsp_count}
@@ -93,7 +93,8 @@ class PyTorchTrainer:
     def _backward(self, batch: Batch) -> Tensor:
         """Set the gradients of the step's loss; return the sums of MLM loss, MLM hits, NSP loss and NSP hits, float32 [4]."""
         self.model.zero_grad()
-        total_weight, num_rows = float(batch["masked_lm_weights"].sum()), len(batch["input_ids"])
+        # subtle: Google divides by the sum + 1e-5; this is the sum itself, and 1 for a batch without predictions, whose MLM loss is 0
+        total_weight, num_rows = float(batch["masked_lm_weights"].sum()) or 1.0, len(batch["input_ids"])
         sums = torch.zeros(4, device=self.device)
         for micro in self._micro_batches(batch):
             self.interruption.check()

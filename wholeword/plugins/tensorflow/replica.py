@@ -62,7 +62,7 @@ class ReplicaStep:
         seed = tf.random.fold_in(seed, replica.replica_id_in_sync_group)
         # subtle: collectives that do not depend on each other may come in another order on another replica; so there is never a choice
         if self.computing.clip == "per-replica":
-            gradients, sums = self._gradients(weights, batch, own[0] * num_replicas, seed)
+            gradients, sums = self._gradients(weights, batch, _or_one(own[0]) * num_replicas, seed)
             own_norm = norm(gradients.values()) * num_replicas  # that of the mean over the replica's own predictions
             shrink = tf.maximum(own_norm / self.clip_norm, 1)
             gradients = {name: gradient / shrink for name, gradient in gradients.items()}
@@ -70,7 +70,7 @@ class ReplicaStep:
             grad_norm = norms / num_replicas
         else:
             totals, grad_norm = _sum(replica, own), None
-            gradients, sums = _sum(replica, self._gradients(weights, batch, totals[0], seed))
+            gradients, sums = _sum(replica, self._gradients(weights, batch, _or_one(totals[0]), seed))
         grad_norm, skipped, done = self._update(gradients, grad_norm, learning_rate)
         return tf.concat([sums, totals, tf.stack([grad_norm, skipped, done])], 0)
 
@@ -132,6 +132,11 @@ class ReplicaStep:
             gradients[WORDS] = tf.tensor_scatter_nd_add(gradients[WORDS], ids, gradients.pop("embedded"))
         mlm_correct, nsp_correct = (tf.reduce_sum(tf.cast(hits, tf.float32)) for hits in (mlm_hits, nsp_hits))
         return gradients, tf.stack([mlm_sum, mlm_correct, nsp_sum, nsp_correct])
+
+
+def _or_one(total_weight: Tensor) -> Tensor:
+    """The weight of the predictions; 1 where there are none, whose loss is 0. (Google divides by the sum + 1e-5.)"""
+    return tf.where(total_weight == 0, 1.0, total_weight)
 
 
 def _sum(replica: tf.distribute.ReplicaContext, values: Any) -> Any:

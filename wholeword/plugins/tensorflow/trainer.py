@@ -110,7 +110,7 @@ class TensorFlowTrainer:
         return measures.stack()
 
     def _metrics(self, step: Mapping[str, float], num_rows: int) -> dict[str, float]:
-        mlm_loss, nsp_loss = step["mlm_sum"] / step["total_weight"], step["nsp_sum"] / num_rows
+        mlm_loss, nsp_loss = step["mlm_sum"] / (step["total_weight"] or 1.0), step["nsp_sum"] / num_rows
         metrics = {"loss": mlm_loss + nsp_loss, "mlm_loss": mlm_loss, "mlm_correct": step["mlm_correct"], "mlm_count": step["mlm_count"]}
         if self.next_sentence:
             metrics |= {"nsp_loss": nsp_loss, "nsp_correct": step["nsp_correct"], "nsp_count": float(num_rows)}
