@@ -198,9 +198,14 @@ def test_random_segment_is_never_of_the_same_document(tmp_path):
         assert examples.labels.any() and not examples.labels.all()
 
 
-def test_a_single_document_has_only_pairs_in_order(tmp_path):
-    examples = build(make_store(tmp_path / "one", [[20, 30, 25, 70, 10, 12, 13]]), short_seq_rate=0.0)
-    assert len(examples) and not examples.labels.any()
+def test_a_single_document_has_both_kinds_of_pairs_as_with_google(tmp_path):
+    """There is no other document for B to come from; without this rule every label would be 0, and NSP teach nothing."""
+    sizes = [[20, 30, 25, 70, 10, 12, 13] * 20]
+    examples = build(make_store(tmp_path / "one", sizes), short_seq_rate=0.0)
+    assert 0.3 < examples.labels.mean() < 0.7
+    assert all(document_of(sizes, b[1] - 1) == 0 for _, b in spans(examples))
+    assert all(a[1] <= b[0] for (a, b), label in zip(spans(examples), examples.labels, strict=True) if label == 0)
+    assert not all(a[1] <= b[0] for (a, b), label in zip(spans(examples), examples.labels, strict=True) if label == 1)
     assert not len(build(make_store(tmp_path / "sentence", [[20]])))
 
 

@@ -6,7 +6,7 @@ its own document, and the start of the next chunk of a document is a function of
 once, and a walk along them gives the chunks. It departs from Google in these points:
 
 - The document of a random B is drawn among the other documents at once. (Google draws up to ten times and then takes the same one.)
-- A corpus of a single document has no other document: all its pairs are in order, and a chunk of one sentence is left out.
+- In a corpus of a single document B comes from anywhere in that, as with Google; but a chunk of one sentence is left out.
 - In `sop-pairs` a chunk takes at least two sentences; one that is left over alone at the end of a document is left out.
 """
 
@@ -180,7 +180,7 @@ def make_pairs(
     alone = end - first == 1
     a_end = first + 1 + below(draws(keys, 0, Stream.A_END), end - first - 1)
     label = below(draws(keys, 0, Stream.LABEL), 2) == 1
-    random = np.zeros_like(alone) if swap or len(members) < 2 else label | alone
+    random = np.zeros_like(alone) if swap else label & ~alone if len(members) < 2 else label | alone
     chunk = walk(np.where(random, a_end, end))  # what a random B leaves unused begins the next chunk
     chunk = chunk[(sentences.selected & (random | ~alone))[chunk]]
 
@@ -201,7 +201,7 @@ def random_segments(
     """For each of `documents` whole sentences of another one, from a random one on, until there are `tokens` or it ends.
 
     Args:
-        documents: int64 [pairs], global; each among the `members`, of which there are at least two.
+        documents: int64 [pairs], global; each among the `members`. Where there is no other, B is of the same one.
         keys: uint64 [pairs].
         tokens: int64 [pairs].
     Returns: where they start and stop, int64 [pairs] each, in the store.
@@ -209,8 +209,11 @@ def random_segments(
     starts, stops = np.zeros_like(documents), np.zeros_like(documents)
     if not len(documents):
         return starts, stops
-    number = below(draws(keys, 0, Stream.DOCUMENT), len(members) - 1)
-    other = members[number + (number >= np.searchsorted(members, documents.astype(members.dtype)))].astype(np.int64)
+    if len(members) < 2:
+        other = documents
+    else:
+        number = below(draws(keys, 0, Stream.DOCUMENT), len(members) - 1)
+        other = members[number + (number >= np.searchsorted(members, documents.astype(members.dtype)))].astype(np.int64)
     shard_numbers = np.searchsorted([shard.document_offset for shard in store.shards], other, side="right") - 1
     for shard_number in np.unique(shard_numbers):
         rows = np.flatnonzero(shard_numbers == shard_number)
