@@ -90,6 +90,7 @@ def test_help_imports_neither_commands_nor_anything_heavy(site):
 
 FAULTY = """
 from wholeword import hookimpl
+from wholeword.core.errors import UserError
 
 def offer(hook, **targets):
     def function(register):
@@ -104,6 +105,30 @@ offer("register_optimizers", dies="Dies", hollow="Hollow")
 offer("register_corpus_formats", dies="Dies", hollow="Hollow")
 offer("register_segmenters", gone="Gone")
 offer("register_exporters", gone="Gone")
+offer("register_tasks", gone="Gone", dies="Dies", hollow="Hollow", wrong="Wrong", reads="Reads", level="Level")
+
+@hookimpl
+def register_optimizer_kernels(register):
+    for name, target in {"adamw.jax": "Kernel", "adamw.mute": "Hollow", "adamw.none": "make", "nothing.jax": "Kernel"}.items():
+        register(name, f"{__name__}:{target}")
+
+class Kernel:
+    def __init__(self, *, named_parameters, **settings): self.slots = {}
+    def step(self, gradients, learning_rate, *, divisor, skip): pass
+
+def make(named_parameters=()): return None
+
+class Wrong:
+    metrics, defaults = ("accuracy",), {}
+    def __init__(self, *, data): self.head = "regression"
+    def read(self, split): return []
+    def score(self, examples, predictions): return {}
+
+class Reads(Wrong):
+    def __init__(self, *, data): raise UserError(f"{data}: no train.tsv")
+
+class Level(Wrong):
+    def __init__(self, *, data, level): pass
 
 class Dies:
     def __init__(self): raise ValueError("no\\nlicence")
@@ -144,6 +169,23 @@ def test_the_doctor_names_every_faulty_plugin_and_finishes(site):
             assert states[f"{kind} {distribution}:dies"] == f"{kind} 'dies' of {distribution} 1.2 failed: ValueError: no licence"
         for kind in ("tracker", "optimizer", "corpus_format"):
             assert states[f"{kind} {distribution}:hollow"].startswith("breaks its contract: Hollow has no ")
+
+
+def test_the_doctor_checks_tasks_and_kernels_too(site):
+    install(site, "faulty", FAULTY)
+    states = json.loads(run(site, "doctor", "--json").stdout)["plugins"]
+    assert states["task wholeword:xnli"] == states["task wholeword:cmrc2018"] == states["task wholeword:tagging"] == "ok"
+    for name, state in {
+        "dies": "task 'dies' of faulty 1.2 failed: ",
+        "hollow": "breaks its contract: Hollow has no head, metrics, defaults, read, score; expected contracts.Task",
+        "wrong": "breaks its contract: head is 'regression'; expected one of classification, span, tagging",
+        "reads": "ok; not checked, because it reads its files at once",
+        "level": "ok; not checked, because it needs the setting 'level'",
+    }.items():
+        assert states[f"task faulty:{name}"].startswith(state), states[f"task faulty:{name}"]
+    assert states["optimizer_kernel faulty:adamw.jax"] == "ok"
+    assert states["optimizer_kernel faulty:adamw.mute"].startswith("breaks its contract: Hollow takes no named_parameters")
+    assert states["optimizer_kernel faulty:nothing.jax"] == "never used: there is no optimizer 'nothing'"
 
 
 def test_a_backend_of_one_other_distribution_keeps_its_bare_name(site):

@@ -44,6 +44,7 @@ def test_our_schedules_keep_the_contract(entry: Any) -> None:
         (lambda step, steps, peak_lr, warmup_steps: float("nan"), "step 0 of 1000, 100 of them warm-up: nan; expected a finite number"),
         (lambda step, steps, peak_lr, warmup_steps: None, "None; expected a float"),
         (lambda step, steps, peak_lr, warmup_steps: -peak_lr, "-0.0003; expected a finite number of at least 0"),
+        (lambda step, steps, peak_lr, warmup_steps: 10**400, "expected a finite number of at least 0"),
         (lambda step, steps, peak_lr, warmup_steps: peak_lr * 2, "0.0006 is above peak_lr, 0.0003"),
         (lambda step, steps, peak_lr, warmup_steps: 0.0, "every rate is 0"),
         (lambda step, steps, peak_lr, warmup_steps: peak_lr * (1 - step / steps), "the rate falls within the 100 of warm-up"),

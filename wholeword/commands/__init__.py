@@ -102,13 +102,19 @@ def show_warning(message: Warning | str, category: type[Warning], *where: Any, *
 
 
 def warn_of_shadows(kind: str, option: str, names: Iterable[str]) -> None:
-    """Print a warning for each bare name that other distributions offer too (see `Registry.shadowed`), unless it is an option's default."""
+    """Print the warnings that a recipe would get for these names, unless they are an option's default: for each bare name that other
+    distributions offer too (see `Registry.shadowed`), and once for each distribution with hooks that this version does not know.
+    """
     from click.core import ParameterSource
 
     from wholeword.core.registry.registry import registry
 
-    if click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE:
-        print_warnings(filter(None, (registry.shadowed(kind, name) for name in names)))
+    if click.get_current_context().get_parameter_source(option) is not ParameterSource.COMMANDLINE:
+        return
+    known = [name for name in names if registry.has(kind, name)]  # an unknown name is an error where it is used
+    warnings = [registry.shadowed(kind, name) for name in known]
+    warnings += [registry.ignored_hooks(registry.find(kind, name)) for name in known]
+    print_warnings(dict.fromkeys(filter(None, warnings)))
 
 
 class Commands(click.Group):

@@ -40,13 +40,19 @@ class IntegrityError(WholewordError):
 
 
 class PluginError(WholewordError):
-    """A plugin is broken, missing or ambiguous, or breaks its contract."""
+    """A plugin is broken, its library is missing, or it breaks its contract."""
 
     exit_code = 4
 
 
 class UnknownPluginError(PluginError):
     """A name that no plugin has: the user's input, although whatever catches PluginError catches it too."""
+
+    exit_code = UserError.exit_code
+
+
+class AmbiguousPluginError(PluginError):
+    """A name that several distributions offer: the user's input too, since `distribution:name` says which is meant."""
 
     exit_code = UserError.exit_code
 

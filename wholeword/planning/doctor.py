@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from wholeword.core.console import doing
 from wholeword.core.contracts import DescribedBackend
-from wholeword.core.errors import WholewordError
+from wholeword.core.errors import UserError, WholewordError
 from wholeword.core.registry.plugins import Broken, Ignored
 from wholeword.core.registry.registry import registry
 from wholeword.core.testing import CHEAP_CHECKS
@@ -69,10 +71,12 @@ def _state(kind: str, name: str) -> str:
     try:
         with doing(f"loading {kind} {name}"):
             plugin = registry.load(kind, name)
-        check = CHEAP_CHECKS.get(kind)
-        if check is None:
-            return "ok"
-        if kind != "command":
+        check = CHEAP_CHECKS[kind]
+        if kind == "task":
+            return _state_of_task(name)
+        if kind == "optimizer_kernel" and not registry.has("optimizer", (optimizer := name.split(":")[-1].rpartition(".")[0])):
+            return f"never used: there is no optimizer {optimizer!r}"
+        if kind not in ("command", "optimizer_kernel"):
             needed = [key for key, parameter in registry.parameters(kind, name).items() if parameter.default is parameter.empty]
             if needed:
                 return f"ok; not checked, because it needs the setting {needed[0]!r}"
@@ -89,6 +93,20 @@ def _state(kind: str, name: str) -> str:
         return f"breaks its contract: {' '.join(str(error).split())}"
     except (Exception, SystemExit) as error:
         return str(registry.explained(kind, name, error))
+    return "ok"
+
+
+def _state_of_task(name: str) -> str:
+    """A task is made with an empty folder; what it says without its files is checked."""
+    others = [key for key, parameter in registry.parameters("task", name).items() if parameter.default is parameter.empty and key != "data"]
+    if others:
+        return f"ok; not checked, because it needs the setting {others[0]!r}"
+    with TemporaryDirectory() as folder:
+        try:
+            task = registry.create("task", name, **({"data": Path(folder)} if "data" in registry.parameters("task", name) else {}))
+        except UserError:
+            return "ok; not checked, because it reads its files at once"
+    CHEAP_CHECKS["task"](task)
     return "ok"
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wholeword.core.errors import PluginError, UnknownPluginError, WholewordError
+from wholeword.core.errors import AmbiguousPluginError, PluginError, UnknownPluginError, WholewordError
 from wholeword.core.registry.hookspecs import HOOKS, PROJECT
 from wholeword.core.registry.plugins import Broken, Entry, Ignored, Offers, discover
 
@@ -66,15 +66,15 @@ class Registry:
     def find(self, kind: str, name: str) -> Entry:
         """The entry called `name` or `distribution:name`; of several, wholeword's own.
 
-        Raises: UnknownPluginError if there is none (with the nearest names and the whole list); PluginError if there are several of other
-            distributions.
+        Raises: UnknownPluginError if there is none (with the nearest names and the whole list); AmbiguousPluginError if there are several
+            of other distributions.
         """
         matches = self._matches(kind, name)
         if len(matches) == 1 or (matches and matches[0].distribution == PROJECT):
             return matches[0]
         if matches:
             choices = _choices(entry.qualified_name for entry in matches)
-            raise PluginError(f"{len(matches)} plugins offer the {kind} {name!r}; write {choices}")
+            raise AmbiguousPluginError(f"{len(matches)} plugins offer the {kind} {name!r}; write {choices}")
         from difflib import get_close_matches
 
         names = self.names(kind)

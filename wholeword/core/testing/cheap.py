@@ -9,9 +9,11 @@ from wholeword.core.testing.cleaner import check_cleaner
 from wholeword.core.testing.command import check_command
 from wholeword.core.testing.exporter import check_exporter
 from wholeword.core.testing.masking import check_masking
+from wholeword.core.testing.optimizer import check_kernel
 from wholeword.core.testing.samples import LINES, SENTENCES
 from wholeword.core.testing.schedule import check_schedule
 from wholeword.core.testing.segmenter import check_segmenter
+from wholeword.core.testing.task import check_task_facts
 from wholeword.core.testing.zoo_source import check_zoo_source
 
 
@@ -22,7 +24,7 @@ def _has_methods(contract: type, plugin: Any) -> None:
     assert not missing, f"{type(plugin).__name__} has no {', '.join(sorted(missing))}; expected contracts.{contract.__name__}"
 
 
-# kind of plugin -> the check of one made without settings (of a command: of the command itself)
+# kind of plugin -> the check of one made without settings (of a task: with an empty folder; of a command or kernel: of itself)
 CHEAP_CHECKS: dict[str, Callable[[Any], None]] = {
     "cleaner": partial(check_cleaner, lines=LINES[:4], idempotent=False),
     "segmenter": partial(check_segmenter, sentences=SENTENCES[:4], lossless=False),
@@ -31,6 +33,8 @@ CHEAP_CHECKS: dict[str, Callable[[Any], None]] = {
     "schedule": check_schedule,
     "zoo_source": check_zoo_source,
     "command": check_command,
+    "optimizer_kernel": check_kernel,
+    "task": check_task_facts,
     # whose work needs a framework, files or a tool: the methods alone
     "backend": partial(_has_methods, Backend),
     "optimizer": partial(_has_methods, Optimizer),

@@ -1,5 +1,6 @@
 """Checks of optimizers."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,6 +69,19 @@ def check_optimizer(
         message = f"step {step + 1}: the kernel and the reference differ"
         _expect_equal(parameters, expected, array, tolerance=tolerance, message=message)
     assert kernel.slots.keys() == slots.keys(), "the set of slots changed; expected all slots from the start"
+
+
+def check_kernel(kernel: Any) -> None:
+    """Check what is registered as an optimizer's kernel, without its framework.
+
+    Raises: AssertionError that says what is missing.
+    """
+    assert callable(kernel), f"it is a {type(kernel).__name__}; expected a class or function that makes a kernel"
+    parameters = inspect.signature(kernel).parameters.values()
+    takes = any(parameter.name == "named_parameters" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    assert takes, f"{kernel.__name__} takes no named_parameters; expected it beside the optimizer's settings, by keyword"
+    if inspect.isclass(kernel):
+        assert callable(getattr(kernel, "step", None)), f"{kernel.__name__} has no method step; expected contracts.OptimizerKernel"
 
 
 def _first_values(generator: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:

@@ -5,6 +5,19 @@ from typing import Any
 
 from wholeword.core.contracts import SpanExample, TaggedExample, Task, TextExample
 
+KINDS = {"classification": TextExample, "span": SpanExample, "tagging": TaggedExample}
+DEFAULTS = {"learning_rate", "batch_size", "epochs", "max_seq_length", "warmup_rate"}
+
+
+def check_task_facts(task: Any) -> None:
+    """Check what a task says without its files. Raises: AssertionError that says which rule was broken."""
+    missing = [name for name in ("head", "metrics", "defaults", "read", "score") if not hasattr(task, name)]
+    assert not missing, f"{type(task).__name__} has no {', '.join(missing)}; expected contracts.Task"
+    assert task.head in KINDS, f"head is {task.head!r}; expected one of {', '.join(KINDS)}"
+    assert task.metrics, "metrics is empty; expected the metrics that tables show"
+    absent = DEFAULTS - set(task.defaults)
+    assert not absent, f"defaults have no {', '.join(sorted(absent))}"
+
 
 def check_task(task: Task, splits: Sequence[str] = ()) -> None:
     """Check the contract of `contracts.Task` on files that are there.
@@ -13,11 +26,7 @@ def check_task(task: Task, splits: Sequence[str] = ()) -> None:
         splits: what to read; by default all whose files are there, of which there must be one.
     Raises: AssertionError that says which rule was broken, and by which example.
     """
-    kinds = {"classification": TextExample, "span": SpanExample, "tagging": TaggedExample}
-    assert task.head in kinds, f"head is {task.head!r}; expected one of {', '.join(kinds)}"
-    assert task.metrics, "metrics is empty; expected the metrics that tables show"
-    missing = {"learning_rate", "batch_size", "epochs", "max_seq_length", "warmup_rate"} - set(task.defaults)
-    assert not missing, f"defaults have no {', '.join(sorted(missing))}"
+    check_task_facts(task)
     labels = list(task.labels)
     assert len(set(labels)) == len(labels), f"labels {labels}: one appears twice"
     assert bool(labels) == (task.head != "span"), f"{len(labels)} labels for head {task.head!r}"
@@ -30,7 +39,7 @@ def check_task(task: Task, splits: Sequence[str] = ()) -> None:
         truth: dict[str, Any] = {}
         for example in examples:
             where = f"{split} {example.id}"
-            assert isinstance(example, kinds[task.head]), f"{where}: {type(example).__name__} for head {task.head!r}"
+            assert isinstance(example, KINDS[task.head]), f"{where}: {type(example).__name__} for head {task.head!r}"
             known = _check_example(example, labels, where)
             if known is not None:
                 truth[example.id] = known
