@@ -64,9 +64,11 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
     from wholeword.core.console import observer
     from wholeword.core.training.run import train as train_run
     from wholeword.planning.check import early_advice
+    from wholeword.planning.preflight import expect_ready
 
     is_shipped = recipe in shipped_recipes()
     job = resolve(_load(recipe, overrides))
+    print_warnings(expect_ready(job, resume=resume))
     begins = resume == "never" or not (job.output / "recipe.json").exists()
     for item in early_advice(job) if begins and (overrides or not is_shipped) else ():
         print(f"advice: {item}", file=sys.stderr)
@@ -90,10 +92,12 @@ def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int
     from wholeword.core.data.store import TokenStore
     from wholeword.core.training.prepare import prepare as prepare_store
     from wholeword.core.training.store_lines import store_lines
+    from wholeword.planning.preflight import expect_preparable
 
     if to is None and (shards, passes, output) != (None, None, None):
         raise click.UsageError("--shards, --passes and --output require --to tfrecord")
     job = resolve(_load(recipe, overrides))
+    print_warnings(expect_preparable(job))
     with resumable(), observer() as console:
         path = prepare_store(
             job.prepare, progress=lambda done, total, tokens: console.progress("prepare", done, total, f"{tokens:,} tokens")

@@ -78,6 +78,12 @@ def run(site, *arguments, code=0):
     return result
 
 
+def stand_in(folder, *libraries):
+    """Libraries that count as installed where `folder` is on the path, whether they are or not."""
+    for name in libraries:
+        (folder / f"{name}.py").touch()
+
+
 def install(folder, distribution, source, *, module=None):
     """Write a distribution with one module and one entry point, as pip leaves it."""
     module = module or distribution.replace("-", "_") + "_plugin"

@@ -76,7 +76,7 @@ BROKEN = [
     (12, "  - {max_seq_length: 128, batch_size: 256, steps: ▸100_000, peak_lr: 1e-4}", "'100_000' is text; expected a whole number"),
     (12, "  - {max_seq_length: 128, batch_size: 8, steps: 1, peak_lr: ▸15}", "15; expected a number over 0 and at most 1"),
     (12, "  - {max_seq_length: 128, batch_size: 256, steps: 10, peak_lr: 1e-4, warmup_steps: ▸11}", "11 steps of warm-up in a phase of 10"),
-    (12, "  - {max_seq_length: 512, batch_size: 8, steps: 9, peak_lr: 1, max_predictions: ▸75}", "of 512 pieces; expected at least 77"),
+    (12, "  - {max_seq_length: 64, batch_size: 8, steps: 9, peak_lr: 1, max_predictions: ▸75}", "75 positions in a row of 64 pieces"),
     (12, "  - {max_seq_length: ▸1024, batch_size: 256, steps: 10, peak_lr: 1e-4}", "1024 pieces, but the model has 512 positions"),
     (12, "  - {max_seq_length: 128, batch_size: 8, steps: 9, peak_lr: 1, ▸rate: 0.15}", "unknown setting; did you mean 'masking.rate'?"),
     (11, "phases: ▸3\n", "phases: 3; expected a list of settings as key: value (one or more phases of training"),
@@ -90,7 +90,8 @@ BROKEN = [
     (13, "▸batch_size: 32", "batch_size: unknown setting; did you mean 'phases.0.batch_size'?"),
     (14, "export: [pytorch-bin, ▸pytorch-bin]", "export.1: 'pytorch-bin' appears 2 times; keep one"),
     (14, "export: [▸onxx]", "export.0: unknown exporter 'onxx'"),
-    (14, "export: ▸pytorch-bin", "a list of text or settings as key: value (exporters to run at the end); did you mean [pytorch-bin]?"),
+    (14, "export: ▸pytorch-bin", "a list of text or settings as key: value (exporters to run at the end; by default "
+     "tf-checkpoint for the backend tensorflow, pytorch-bin for others); did you mean [pytorch-bin]?"),
     (14, "clip_norm:▸", "clip_norm: no value; expected a number over 0"),
     (14, "seed: ▸-1", "seed: -1; expected a whole number of at least 0"),
     (14, "▸optimiser: adamw", "optimiser: unknown setting; did you mean 'optimizer'?"),

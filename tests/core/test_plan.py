@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wholeword.core.bert.config import model_config
 from wholeword.core.config import load_recipe
 from wholeword.core.config.job import resolve
 from wholeword.core.data.store import write_store
@@ -75,6 +76,9 @@ def test_sizes_are_those_of_the_released_model(recipe, tmp_path):
 
 def test_a_frozen_encoder_has_weights_alone(recipe, tmp_path):
     store_of(tmp_path / "store", 1)
+    (tmp_path / "bert-base-chinese").mkdir()
+    base = model_config({"size": "base"}, vocab_size=21128)
+    (tmp_path / "bert-base-chinese" / "config.json").write_text(json.dumps(base.to_dict()))
     whole, result = (plan(recipe(*more), tmp_path / "store") for more in ((), ("model={init: bert-base-chinese, freeze: encoder}",)))
     assert result.state_bytes == 4 * result.num_parameters + 12 * (613_256 + 1_538)
     assert result.checkpoint_bytes == 4 * (4 * result.num_parameters + 8 * (613_256 + 1_538))
@@ -129,6 +133,37 @@ def test_a_missing_corpus_or_vocabulary_is_an_error(recipe):
     (recipe.corpus / "a.txt").write_text("文", encoding="utf-8")
     with pytest.raises(UserError, match=r"v\.txt: no such file"):
         plan(recipe("tokenizer={vocab: v.txt}"))
+
+
+def test_a_missing_model_is_an_error_and_not_a_base_model(recipe):
+    (recipe.corpus / "a.txt").write_text("文", encoding="utf-8")
+    with pytest.raises(UserError, match="nowhere: no such model"):
+        plan(recipe("model={init: nowhere}"))
+    notes = plan(recipe("model={init: nowhere}"), is_template=True).notes
+    assert notes == ["model.init: nowhere: not there yet; the numbers are those of a base model"]
+
+
+def test_a_short_run_saves_fewer_checkpoints_than_it_may_keep(recipe, tmp_path):
+    store_of(tmp_path / "store", 1)
+    short = recipe("phases=[{max_seq_length: 128, batch_size: 1, steps: 1500, peak_lr: 1e-4}]", "checkpoint={every: 1000, keep: 3}")
+    result = plan(short, tmp_path / "store")
+    assert result.checkpoint_bytes == 2 * 12 * result.num_parameters
+    assert plan(recipe("export=[tf-checkpoint]"), tmp_path / "store").export_bytes == 4 * result.num_parameters
+
+
+def test_one_long_document_is_not_taken_for_many(recipe):
+    """The sample ends before the document does."""
+    (recipe.corpus / "a.txt").write_text("".join(f"第{number}天我们在酒店的房间里看书。\n" for number in range(250_000)), encoding="utf-8")
+    assert plan(recipe()).num_documents == 1
+
+
+@pytest.mark.parametrize("pieces, rate", [(DOCUMENT[0], 0.0), ("使用语言模型。", 10 / 17), ("", 1.0)])
+def test_the_share_of_unknown_pieces_is_estimated(recipe, tmp_path, pieces, rate):
+    (recipe.corpus / "a.txt").write_text(DOCUMENT[0] + "\n", encoding="utf-8")
+    (tmp_path / "vocab.txt").write_text("\n".join([*SPECIAL_PIECES, *dict.fromkeys(pieces)]) + "\n", encoding="utf-8")
+    result = plan(recipe("tokenizer={vocab: vocab.txt}"))
+    assert result.unknown_rate == pytest.approx(rate) and f"{rate:.2%} of the pieces are [UNK]" in "\n".join(result.lines())
+    assert plan(recipe("tokenizer={train: 1000}")).unknown_rate is None
 
 
 def test_the_shape_is_that_of_the_model_to_start_from(recipe, tmp_path):

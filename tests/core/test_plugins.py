@@ -4,7 +4,7 @@ import json
 from importlib.metadata import entry_points
 
 import pytest
-from plugin_sites import GOOD, SMALL, TOMORROW, install, run
+from plugin_sites import GOOD, SMALL, TOMORROW, install, run, stand_in
 
 from wholeword.core.errors import PluginError
 from wholeword.core.registry.plugins import Broken, Entry, discover
@@ -93,11 +93,25 @@ def test_a_recipe_that_uses_a_plugin_with_unknown_hooks_gets_one_warning(site):
     install(site, "tomorrow", TOMORROW.format(module="tomorrow_plugin"))
     recipe = site / "small.yaml"
     recipe.write_text(SMALL + "segmenter: later\n", encoding="utf-8")
-    (site / "text.txt").write_text("图书馆的新系统。\n", encoding="utf-8")
+    (site / "text.txt").write_text("图书馆的新系统。\n\n今天天气很好。\n", encoding="utf-8")
+    stand_in(site, "torch", "transformers")
     [warning] = run(site, "check", recipe).stderr.splitlines()
     assert warning.startswith("warning: ") and "segmenter.name: plugin tomorrow 1.2: unknown hook" in warning
     assert "'register_telescopes'" in warning and "'register_segmenter'" in warning
     assert not run(site, "check", recipe, "--set", "segmenter=jieba").stderr
+    [on_the_command_line] = run(site, "mask", "今天天气", "--segmenter", "later").stderr.splitlines()
+    assert on_the_command_line == "warning: " + warning.split(": ", 3)[3]
+    assert not run(site, "mask", "今天天气").stderr
+
+
+def test_an_ambiguous_name_is_the_users_input_wherever_it_is_given(site):
+    for distribution in ("one", "other"):
+        install(site, distribution, GOOD.format(name="pairs", module=f"{distribution}_plugin"))
+    recipe = site / "small.yaml"
+    recipe.write_text(SMALL + "segmenter: pairs\n", encoding="utf-8")
+    answer = "2 plugins offer the segmenter 'pairs'; write 'one:pairs' or 'other:pairs'"
+    assert answer in run(site, "check", recipe, code=2).stderr
+    assert run(site, "mask", "今天天气", "--segmenter", "pairs", code=2).stderr == f"{answer}\n"
 
 
 def test_a_wrong_name_gets_the_nearest_one_and_the_list():

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from plugin_sites import GOOD, RECIPE, install, run
+from plugin_sites import GOOD, RECIPE, install, run, stand_in
 
 from wholeword.core.config import load_recipe
 from wholeword.core.config.locations import read_model
@@ -74,7 +74,8 @@ def test_a_bare_name_in_a_recipe_warns_once_and_another_is_written_with_its_dist
     install(site, "shadow", SHADOW)
     recipe = site / "mine.yaml"
     recipe.write_text(RECIPE, encoding="utf-8")
-    (site / "text.txt").write_text("使用语言模型来预测下一个词。\n\n图书馆的新系统。\n", encoding="utf-8")
+    (site / "text.txt").write_text("使用语言模型来预测下一个词。\n\n图书馆的新系统。\n\n" * 50, encoding="utf-8")
+    stand_in(site, "torch", "transformers")
     result = run(site, "check", recipe)
     warnings = [line.split(": ", 2) for line in result.stderr.splitlines()]
     assert [(level, setting) for level, _, setting in ((w[0], w[1], w[2].split(":")[0]) for w in warnings)] == [
@@ -159,6 +160,7 @@ def test_a_prefix_reaches_the_zoo_source_of_that_name(site):
     assert result.stderr == "npz:exp1: models of the zoo source 'npz' are not files; write one to a folder with `wholeword export`\n"
     recipe = site / "started.yaml"
     (site / "text.txt").write_text("使用语言模型来预测下一个词。\n图书馆的新系统。\n", encoding="utf-8")
+    stand_in(site, "torch", "transformers")
     for location in ("npz:exp1", "bare:exp1"):
         recipe.write_text(STARTED % (location, location), encoding="utf-8")
         assert "model: 3,816 parameters" in run(site, "check", recipe).stdout

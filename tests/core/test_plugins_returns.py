@@ -148,7 +148,7 @@ def test_what_plugins_return_is_checked_where_it_comes_in(site):
     install(site, "returns", RETURNS)
     recipe = site / "small.yaml"
     recipe.write_text(SMALL, encoding="utf-8")
-    (site / "text.txt").write_text("使用语言模型来预测下一个词。\n图书馆的新系统。\n", encoding="utf-8")
+    (site / "text.txt").write_text("使用语言模型来预测下一个词。\n\n图书馆的新系统。\n", encoding="utf-8")
     for name, answer in (
         ("tuple", "of returns 1.2: mask() returned tuple without an array input_ids; expected wholeword.core.contracts.Masked"),
         ("ints", "of returns 1.2: mask() returned chosen as int64"),

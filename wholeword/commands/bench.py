@@ -26,6 +26,7 @@ def bench_run(table: str, overrides: tuple[str, ...], retry: bool, plan: bool) -
     import shlex
 
     from wholeword.core.console import observer
+    from wholeword.finetuning.bench.check import expect_ready
     from wholeword.finetuning.bench.recipe import load_table
     from wholeword.finetuning.bench.run import planned, run_table
 
@@ -35,6 +36,7 @@ def bench_run(table: str, overrides: tuple[str, ...], retry: bool, plan: bool) -
         for line in planned(loaded):
             click.echo(line)
         return
+    expect_ready(loaded)
     with resumable(), observer() as console:
         folder = run_table(loaded, retry=retry, observer=console)
     click.echo(f"\nnext:\n  wholeword bench table {shlex.quote(str(folder))}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wholeword.commands import complete_model, next_commands, path_type, resumable, set_option, warn_of_shadows
+from wholeword.commands import complete_model, next_commands, path_type, print_warnings, resumable, set_option, warn_of_shadows
 from wholeword.core.errors import PluginError, UserError
 
 to_option = click.option(
@@ -71,6 +71,7 @@ def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output
     from wholeword.core.console import observer
     from wholeword.core.training.repair import repair_recipe
     from wholeword.core.training.run import train as train_run
+    from wholeword.planning.preflight import expect_ready
     from wholeword.zoo.find import find, foreign_source, read
 
     if recipe is None and not corpus:
@@ -80,6 +81,7 @@ def repair_head(source: str, recipe: str | None, corpus: tuple[str, ...], output
     location = source if foreign_source(source) else str(find(source))
     loaded = repair_recipe(location, model, output, recipe=recipe, corpus=corpus, overrides=overrides)
     job = resolve(loaded)
+    print_warnings([*loaded.warnings, *expect_ready(job)])
     with resumable(), observer() as console:
         folder = train_run(job, observer=console)
     after = read(str(folder.absolute()))

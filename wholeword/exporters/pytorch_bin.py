@@ -18,6 +18,8 @@ from wholeword.exporters.model_card import model_card
 class PyTorchBin:
     """Writes every file that the classes BertModel, BertForMaskedLM and BertForPreTraining and both BertTokenizers read."""
 
+    libraries = ("torch",)
+
     def export(self, model: ModelFiles, folder: Path) -> None:
         """An NSP head that was not trained is left out. A fine-tuned model has no `pytorch_model.bin`. Raises: DiskError."""
         write_file(folder / "vocab.txt", model.vocabulary.to_bytes())

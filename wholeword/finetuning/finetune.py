@@ -19,6 +19,7 @@ from wholeword.core.errors import UserError
 from wholeword.core.files import locked_folder
 from wholeword.finetuning.identity import expect_same, files_changed
 from wholeword.finetuning.job import FinetuneJob, resolve
+from wholeword.finetuning.preflight import expect_ready
 from wholeword.finetuning.prepare import input_paths, prepare
 from wholeword.finetuning.results import is_finished, results, seed_folder, summary
 from wholeword.finetuning.run import CHECKPOINTS, SeedRun
@@ -53,6 +54,7 @@ def _run_seeds(job: FinetuneJob, observer: Observer) -> None:
             shutil.rmtree(seed_folder(job.output, seed) / CHECKPOINTS, ignore_errors=True)  # left if killed just after writing the result
     if not unfinished and not files_changed(job.output, input_paths(job)):
         return
+    expect_ready(job, len(unfinished))
     prepared = prepare(job, observer)
     for seed in unfinished:
         SeedRun(job, prepared, seed, observer).run()

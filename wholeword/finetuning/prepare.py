@@ -1,6 +1,6 @@
 """What all seeds of a job share, read once: the model, and the rows of every split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 
 from wholeword.core.config.locations import read_model
 from wholeword.core.console import Observer, doing
-from wholeword.core.contracts import NO_TARGET, Example, Head, ModelFiles, Rows
+from wholeword.core.contracts import NO_TARGET, BertConfig, Example, Head, ModelFiles, Rows, TextExample
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.training.schedules import LearningRate, make_schedule
@@ -67,6 +67,7 @@ def prepare(job: FinetuneJob, observer: Observer) -> Prepared:
     tokenizer = WordPieceTokenizer(model.vocabulary, model.lowercase)
     with doing(f"reading {job.task_name}"):
         examples = {split: job.task.read(split) for split in dict.fromkeys(("train", *splits))}
+    expect_segments(job, model.config, examples["train"])
     for line in understanding_of(job.task, job.task_name, examples).lines():
         observer.say(line)
     with doing(f"splitting the texts of {job.task_name} into pieces"):
@@ -107,10 +108,25 @@ def input_paths(job: FinetuneJob) -> list[Path]:
     return [job.base_folder / job.model, *job.task_paths]
 
 
+def expect_positions(job: FinetuneJob, config: BertConfig) -> None:
+    """Raises: UserError if a row may be longer than the model can read, or a question leaves no room for text."""
+    positions, length = config.max_position_embeddings, job.training.max_seq_length
+    if length > positions:
+        raise UserError(f"max_seq_length: {length}; {job.model} has positions for {positions}: set that or less")
+    if job.task.head == "span" and length - 3 - job.limits.max_query_length < 1:
+        most = length - 4
+        raise UserError(f"max_query_length: {job.limits.max_query_length} leaves no room in rows of {length}; expected at most {most}")
+
+
+def expect_segments(job: FinetuneJob, config: BertConfig, examples: Iterable[Example]) -> None:
+    """Raises: UserError if the task has pairs of texts, and the model one segment."""
+    paired = job.task.head == "span" or any(isinstance(example, TextExample) and example.pair is not None for example in examples)
+    if paired and config.type_vocab_size < 2:
+        raise UserError(f"model: {job.model} has one segment (type_vocab_size {config.type_vocab_size}), but {job.task_name} has pairs")
+
+
 def _expect_fitting(job: FinetuneJob, model: ModelFiles, observer: Observer) -> None:
-    positions = model.config.max_position_embeddings
-    if job.training.max_seq_length > positions:
-        raise UserError(f"max_seq_length: {job.training.max_seq_length}; {job.model} has positions for {positions}: set that or less")
+    expect_positions(job, model.config)
     if job.task.head == "classification" and "pooler" in (model.provenance.missing or ()):
         observer.say(f"{job.model}: it has no pooler; a new one starts with random values")
 

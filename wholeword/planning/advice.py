@@ -10,10 +10,8 @@ from typing import NamedTuple
 
 from wholeword.core.config.checks import HIGH_LR
 from wholeword.core.config.job import Job
-from wholeword.core.config.locations import read_config
 from wholeword.core.contracts import BertConfig
 from wholeword.core.data.examples import PAIRS
-from wholeword.core.errors import WholewordError
 from wholeword.core.registry.registry import registry
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.planning.plan import Plan
@@ -165,14 +163,6 @@ def random_pieces_are_live(job: Job, vocabulary: Vocabulary) -> Iterator[Advice]
         yield Advice("masking.random_pool", message, "measured: 7,322 of 21,128 of BERT-base Chinese")
 
 
-def one_vocabulary_for_all(job: Job, vocabulary: Vocabulary) -> Iterator[Advice]:
-    """A model and a vocabulary of different sizes."""
-    config = _init_config(job)
-    if job.prepare.tokenizer.add is None and config is not None and config.vocab_size != len(vocabulary):
-        message = f"{job.model.init} has {config.vocab_size:,} pieces, tokenizer.vocab {len(vocabulary):,}: the run will refuse this"
-        yield Advice("model.init", message, "wholeword")
-
-
 RECIPE_RULES: tuple[Callable[[Job, BertConfig], Iterator[Advice]], ...] = (
     low_rate_for_trained_weights,
     rate_for_the_batch,
@@ -181,11 +171,7 @@ RECIPE_RULES: tuple[Callable[[Job, BertConfig], Iterator[Advice]], ...] = (
     first_values_for_the_width,
 )
 CORPUS_RULES: tuple[Callable[[Job, Plan], Iterator[Advice]], ...] = (documents_have_pairs, masks_are_new, text_is_repeated)
-VOCABULARY_RULES: tuple[Callable[[Job, Vocabulary], Iterator[Advice]], ...] = (
-    case_fits_the_vocabulary,
-    random_pieces_are_live,
-    one_vocabulary_for_all,
-)
+VOCABULARY_RULES: tuple[Callable[[Job, Vocabulary], Iterator[Advice]], ...] = (case_fits_the_vocabulary, random_pieces_are_live)
 
 
 def advise(job: Job, config: BertConfig, *, plan: Plan | None = None, vocabulary: Vocabulary | None = None) -> list[Advice]:
@@ -209,13 +195,3 @@ def _rate_factor(config: BertConfig) -> float:
     Source: Yang et al. 2022, arXiv:2203.03466 (Adam: as 1/width).
     """
     return max(1.0, PUBLISHED_WIDTH / config.hidden_size)
-
-
-def _init_config(job: Job) -> BertConfig | None:
-    """The configuration of the model that a recipe starts from; None if there is none or it cannot be read."""
-    if job.model.init is None:
-        return None
-    try:
-        return read_config(job.model.init, job.model.base_folder)
-    except WholewordError:
-        return None

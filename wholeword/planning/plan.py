@@ -8,7 +8,8 @@ Tokens are counted in the token store where there is one, otherwise estimated fr
                 float32) per position, layer and unit of width (Korthikanti et al. 2022, arXiv:2205.05198, without attention scores) and 12
                 bytes per logit of the MLM head. Frozen weights take 4 bytes, and only one of their layers keeps activations
     disk        store: 2.2 bytes per token (ids, start bits, sentence and document ends); checkpoint: weights and two moments, and one
-                checkpoint more than are kept while it is written; export: the weights twice (.bin and .safetensors)
+                checkpoint more than are kept while it is written, if the run saves as many; export: the weights once, or twice where a
+                format has two files of them (`EXPORTED_COPIES`)
     hours       FLOPs / (UTILISATION x what the device multiplies in bfloat16 or float16), an assumption: published BERTs reach .19 to .52
 """
 
@@ -19,13 +20,13 @@ from pathlib import Path
 from wholeword.core.bert.config import model_config
 from wholeword.core.bert.shapes import count_parameters, flops_per_token, tensor_shapes
 from wholeword.core.config.job import Job
-from wholeword.core.config.locations import read_config
-from wholeword.core.config.sources import source_location
+from wholeword.core.config.locations import read_config, read_model
 from wholeword.core.contracts import BertConfig
 from wholeword.core.data.examples import PAIRS
+from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST
-from wholeword.core.vocabulary import Vocabulary
-from wholeword.planning.corpus import count, estimate, estimate_if_any
+from wholeword.core.formats.checkpoints import latest_checkpoint
+from wholeword.planning.corpus import CorpusSize, absent, count, estimate
 from wholeword.planning.units import duration
 
 UTILISATION = 0.40  # assumed; NVIDIA's BERT-large on A100 reaches .44, DeepSpeed's on V100 .52, MosaicML's BERT-base with HF code .19
@@ -35,6 +36,9 @@ DEVICES = {  # FLOP/s of 16-bit matrix products: measured for the H200, the make
     "V100": 125e12,
     "TPU v3 chip": 123e12,
 }
+
+
+EXPORTED_COPIES = {"pytorch-bin": 2, "tf-checkpoint-zip": 2}  # .bin and .safetensors; the files, and the archive made from them
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Plan:
     num_sentences: int
     num_tokens: int
     vocab_size: int
+    unknown_rate: float | None  # share of [UNK] among the pieces; None where the vocabulary is not there yet
     num_parameters: int
     phases: list[PhasePlan]
     token_positions: int
@@ -81,6 +86,7 @@ class Plan:
             f"corpus ({self.state}): {about}{self.num_documents:,} documents, {self.num_sentences:,} sentences, {self.num_tokens:,} tokens"
             if self.num_tokens
             else f"corpus: {self.state}",
+            *([f"vocabulary: {about}{self.unknown_rate:.2%} of the pieces are [UNK]"] if self.unknown_rate is not None else []),
             *self.notes,
             f"model: {self.num_parameters:,} parameters, {self.vocab_size:,} pieces",
         ]
@@ -103,17 +109,19 @@ class Plan:
         return lines
 
 
-def plan(job: Job, store: Path | str | None = None, *, is_template: bool = False) -> Plan:
+def plan(job: Job, store: Path | str | None = None, *, is_template: bool = False, fetch: bool = False) -> Plan:
     """Work out the numbers of a recipe.
 
     Args:
         store: a token store to count in; by default the recipe's, if it has been prepared.
-        is_template: whether the corpus may be missing; nothing is then counted, and there are no epochs.
-    Raises: UserError if the vocabulary or the corpus is missing; IntegrityError if the store is damaged.
+        is_template: whether the corpus and the model to start from may be missing; nothing is then counted, and there are no epochs.
+        fetch: see `wholeword.planning.corpus.estimate`.
+    Raises: UserError if the vocabulary, the corpus or the initial model is missing; IntegrityError if the store is damaged.
     """
-    folder = Path(store or job.prepare.store)
-    corpus = count(folder) if (folder / MANIFEST).exists() else estimate_if_any(job) if is_template else estimate(job)
-    config = planned_config(job, corpus.vocab_size)
+    corpus = _corpus(job, Path(store or job.prepare.store), is_template=is_template, fetch=fetch)
+    config = planned_config(job, corpus.vocab_size, is_template=is_template)
+    if job.model.init is not None and _initial_if_any(job, is_template=is_template) is None:
+        corpus.notes.append(f"model.init: {job.model.init}: not there yet; the numbers are those of a base model")
     num_parameters = count_parameters(config)
     num_special = 3 if job.rows.examples in PAIRS else 2
     num_trained = corpus.num_tokens * (1 - job.rows.held_out_rate)
@@ -136,6 +144,7 @@ def plan(job: Job, store: Path | str | None = None, *, is_template: bool = False
         )
         row_bytes.append(unit_bytes * length * num_layers * config.hidden_size + 12 * predictions * corpus.vocab_size)
     weights = 4 * num_parameters
+    num_saved = sum(-(-phase.steps // job.checkpoint_every) for phase in job.phases)
     trained = 4 * sum(prod(shape) for name, shape in tensor_shapes(config).items() if not (frozen and name.startswith("bert/")))
     flops = sum(phase.flops for phase in phases)
     return Plan(
@@ -148,29 +157,54 @@ def plan(job: Job, store: Path | str | None = None, *, is_template: bool = False
         hours={device: flops / (UTILISATION * peak) / 3600 for device, peak in DEVICES.items()},
         state_bytes=weights + 3 * trained,
         row_bytes=max(row_bytes),
-        checkpoint_bytes=(job.checkpoints_kept + 1) * (weights + 2 * trained),
-        export_bytes=2 * weights * len(job.export),
+        checkpoint_bytes=min(job.checkpoints_kept + 1, num_saved) * (weights + 2 * trained),
+        export_bytes=weights * sum(EXPORTED_COPIES.get(exporter.name, 1) for exporter in job.export),
     )
 
 
-def planned_config(job: Job, vocab_size: int) -> BertConfig:
-    """The configuration of the model: the settings of the recipe, and for the rest those of the model it starts from."""
+def _corpus(job: Job, store: Path, *, is_template: bool, fetch: bool) -> CorpusSize:
+    if (store / MANIFEST).exists():
+        return count(store)
+    try:
+        return estimate(job, fetch=fetch)
+    except UserError as error:
+        if not is_template:
+            raise
+        return absent(job, str(error))
+
+
+def planned_config(job: Job, vocab_size: int, *, is_template: bool = False) -> BertConfig:
+    """The configuration of the model: the settings of the recipe, and for the rest those of the model it starts from.
+
+    Args:
+        is_template: whether the latter may be missing; it is a base model then.
+    Raises: UserError if it is missing.
+    """
     model, settings = job.model, dict(job.model.shape)
-    if model.init is not None:
-        if config := read_config(model.init, model.base_folder):
-            settings = config.to_dict() | {key: value for key, value in settings.items() if key != "size"}
+    if (initial := _initial_if_any(job, is_template=is_template)) is not None:
+        settings = initial.to_dict() | {key: value for key, value in settings.items() if key != "size"}
     if model.layers is not None:
         settings["num_hidden_layers"] = len(model.layers)
     return model_config(settings | {"vocab_size": vocab_size}, vocab_size)
 
 
-def local_vocabulary(job: Job) -> Vocabulary | None:
-    """The vocabulary of the prepared store, or of a file; None if it must be trained or fetched first."""
-    path = job.prepare.store / "vocab.txt"
-    if path.exists():
-        return Vocabulary.read(path)
-    tokenizer = job.prepare.tokenizer
-    return tokenizer.vocabulary if tokenizer.vocab and not source_location(tokenizer.vocab) else None
+def _initial_if_any(job: Job, *, is_template: bool) -> BertConfig | None:
+    """None for random weights, and where a template's model is not there yet."""
+    try:
+        return None if job.model.init is None else initial_config(job)
+    except UserError:
+        if not is_template:
+            raise
+        return None
+
+
+def initial_config(job: Job) -> BertConfig:
+    """The configuration of the model that a run starts or resumes from. Raises: UserError if it is missing."""
+    model = job.model
+    if latest_checkpoint(job.output / "checkpoints") is not None and (config := read_config(str(job.output.absolute()), Path())):
+        return config
+    assert model.init is not None
+    return read_config(model.init, model.base_folder) or read_model(model.init, model.base_folder).config
 
 
 def _short(number: float) -> str:

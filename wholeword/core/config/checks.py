@@ -12,8 +12,10 @@ from pathlib import Path
 from wholeword.core.bert.config import model_config
 from wholeword.core.config import recipe as models
 from wholeword.core.config.fields import PluginSection
+from wholeword.core.config.locations import read_config
 from wholeword.core.config.sources import FOLDER, expect_known_source, expect_model, source_location
 from wholeword.core.config.yaml import KeyPath
+from wholeword.core.contracts import BertConfig
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.errors import UserError, WholewordError
 from wholeword.core.registry.registry import registry
@@ -48,15 +50,14 @@ def something_is_masked(masking: models.MaskingSection) -> Problems:
         yield ("masking", "rate"), "0 masks nothing; expected a rate over 0, such as 0.15"
 
 
-def predictions_hold_the_rate(phases: list[models.Phase], masking: models.MaskingSection) -> Problems:
+def predictions_fit_the_row(phases: list[models.Phase], masking: models.MaskingSection) -> Problems:
     for number, phase in enumerate(phases):
-        path = ("phases", number, "max_predictions")
-        length, given, needed = phase.max_seq_length, phase.max_predictions, needed_predictions(phase.max_seq_length, masking)
-        if 0 < given < needed:
-            rate = masking.settings.get("rate", DEFAULT_RATE)
-            yield path, f"{given} positions are too few for {rate:g} of {length} pieces; expected at least {needed}, or leave it out"
-        if given > length:
-            yield path, f"{given} positions in a row of {length} pieces; expected about {needed}, or leave it out"
+        if phase.max_predictions > phase.max_seq_length:
+            needed = needed_predictions(phase.max_seq_length, masking)
+            message = (
+                f"{phase.max_predictions} positions in a row of {phase.max_seq_length} pieces; expected about {needed}, or leave it out"
+            )
+            yield ("phases", number, "max_predictions"), message
 
 
 def warmup_ends_within_its_phase(phases: list[models.Phase]) -> Problems:
@@ -67,14 +68,26 @@ def warmup_ends_within_its_phase(phases: list[models.Phase]) -> Problems:
             yield ("phases", number, "warmup_steps"), message
 
 
-def rows_fit_the_positions(phases: list[models.Phase], model: models.ModelSection) -> Problems:
-    positions = model.max_position_embeddings or 512  # of every released model
+def rows_fit_the_positions(phases: list[models.Phase], model: models.ModelSection, base_folder: Path) -> Problems:
+    initial = _initial_config(model, base_folder)
+    if model.init_folder is not None and initial is None:
+        return  # how many it has is not known here
+    positions = initial.max_position_embeddings if initial else model.max_position_embeddings or 512  # of every named size
+    which, hint = (model.init_folder, "") if initial else ("the model", ", or set model.max_position_embeddings")
     for number, phase in enumerate(phases):
         if phase.max_seq_length > positions:
-            message = (
-                f"{phase.max_seq_length} pieces, but the model has {positions} positions; lower it, or set model.max_position_embeddings"
-            )
+            message = f"{phase.max_seq_length} pieces, but {which} has {positions} positions; expected at most {positions}{hint}"
             yield ("phases", number, "max_seq_length"), message
+
+
+def _initial_config(model: models.ModelSection, base_folder: Path) -> BertConfig | None:
+    """The configuration of the model to start from; None if there is none, or it cannot be read (which is reported before a run)."""
+    if model.init_folder is None:
+        return None
+    try:
+        return read_config(model.init_folder, base_folder)
+    except WholewordError:
+        return None
 
 
 def model_has_a_shape(model: models.ModelSection) -> Problems:
@@ -107,9 +120,14 @@ def frozen_weights_are_trained(model: models.ModelSection) -> Problems:
         yield ("model", "init", "pooler"), f"new, but it would stay random with freeze: {model.freeze}; expected pooler: keep"
 
 
-def next_sentence_has_two_segments(examples: models.ExamplesSection, model: models.ModelSection) -> Problems:
-    if examples.name in PAIRS and model.type_vocab_size == 1:
+def next_sentence_has_two_segments(examples: models.ExamplesSection, model: models.ModelSection, base_folder: Path) -> Problems:
+    if examples.name not in PAIRS:
+        return
+    if model.type_vocab_size == 1:
         yield ("model", "type_vocab_size"), f"1, but {examples.name} have two segments; expected 2, or examples: full-sentences"
+    elif (initial := _initial_config(model, base_folder)) and initial.type_vocab_size < 2:
+        message = f"{model.init_folder} has type_vocab_size 1, but {examples.name} have two segments; expected examples: full-sentences"
+        yield ("model", "init"), message
 
 
 def compatibility_is_all_or_nothing(compat: str | None, examples: models.ExamplesSection, masking: models.MaskingSection) -> Problems:
@@ -205,7 +223,7 @@ def output_is_not_read(corpus: models.CorpusSection, output: str, store: str, ba
 
 PROBLEMS: tuple[Callable[..., Problems], ...] = (
     something_is_masked,
-    predictions_hold_the_rate,
+    predictions_fit_the_row,
     warmup_ends_within_its_phase,
     rows_fit_the_positions,
     model_has_a_shape,
@@ -250,4 +268,21 @@ def pairs_have_two_sentences(corpus: models.CorpusSection, examples: models.Exam
         yield ("corpus", "documents"), message
 
 
-WARNINGS: tuple[Callable[..., Problems], ...] = (lamb_has_a_large_batch, trained_weights_have_a_low_rate, pairs_have_two_sentences)
+def predictions_hold_the_rate(phases: list[models.Phase], masking: models.MaskingSection) -> Problems:
+    """As in Google's code, a row gets the smaller of both numbers."""
+    for number, phase in enumerate(phases):
+        length, given, needed = phase.max_seq_length, phase.max_predictions, needed_predictions(phase.max_seq_length, masking)
+        if 0 < given < needed:
+            rate = masking.settings.get("rate", DEFAULT_RATE)
+            message = (
+                f"{given} positions are fewer than {rate:g} of {length} pieces, {needed}: no row will have more than {given} predictions"
+            )
+            yield ("phases", number, "max_predictions"), message
+
+
+WARNINGS: tuple[Callable[..., Problems], ...] = (
+    lamb_has_a_large_batch,
+    trained_weights_have_a_low_rate,
+    pairs_have_two_sentences,
+    predictions_hold_the_rate,
+)

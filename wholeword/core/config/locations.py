@@ -80,12 +80,20 @@ def vocabulary_size(location: str, base_folder: Path) -> int:
 
 
 def read_config(location: str, base_folder: Path) -> BertConfig | None:
-    """A model's configuration, without network access; None for archives, and folders without a configuration."""
+    """A model's configuration, without network access; None for archives, and folders without a configuration.
+
+    Raises: UserError if there is no model at a path; whatever a zoo source raises.
+    """
     if source := _source(location):
         return config_from_source(source)
     expect_run(location, base_folder)
     folder = base_folder / _path(location, base_folder)
+    if folder.is_file() and folder.suffix == ".zip":
+        return None
     if not folder.is_dir():  # the prefix of a TF checkpoint, or one of its files
+        if not (folder.is_file() or folder.with_name(f"{folder.name}.index").is_file()):
+            expected = "expected the folder of a model or a run, a .zip, the prefix of a TF checkpoint, or zoo:NAME"
+            raise UserError(f"{location}: no such model (looked in {folder.parent.absolute()}); {expected}")
         folder = folder.parent
     if path := config_file(folder):
         return plain_bert_config(read_config_file(path), path)

@@ -37,6 +37,11 @@ FORMAT_SETTINGS = ("documents", "text_key")  # settings of corpus formats that b
 BUILTIN_FORMATS = {"sentences": "documents", "text": "documents", "jsonl": "text_key"}  # which of them each format has
 
 
+def export_of(backend: str) -> str:
+    """The exporter by default: one that needs no other framework than the backend."""
+    return "tf-checkpoint" if backend == "tensorflow" else "pytorch-bin"
+
+
 class MaskingSection(PluginSection):
     dynamic: bool = Field(default=False, description="draw new masks in every epoch, instead of dupe_factor fixed ones")
     dupe_factor: Count = Field(default=5, description="number of differently masked copies of the corpus if dynamic is false")
@@ -244,7 +249,10 @@ class Recipe(RecipeRoot):
     log: LogSection = Field(default_factory=LogSection)
     loader_workers: Count = Field(default=1, description="threads that make batches")
     prepare_workers: CountOrZero = Field(default=0, description="processes that prepare the corpus; 0: one per core")
-    export: list[BriefSection] = Field(default=[BriefSection(name="pytorch-bin")], description="exporters to run at the end")
+    export: list[BriefSection] = Field(
+        default_factory=lambda data: [BriefSection(name=export_of(data["backend"].name if "backend" in data else ""))],
+        description="exporters to run at the end; by default tf-checkpoint for the backend tensorflow, pytorch-bin for others",
+    )
     output: str = Field(default_factory=lambda data: f"runs/{data.get('name')}", min_length=1, description="output folder of the run")
     store: str = Field(default_factory=lambda data: f"{data.get('output')}/store", min_length=1, description="folder of the token store")
     cache: str | None = Field(

@@ -1,6 +1,7 @@
 """The settings of a plugin that name files: where they are, and what decides what comes of them."""
 
 import hashlib
+from collections.abc import Iterator
 from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from wholeword.core.errors import UserError
 from wholeword.core.files import sha256_of, to_json
 from wholeword.core.registry.registry import registry
+from wholeword.core.registry.spec import PluginSpec
 
 if TYPE_CHECKING:
     from wholeword.core.config.fields import PluginSection
@@ -35,6 +37,21 @@ def create_from(kind: str, text: str) -> Any:
     if setting is None:
         raise UserError(f"{text}: {kind} {name!r} has no settings")
     return registry.create(kind, name, **{setting: value})
+
+
+def missing_files(kind: str, plugin: PluginSpec) -> Iterator[tuple[str, str]]:
+    """Setting and value of each file or folder that a plugin's settings name, and that `found_settings` did not find.
+
+    A setting that takes other text too, such as a name on a hub, is left to the plugin.
+    """
+    parameters = registry.parameters(kind, plugin.name)
+    for key, value in plugin.settings.items():
+        if isinstance(value, str) and key in parameters and _takes_path(parameters[key]) and not _takes_text(parameters[key]):
+            yield key, value
+
+
+def _takes_text(parameter: Parameter) -> bool:
+    return str in (parameter.annotation, *get_args(parameter.annotation))
 
 
 def _takes_path(parameter: Parameter) -> bool:

@@ -18,6 +18,7 @@ from wholeword.core.contracts.models import (
     VocabularySource,
     ZooSource,
 )
+from wholeword.core.contracts.needs import NeedsLibraries, NeedsMachine
 from wholeword.core.contracts.tasks import (
     NO_TARGET,
     Answer,
@@ -90,6 +91,8 @@ __all__ = [
     "Masked",
     "MaskingStrategy",
     "ModelFiles",
+    "NeedsLibraries",
+    "NeedsMachine",
     "Optimizer",
     "OptimizerKernel",
     "OptimizerReference",

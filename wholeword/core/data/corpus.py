@@ -1,5 +1,7 @@
 """The files of a corpus."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from importlib.util import find_spec
@@ -57,6 +59,22 @@ def expand_files(corpus: CorpusLayout) -> list[CorpusFile]:
             shown = path.name if Path(name).is_absolute() else Path(name).as_posix()
             files.setdefault(path.resolve(), CorpusFile(prefix + shown, path, path.stat().st_size))
     return list(files.values())
+
+
+def unmatched(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The patterns that match none of some recorded names of files, and the names that match no pattern."""
+    shown = {pattern: re.compile(_expression(pattern)) for pattern in patterns}
+    lost = [pattern for pattern, expression in shown.items() if not any(map(expression.fullmatch, names))]
+    return lost + [name for name in names if not any(expression.fullmatch(name) for expression in shown.values())]
+
+
+def _expression(pattern: str) -> str:
+    """A regular expression for the names that `expand_files` gives the files of a pattern."""
+    if not pattern.startswith("package://"):
+        pattern = Path(pattern).name if Path(pattern).is_absolute() else Path(pattern).as_posix()
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^]]+\])", pattern)
+    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(re.escape(part) if number % 2 == 0 else wild.get(part) or part.replace("[!", "[^") for number, part in enumerate(parts))
 
 
 def _package_folder(pattern: str, package: str) -> Path:

@@ -1,15 +1,16 @@
 """What decides the content of a token store, and whether a store that is there was made from it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from wholeword.core.config.preparation import PrepareJob
 from wholeword.core.config.settings import described
-from wholeword.core.data.corpus import CorpusFile, expand_files
+from wholeword.core.data.corpus import CorpusFile, expand_files, unmatched
 from wholeword.core.data.store import FORMAT
 from wholeword.core.errors import UserError
-from wholeword.core.files import read_manifest
+from wholeword.core.files import PARTIAL, read_manifest
 from wholeword.core.registry.hookspecs import PROJECT
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.returned import version_of
@@ -19,12 +20,7 @@ from wholeword.core.registry.spec import PluginSpec
 def describe(job: PrepareJob) -> tuple[dict[str, Any], list[CorpusFile]]:
     """Everything that decides the content of the store, as JSON, and the files of the corpus."""
     corpus, tokenizer = job.corpus, job.tokenizer
-    try:
-        files = expand_files(corpus)
-    except UserError:
-        if not job.store.exists():  # a finished store does not need its corpus
-            raise
-        files = []
+    files = _files(job)
     segmenter = registry.find("segmenter", job.segmenter.name)
     inputs: dict[str, Any] = {
         "corpus": {
@@ -43,6 +39,57 @@ def describe(job: PrepareJob) -> tuple[dict[str, Any], list[CorpusFile]]:
     else:
         inputs["tokenizer"] |= {"train": tokenizer.train, "min_frequency": tokenizer.min_frequency}
     return inputs, files
+
+
+def expect_reusable(job: PrepareJob) -> bool:
+    """Compare a recipe with the store in its place, finished or not. Nothing is written.
+
+    Returns: whether there is a finished one, made from the same inputs.
+    Raises: UserError if something else is there, or there is no finished store and a file of the corpus is missing.
+    """
+    partial = partial_store(job.store)
+    if not job.store.exists() and not partial.exists():
+        expand_files(job.corpus)
+        return False
+    inputs, _ = describe(job)
+    if job.store.exists():
+        expect_store_of(job.store, inputs)
+        return True
+    expect_continuable(partial, inputs)
+    return False
+
+
+def partial_store(store: Path) -> Path:
+    """Where a store is built."""
+    return store.with_name(f"{store.name}.partial")
+
+
+def expect_continuable(partial: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
+    """Compare the beginning of a store with a recipe.
+
+    Returns: the inputs recorded there; None if nothing is.
+    Raises: UserError if a shard was built from other inputs, or the folder holds other files.
+    """
+    record = partial / "inputs.json"
+    before: dict[str, Any] | None = json.loads(record.read_bytes()) if record.exists() else None
+    if before is None:
+        if any(not path.name.endswith(PARTIAL) for path in partial.iterdir()):
+            raise UserError(f"{partial}: holds other files, but an unfinished store has to go there; set 'store' to another folder")
+    elif before != inputs and any(partial.glob("receipts/*")):  # without a receipt, nothing has been built from what may be a mistake
+        expect_same_inputs(partial, before, inputs)
+    return before
+
+
+def _files(job: PrepareJob) -> list[CorpusFile]:
+    """The files of the corpus. A finished store does not need them, but must have been made from files of the recipe's names."""
+    try:
+        return expand_files(job.corpus)
+    except UserError:
+        recorded = read_manifest(job.store).get("inputs", {}).get("corpus", {}).get("files", []) if job.store.exists() else []
+        names = [file["name"] for file in recorded]
+        if not names or unmatched(job.corpus.files, names):
+            raise
+        return []
 
 
 def _described_format(format: PluginSpec) -> dict[str, Any]:
@@ -69,6 +116,7 @@ def expect_store_of(final: Path, inputs: dict[str, Any]) -> None:
 
 
 def expect_same_inputs(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raises: UserError naming what differs."""
     changes = list(_changes(before, now))
     if changes:
         raise UserError(f"{folder}: made from other inputs: {'; '.join(changes[:3])}; set 'store' to another folder, or remove this one")

@@ -35,9 +35,9 @@ from wholeword.core.data.store import VOCABULARY, finish_store
 from wholeword.core.data.vocabulary_training import train_vocabulary
 from wholeword.core.data.workers import await_workers, build_shards
 from wholeword.core.errors import UserError
-from wholeword.core.files import PARTIAL, atomic_write, disk_errors, fsync_folder, locked_folder, sha256_of, to_json
+from wholeword.core.files import atomic_write, disk_errors, fsync_folder, locked_folder, sha256_of, to_json
 from wholeword.core.registry.registry import registry
-from wholeword.core.training.inputs import describe, expect_same_inputs, expect_store_of
+from wholeword.core.training.inputs import describe, expect_continuable, expect_store_of, partial_store
 
 Progress = Callable[[int, int, int], None]
 
@@ -52,7 +52,7 @@ def prepare(job: PrepareJob, *, progress: Progress | None = None) -> Path:
         contract; DiskError; WholewordError if a worker process dies.
     """
     final = job.store
-    partial = final.with_name(f"{final.name}.partial")
+    partial = partial_store(final)
     with doing(f"loading the segmenter {job.segmenter.name}"):
         inputs, files = describe(job)
     if final.exists():
@@ -86,19 +86,10 @@ def _remove_leftover(partial: Path, inputs: dict[str, Any]) -> None:
 
 def _begin(partial: Path, inputs: dict[str, Any]) -> None:
     """Prepare the folder, unless it holds the beginning of this very store."""
-    record = partial / "inputs.json"
-    before = json.loads(record.read_bytes()) if record.exists() else None
-    if (
-        before is not None and before != inputs and not any(partial.glob("receipts/*"))
-    ):  # nothing has been built from what may have been a mistake
+    before = expect_continuable(partial, inputs)
+    if before != inputs:
         (partial / "vocabulary.json").unlink(missing_ok=True)
-        atomic_write(record, to_json(inputs))
-    elif before is not None:
-        expect_same_inputs(partial, before, inputs)
-    elif any(not path.name.endswith(PARTIAL) for path in partial.iterdir()):
-        raise UserError(f"{partial}: holds other files, but an unfinished store has to go there; set 'store' to another folder")
-    else:
-        atomic_write(record, to_json(inputs))
+        atomic_write(partial / "inputs.json", to_json(inputs))
     await_workers(partial)
     for folder in (partial / "store", partial / "receipts"):
         folder.mkdir(exist_ok=True)

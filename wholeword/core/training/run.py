@@ -20,7 +20,7 @@ from wholeword.core.console import Observer, Silent, doing
 from wholeword.core.contracts import Backend, RowSource, Tensors, TrackedRun, Trainer
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import UserError
-from wholeword.core.files import MANIFEST, atomic_write, differences, locked_folder, to_json
+from wholeword.core.files import MANIFEST, atomic_write, locked_folder, to_json
 from wholeword.core.formats.checkpoints import latest_checkpoint, prune, read_checkpoint, save_checkpoint
 from wholeword.core.formats.tensors import checksum
 from wholeword.core.registry.registry import registry
@@ -32,8 +32,8 @@ from wholeword.core.training.loop import Event, Loop, Progress, Stage, zero_sums
 from wholeword.core.training.optional import hosts_of, rows_of
 from wholeword.core.training.prepare import prepare
 from wholeword.core.training.schedules import make_schedule, step_seed
-from wholeword.core.training.sources import JobRows
-from wholeword.core.training.start import StartingModel, set_aside, starting_model
+from wholeword.core.training.sources import JobRows, identity_of
+from wholeword.core.training.start import StartingModel, expect_same_run, set_aside, starting_model
 from wholeword.core.training.store_lines import store_lines
 from wholeword.core.training.trackers import Trackers
 from wholeword.core.training.trainers import RecipeOptimizer, start_trainer
@@ -112,7 +112,7 @@ class Run:
         self.job, self.store, self.observer, self.backend, self.hosts = job, store, observer, backend, hosts
         self.folder, self.checkpoints = job.output, job.output / "checkpoints"
         self.rows = JobRows(job, store, cache=self.folder / "examples" if hosts.is_chief else None)
-        self.identity = self.rows.identity | job.model_settings
+        self.identity = identity_of(job, store.manifest["fingerprint"])
         self.sources = [self._source(number) for number in range(len(job.phases))]
         self.schedules = [
             make_schedule(*phase.schedule, steps=phase.steps, peak_lr=phase.peak_lr, warmup_steps=phase.warmup_steps)
@@ -175,11 +175,7 @@ class Run:
                 atomic_write(self.folder / "recipe.json", to_json(self.job.recipe))
             return State(PhaseProgress(), model, None)
         weights, optimizer_state, state = read_checkpoint(path)
-        if changed := differences(state["identity"], self.identity):
-            raise UserError(
-                f"{self.folder}: holds a run of another recipe ({'; '.join(changed[:4])}); set another output, "
-                f"or use --resume never to keep the old run aside and start over"
-            )
+        expect_same_run(self.folder, state["identity"], self.identity)
         progress = PhaseProgress(**state["place"])
         self.observer.say(f"resuming from {path}: phase {progress.phase + 1}, step {progress.step:,}")
         model = StartingModel(bert_config(state["config"], f"{path}/state.json"), weights, state["origin"])

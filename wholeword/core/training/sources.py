@@ -21,6 +21,20 @@ from wholeword.core.registry.spec import PluginSpec
 HeldOut = Sequence[Mapping[str, Array]]
 
 
+def rows_identity(job: Job, fingerprint: str) -> dict[str, Any]:
+    """What decides the rows of a job, as JSON, the lengths of the phases aside.
+
+    Args:
+        fingerprint: of the token store.
+    """
+    return {**job.rows.settings, "store": fingerprint, "held_out_rate": job.rows.held_out_rate}
+
+
+def identity_of(job: Job, fingerprint: str) -> dict[str, Any]:
+    """What a resumed run must agree on with the run that was begun, as JSON."""
+    return rows_identity(job, fingerprint) | job.model_settings
+
+
 class JobRows:
     """The rows of a job.
 
@@ -44,8 +58,7 @@ class JobRows:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What decides the rows, as JSON, the lengths of the phases aside."""
-        rows = self.job.rows
-        return {**rows.settings, "store": self.store.manifest["fingerprint"], "held_out_rate": rows.held_out_rate}
+        return rows_identity(self.job, self.store.manifest["fingerprint"])
 
     def strategy(self, name: str | None = None) -> MaskingStrategy:
         """A masking strategy, ready for these rows: the job's own, or another one by name, with its default settings."""

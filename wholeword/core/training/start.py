@@ -5,6 +5,7 @@ Weights are random, or those of another model with layers taken, pieces added an
 
 import itertools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from wholeword.core.config.job import ModelSpec
 from wholeword.core.config.locations import read_model
 from wholeword.core.contracts import BertConfig, ModelFiles, Tensors
 from wholeword.core.errors import UserError
+from wholeword.core.files import differences
 from wholeword.core.vocabulary import Vocabulary
 
 CHANGEABLE = {"hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "hidden_act"}  # of a model that exists already
@@ -28,6 +30,15 @@ class StartingModel:
     config: BertConfig
     weights: Tensors
     origin: dict[str, Any]
+
+
+def expect_same_run(folder: Path, begun: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Raises: UserError naming what differs between the run that was begun in a folder and the one to continue there."""
+    if changed := differences(begun, identity):
+        raise UserError(
+            f"{folder}: holds a run of another recipe ({'; '.join(changed[:4])}); set another output, "
+            f"or use --resume never to keep the old run aside and start over"
+        )
 
 
 def starting_model(spec: ModelSpec, vocabulary: Vocabulary, *, seed: int) -> StartingModel:
@@ -43,12 +54,22 @@ def starting_model(spec: ModelSpec, vocabulary: Vocabulary, *, seed: int) -> Sta
         return StartingModel(config, initial_weights(config, seed), {"init": "random"})
     model = _read(spec, spec.init, vocabulary, seed)
     shape = _expected_shape(spec, len(vocabulary))
-    for key in shape.keys() - CHANGEABLE:
-        if shape[key] != getattr(model.config, key):
-            raise UserError(f"model: {spec.init} has {key} {getattr(model.config, key)}, but the recipe sets {shape[key]}; leave it out")
+    expect_shape(spec, model.config)
     layers = None if spec.layers is None else list(spec.layers)
     origin = {"init": spec.init, "layers": layers, "renewed": list(spec.renewed), "next_sentence": model.next_sentence}
     return StartingModel(replace(model.config, **shape), model.weights, origin | model.provenance.to_dict())
+
+
+def expect_shape(spec: ModelSpec, config: BertConfig) -> None:
+    """Raises: UserError if a recipe sets a size that the model it starts from does not have.
+
+    Args:
+        config: that of the model, its layers taken and pieces added.
+    """
+    shape = _expected_shape(spec, config.vocab_size)
+    for key in sorted(shape.keys() - CHANGEABLE):
+        if shape[key] != getattr(config, key):
+            raise UserError(f"model: {spec.init} has {key} {getattr(config, key)}, but the recipe sets {shape[key]}; leave it out")
 
 
 def _read(spec: ModelSpec, location: str, vocabulary: Vocabulary, seed: int) -> ModelFiles:

@@ -19,7 +19,8 @@ def store_lines(store: TokenStore) -> Iterator[str]:
         parts.insert(1, f"{unknown / pieces:.2%} [UNK]")
     yield "; ".join(parts)
     if unknown is not None and unknown / pieces >= MUCH_UNKNOWN:
-        most = ", ".join(text for text, _ in store.manifest.get("unknown", [])[:8])
+        recorded: dict[str, int] = store.manifest.get("unknown", {})
+        most = ", ".join(sorted(recorded, key=lambda text: (-recorded[text], text))[:8])
         yield f"warning: {unknown / pieces:.0%} of the pieces are [UNK] ({most}); the vocabulary does not fit this corpus"
     if fallbacks / max(1, sentences) >= MANY_FALLBACKS:
         example = next(iter(store.manifest.get("fallback_examples", [])), None)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wholeword.finetuning.bench.recipe import TableRecipe
 
 CHOOSING_SPLIT = "dev"
+TABLE = "table.json"
 
 Scores = Mapping[str, Mapping[str, float]]  # split -> metric -> percent
 RunCell = Callable[[TableJob, Cell, Path, Observer], Scores]
@@ -119,6 +120,28 @@ class CellResult:
         return f"{self.cell}: {', '.join(parts)}"
 
 
+def expect_same_settings(job: TableJob) -> dict[str, dict[str, Any]]:
+    """Compare a table with that of its output folder; new models and tasks make no difference. Returns: what is recorded there.
+
+    Raises: UserError if the folder's runs were made with other settings.
+    """
+    path = job.output / TABLE
+    recorded: dict[str, dict[str, Any]] = json.loads(path.read_bytes()) if path.exists() else {"models": {}, "tasks": {}}
+    for key, entries in _settings(job).items():
+        shared = sorted(entries.keys() & recorded[key].keys())
+        if changed := differences({name: recorded[key][name] for name in shared}, {name: entries[name] for name in shared}):
+            raise UserError(f"{job.output}: holds runs of other settings ({key}.{'; '.join(changed[:4])}); set another output")
+    return recorded
+
+
+def _settings(job: TableJob) -> dict[str, dict[str, Any]]:
+    """What decides the runs of a table, by model and by task."""
+    return {
+        "models": {model.name: model.location for model in job.models},
+        "tasks": {task.name: dict(task.settings) for task in job.tasks},
+    }
+
+
 class _Filling:
     """A table on its way to be filled."""
 
@@ -134,7 +157,9 @@ class _Filling:
 
     def fill(self) -> None:
         """Carry out every run, and choose the learning rates."""
-        self._expect_same_settings()
+        recorded = expect_same_settings(self.job)
+        current = _settings(self.job)
+        atomic_write(self.job.output / TABLE, to_json({key: recorded[key] | entries for key, entries in current.items()}))
         for model in self.job.models:
             for task in self.job.tasks:
                 self.chosen_rates[model.name][task.name] = self._choose_rate(model, task)
@@ -147,20 +172,6 @@ class _Filling:
         """As published: encoder, pooler and a classifier with three labels."""
         config = read_config(model.location, self.job.base_folder) or read_model(model.location, self.job.base_folder).config
         return count_parameters(config, num_labels=NUM_LABELS)
-
-    def _expect_same_settings(self) -> None:
-        """Raises: UserError if the folder's runs were made with other settings; new models and tasks make no difference."""
-        path = self.job.output / "table.json"
-        current: dict[str, dict[str, Any]] = {
-            "models": {model.name: model.location for model in self.job.models},
-            "tasks": {task.name: task.settings for task in self.job.tasks},
-        }
-        recorded = json.loads(path.read_bytes()) if path.exists() else {"models": {}, "tasks": {}}
-        for key, entries in current.items():
-            shared = sorted(entries.keys() & recorded[key].keys())
-            if changed := differences({name: recorded[key][name] for name in shared}, {name: entries[name] for name in shared}):
-                raise UserError(f"{self.job.output}: holds runs of other settings ({key}.{'; '.join(changed[:4])}); set another output")
-        atomic_write(path, to_json({key: recorded[key] | entries for key, entries in current.items()}))
 
     def _choose_rate(self, model: TableModel, task: TableTask) -> float:
         """Carry out the runs of a model and a task. Returns: the chosen learning rate."""

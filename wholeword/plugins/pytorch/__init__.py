@@ -22,6 +22,8 @@ class PyTorch:
         threads: of the CPU; results are bit-identical for equal numbers.
     """
 
+    libraries = ("torch", "transformers")
+
     def __init__(
         self,
         *,
@@ -39,6 +41,13 @@ class PyTorch:
 
         device = find_device(self.device)
         return f"{device}; precision auto is {'bf16' if has_bf16(device) else 'fp32'}"
+
+    def expect_machine(self) -> None:
+        """Raises: UserError if the device is not there. Imports PyTorch only where the recipe names one."""
+        if self.device not in ("auto", "cpu"):
+            from wholeword.plugins.pytorch.devices import find_device
+
+            find_device(self.device)
 
     def start(
         self,

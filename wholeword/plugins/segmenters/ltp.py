@@ -43,6 +43,8 @@ class LTP:
         device: where a neural model runs, such as cuda:1; the CPU by default.
     """
 
+    libraries = ("ltp_extension",)
+
     def __init__(self, *, model: str | Path = "LTP/legacy", revision: str | None = None, device: str | None = None):
         import ltp_extension
 

@@ -36,6 +36,8 @@ class TensorFlow:
         accelerator_type: of the TPU, as gcloud calls it; for `wholeword check`, and for how many rows are comfortable.
     """
 
+    libraries = ("tensorflow",)
+
     def __init__(
         self,
         *,

@@ -15,6 +15,8 @@ class MLflow:
         tracking_uri: of a server, or of a local store such as sqlite:///mlflow.db; by default MLFLOW_TRACKING_URI, or MLflow's own default.
     """
 
+    libraries = ("mlflow",)
+
     def __init__(self, *, experiment: str = "wholeword", tracking_uri: str | None = None):
         self.experiment, self.tracking_uri = experiment, tracking_uri
         self._client: Any = None

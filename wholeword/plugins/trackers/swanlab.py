@@ -13,6 +13,8 @@ class SwanLab:
         mode: local keeps everything in the folder of the run, for `swanlab watch`.
     """
 
+    libraries = ("swanlab",)
+
     def __init__(self, *, project: str = "wholeword", workspace: str | None = None, mode: Literal["cloud", "local", "offline"] = "cloud"):
         self.project, self.workspace, self.mode = project, workspace, mode
         self._swanlab: Any = None  # the module, which has the experiment

@@ -9,6 +9,8 @@ from wholeword.core.contracts import TrackedRun
 class TensorBoard:
     """Writes event files into the folder `tensorboard` of the run."""
 
+    libraries = ("tensorboard",)
+
     def __init__(self) -> None:
         self._writer: Any = None
 

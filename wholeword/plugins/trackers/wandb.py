@@ -14,6 +14,8 @@ class WandB:
         mode: offline keeps everything in the folder of the run, for `wandb sync`.
     """
 
+    libraries = ("wandb",)
+
     def __init__(self, *, project: str = "wholeword", entity: str | None = None, mode: Literal["online", "offline"] = "online"):
         self.project, self.entity, self.mode = project, entity, mode
         self._run: Any = None
