@@ -19,6 +19,7 @@ from wholeword.core.data.word_cache import WordCache
 from wholeword.core.errors import PluginError, UserError
 from wholeword.core.registry.registry import registry
 from wholeword.core.training.prepare import prepare
+from wholeword.core.training.store_lines import store_lines
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.plugins.masking.whole_word import WholeWord
 
@@ -178,6 +179,24 @@ def test_fallbacks_and_unknown_texts_are_told(built, tmp_path, plugins):
         assert walk(example["text"], example["words"])[1] > 0
     assert str(built) not in json.dumps(manifest["unknown"])
     assert TokenStore(built / "run/store").fallback_tokens.shape == (2, 0)  # jieba's words are always those of the text
+
+
+def test_a_store_whose_words_are_not_those_of_its_text_raises_a_warning(built, tmp_path, plugins):
+    plugins("segmenter", "lossy", Lossy)
+    store = TokenStore(prepare(prepare_job(recipe_in(built, "segmenter=lossy", "prepare_workers=1", f"output={tmp_path / 'lossy'}"))))
+    counts = store.manifest["counts"]
+    number = f"{counts['num_fallback_sentences']:,} of {counts['num_sentences']:,} sentences"
+    line, warning = store_lines(store)
+    assert f"words differ from the text in {counts['num_fallback_sentences']:,} sentences" in line and "% [UNK]" in line
+    assert warning.startswith(f"warning: in {number} the segmenter's words are not those of the text (") and ".txt:" in warning
+    (line,) = store_lines(TokenStore(built / "run/store"))
+    assert line.endswith("words differ from the text in 0 sentences")
+
+
+def test_a_store_of_unknown_pieces_raises_a_warning(tmp_path):
+    (tmp_path / "a.txt").write_text("ǝǝ ɐɐ 好\n", encoding="utf-8")
+    line, warning = store_lines(TokenStore(prepare(prepare_job(recipe_in(tmp_path, "prepare_workers=1")))))
+    assert "66.67% [UNK]" in line and warning.startswith("warning: 67% of the pieces are [UNK] (")
 
 
 def test_unknown_texts_are_counted(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from wholeword.core.data.store import TokenStore
 
 MUCH_UNKNOWN, MANY_FALLBACKS = 0.1, 0.05  # shares that are worth a warning
+LONGEST = 40  # characters of an example
 
 
 def store_lines(store: TokenStore) -> Iterator[str]:
@@ -24,7 +25,7 @@ def store_lines(store: TokenStore) -> Iterator[str]:
         yield f"warning: {unknown / pieces:.0%} of the pieces are [UNK] ({most}); the vocabulary does not fit this corpus"
     if fallbacks / max(1, sentences) >= MANY_FALLBACKS:
         example = next(iter(store.manifest.get("fallback_examples", [])), None)
-        text = f", as in {example['where']}: {example['text']} -> {'/'.join(example['words'])}" if example else ""
+        text = f" ({example['where']}: {example['text'][:LONGEST]} -> {'/'.join(example['words'])[:LONGEST]})" if example else ""
         yield (
             f"warning: in {fallbacks:,} of {sentences:,} sentences the segmenter's words are not those of the text{text}; "
             "there each character is a word by itself, and whole words are not masked whole"
