@@ -322,6 +322,23 @@ def test_another_vocabulary_is_refused(tmp_path: Path, rows: int) -> None:
         Folder().read(str(tmp_path))
 
 
+@pytest.mark.parametrize("change", ["one empty line", "two empty lines", "byte order mark", "CRLF", "no line end"])
+def test_what_editors_do_to_a_vocabulary_changes_no_id(tmp_path: Path, change: str) -> None:
+    write_model(tmp_path, "safetensors")
+    content = VOCABULARY.to_bytes()
+    changed = {"one empty line": content + b"\n", "two empty lines": content + b"\n\n", "byte order mark": b"\xef\xbb\xbf" + content}
+    changed |= {"CRLF": content.replace(b"\n", b"\r\n"), "no line end": content[:-1]}
+    (tmp_path / "vocab.txt").write_bytes(changed[change])
+    assert_same(Folder().read(str(tmp_path)), MODEL)
+
+
+def test_empty_lines_in_a_vocabulary_are_named(tmp_path: Path) -> None:
+    write_model(tmp_path, "safetensors")
+    (tmp_path / "vocab.txt").write_bytes(VOCABULARY.to_bytes().replace("使\n".encode(), b"\n\n"))
+    with pytest.raises(UserError, match=r"vocab\.txt: an empty line is a duplicate entry \(last on line 7\); every piece needs one id"):
+        Folder().read(str(tmp_path))
+
+
 # --- settings of tokenizers
 
 

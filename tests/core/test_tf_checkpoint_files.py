@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,20 @@ def test_what_google_has_no_place_for(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "tokenizer_config.json").read_bytes()) == {"do_lower_case": False}
     assert json.loads((tmp_path / "bert_config.json").read_bytes())["hidden_act"] == "gelu_new"
     assert "The activation is the tanh form of gelu" in (tmp_path / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("exporter", [TFCheckpoint, TFCheckpointZip])
+def test_an_epsilon_that_googles_code_does_not_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, exporter: type) -> None:
+    exporter().export(small(), tmp_path)
+    assert "layer_norm_eps" not in caplog.text
+    model = small()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    exporter().export(model._replace(config=replace(model.config, layer_norm_eps=1e-5)), tmp_path)
+    assert "The model has layer_norm_eps 1e-05, which google-research/bert does not read from bert_config.json" in caplog.text
+    if exporter is TFCheckpoint:
+        assert "layer_norm_eps 1e-05" in (tmp_path / "README.md").read_text("utf-8")
+        assert json.loads((tmp_path / "bert_config.json").read_bytes())["layer_norm_eps"] == 1e-5
 
 
 def test_the_archive_holds_the_same_files_and_its_bytes_are_the_models_alone(tmp_path: Path) -> None:

@@ -48,16 +48,20 @@ class Vocabulary:
             raise UserError(f"{source}: no {', '.join(missing)} among {len(self.pieces)} entries; every BERT vocabulary has them")
         if len(self.ids) != len(self.pieces):
             duplicate = next(piece for number, piece in enumerate(self.pieces) if self.ids[piece] != number)
-            raise UserError(
-                f"{source}: {duplicate!r} is a duplicate entry (last on line {self.ids[duplicate] + 1}); every piece needs one id"
-            )
+            shown = repr(duplicate) if duplicate else "an empty line"
+            raise UserError(f"{source}: {shown} is a duplicate entry (last on line {self.ids[duplicate] + 1}); every piece needs one id")
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (self.ids[piece] for piece in SPECIAL_PIECES)
 
     @classmethod
     def read(cls, path: Path | str) -> "Vocabulary":
-        """Read `vocab.txt`: every line is a piece, whatever is on it. Raises: UserError, also for the vocabulary of another tool."""
+        """Read `vocab.txt`: every line is a piece, whatever is on it, except empty lines at the end, which editors add.
+
+        Raises: UserError, also for the vocabulary of another tool.
+        """
         expected = "a vocab.txt with one piece per line"
         pieces = lines(read_text(path, expected=expected, keep_marks=True))
+        while len(pieces) > 1 and not pieces[-1]:
+            pieces.pop()
         if problem := _not_of_bert(pieces):
             raise UserError(f"{path}: {problem}; expected {expected}, as BERT has it")
         return cls(pieces, source=str(path))

@@ -36,6 +36,11 @@ ACTIVATION = """
 The activation is the tanh form of gelu, `gelu_new` in bert_config.json. google-research/bert has another word for it: what it calls
 `gelu` is that form since 2019, and was the other one before.
 """
+EPSILON = 1e-12  # of every LayerNorm, hard-coded in google-research/bert `modeling.py`
+EPSILON_NOTICE = """
+The model has layer_norm_eps {epsilon:g}, which google-research/bert does not read from bert_config.json: it always computes with 1e-12,
+and its outputs differ slightly. Readers that honour `layer_norm_eps` compute what the model does.
+"""
 META = {
     True: f"`{CHECKPOINT}.meta` holds the variables' graph for tf.train.import_meta_graph.",
     False: f"`{CHECKPOINT}.meta` (the graph) is left out, TensorFlow was not installed; no reader of the weights needs it.",
@@ -56,7 +61,7 @@ class TFCheckpoint:
             heads="".join(head_lines(model)),
             activation=ACTIVATION if ACTIVATIONS[model.config.hidden_act].is_tanh else "",
         )
-        write_file(folder / "README.md", notice.encode())
+        write_file(folder / "README.md", (notice + _epsilon_notice(model)).encode())
 
 
 class TFCheckpointZip:
@@ -95,9 +100,16 @@ def _write_checkpoint(model: ModelFiles, folder: Path) -> None:
         log.warning("%s.meta (the graph) is left out, since TensorFlow is not installed; no reader of the weights needs it", CHECKPOINT)
     config = replace(model.config, hidden_act=ACTIVATIONS[model.config.hidden_act].checkpoint)
     write_file(folder / "bert_config.json", to_json(config.to_dict()))
+    if notice := _epsilon_notice(model):
+        log.warning("%s: %s", CHECKPOINT, notice.strip().replace("\n", " "))
     write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
     if not model.lowercase:  # Google's files cannot say so, and every tool lowercases by default
         write_file(folder / "tokenizer_config.json", to_json({"do_lower_case": False}))
+
+
+def _epsilon_notice(model: ModelFiles) -> str:
+    """What is different in Google's code for a model with an epsilon of its own; empty for any other."""
+    return "" if model.config.epsilon == EPSILON else EPSILON_NOTICE.format(epsilon=model.config.epsilon)
 
 
 def _has_tensorflow() -> bool:
