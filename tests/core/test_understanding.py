@@ -73,6 +73,8 @@ def test_columns_can_be_set(tmp_path):
         ("classification", "标注\t语句\n1\t好\n", r"no header line; .*task\.text_column"),
         ("classification", "uid\tlabel\n1\t好\n", r"train\.tsv:2: no text_a; .*it has uid, label: set task\.text_column"),
         ("classification", "text_a\tstars\n好\t1\n", r"train\.tsv: no example has a label; .*task\.label_column"),
+        ("classification", "label\ttext_a\n", r"train\.tsv: no examples; expected your data train"),
+        ("classification", "label\ttext_a\n1\t好\n0\u3000差\n", r"train\.tsv:3: 1 columns; expected 2: label, text_a"),
         ("tagging", "一 O\n二 O\n", "all tags of train are 'O'"),
     ],
 )
@@ -209,6 +211,12 @@ def test_hidden_answers_are_predicted_and_not_scored(tmp_path, hidden):
     assert [(example.id, example.answers) for example in task.read("test")] == [("Q0", ()), ("Q1", ())]
     assert task.score(task.read("test"), {"Q0": "北京"}) == {}
     assert "test: 2 examples; none has a label: predicted, not scored" in lines_of(tmp_path, "spans")
+
+
+def test_a_file_without_a_question_to_answer_is_refused(tmp_path):
+    squad(tmp_path, "train.json", [], is_impossible=True)
+    with pytest.raises(UserError, match=r"train\.json: no examples \(1 of 1 questions are left out: no span answers them\); expected"):
+        registry.create("task", "spans", data=tmp_path).read("train")
 
 
 def test_a_placeholder_among_answers_is_not_scored(tmp_path):

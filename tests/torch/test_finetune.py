@@ -223,6 +223,7 @@ def test_what_was_understood_is_printed_before_training_and_metrics_of_classes_a
     classes = result_of(tmp_path / "run")["classes"]["dev"]
     assert list(classes) == ["bad", "good"] and sum(scores["COUNT"] for scores in classes.values()) == 20
     assert f"seed 3: dev 'good': precision {classes['good']['precision']:.1f}" in "\n".join(lines)
+    assert f"seed 3: dev macro_F1 {result_of(tmp_path / 'run')['splits']['dev']['macro_F1']:.1f}, micro_F1" in "\n".join(lines)
     one_class = {scores["PREDICTED"] for scores in classes.values()} == {0, 20}
     assert any(line.startswith("hint: seed 3: dev: all predictions are") for line in lines) == one_class
 

@@ -59,6 +59,11 @@ def write_predictions(folder: Path, predictions: Mapping[str, Predictions]) -> N
     atomic_write(folder / "nbest.json", to_json({split: part.nbest for split, part in predictions.items()}))
 
 
+def other_metrics(scores: Metrics, metrics: Sequence[str]) -> str:
+    """The metrics of a split that the summary does not show; counts are left out."""
+    return ", ".join(f"{name} {value:.1f}" for name, value in scores.items() if name not in metrics and name != name.upper())
+
+
 def class_lines(classes: Mapping[str, Metrics]) -> Iterator[str]:
     """The metrics of each class of a split, those with the lowest F1 if there are many."""
     shown = sorted(classes, key=lambda name: classes[name]["F1"])[:MANY_CLASSES] if len(classes) > MANY_CLASSES else list(classes)

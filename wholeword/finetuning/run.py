@@ -32,6 +32,7 @@ from wholeword.finetuning.results import (
     Metrics,
     class_lines,
     hint,
+    other_metrics,
     seed_folder,
     seed_result,
     write_model,
@@ -189,7 +190,7 @@ class SeedRun:
                 classes[split] = self.task.score_classes(self.prepared.data[split].examples, predictions[split].answers)
             if scores and split == EPOCH_SPLIT:
                 self._note_epoch(scores)
-            self._say_classes(split, classes.get(split, {}), predictions[split])
+            self._say_classes(split, scores, classes.get(split, {}), predictions[split])
         write_predictions(self.folder, predictions)
         result = seed_result(self.job, self.prepared, self.seed, splits=metrics, classes=classes, epochs=self.progress.epochs)
         if self.job.keep_model:
@@ -197,7 +198,9 @@ class SeedRun:
         write_result(self.folder, result)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
-    def _say_classes(self, split: str, classes: Mapping[str, Metrics], predictions: Predictions) -> None:
+    def _say_classes(self, split: str, scores: Metrics, classes: Mapping[str, Metrics], predictions: Predictions) -> None:
+        if others := other_metrics(scores, self.task.metrics):
+            self.observer.say(f"seed {self.seed}: {split} {others}")
         for line in class_lines(classes):
             self.observer.say(f"seed {self.seed}: {split} {line}")
         if advice := hint(predictions, self.task.head, classes):

@@ -12,7 +12,7 @@ from wholeword.core.errors import UserError
 from wholeword.core.text_files import csv_rows, json_rows
 from wholeword.plugins.tasks import editions
 from wholeword.plugins.tasks.columns import COMMON, LABEL, TEXT, Columns, Settings, choose, is_header, plain
-from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, lines, own_data, shown
+from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, lines, own_data, printable, shown
 
 WRITTEN_LIST = re.compile(r"\[(|.*['\",].*)\]")  # a list as text, as libraries for data frames write it
 UNDECIDED = "-"  # the label of OCNLI, CMNLI and SNLI where annotators disagree
@@ -209,7 +209,7 @@ def _texts(row: Mapping[str, Any], chosen: Columns, where: str, *, is_paired: bo
     missing = [name for name, _, column in needed if column is None or column not in row]
     if missing:
         settings = " and ".join(f"task.{setting}_column" for _, setting, _ in needed)
-        has = f"; it has {', '.join(row)}" + ("" if is_published else f": set {settings}") if row else ""
+        has = f"; it has {printable(row)}" + ("" if is_published else f": set {settings}") if row else ""
         expected = ", ".join(("label", *(name for name, _, _ in needed)))
         raise UserError(f"{where}: no {' and no '.join(missing)}; expected {expected}{has}")
     for _, _, column in needed:
@@ -242,7 +242,7 @@ def _table_rows(text: Text, columns: Sequence[str], settings: Settings) -> Itera
         if is_first and is_header(cells, settings):
             names = cells
             if len(set(names)) < len(names):
-                raise UserError(f"{text.path}:{number}: two columns have one name: {', '.join(names)}")
+                raise UserError(f"{text.path}:{number}: two columns have one name: {printable(names)}")
         elif cells and any(cells):
             if not names:
                 raise UserError(
@@ -250,7 +250,7 @@ def _table_rows(text: Text, columns: Sequence[str], settings: Settings) -> Itera
                     "and task.text_column and task.label_column"
                 )
             if len(cells) != len(names):
-                raise UserError(f"{text.path}:{number}: {len(cells)} columns; expected {len(names)}: {', '.join(names)}")
+                raise UserError(f"{text.path}:{number}: {len(cells)} columns; expected {len(names)}: {printable(names)}")
             if cells == names:
                 raise UserError(f"{text.path}:{number}: the header line again; remove it (was the file joined from several?)")
             yield number, dict(zip(names, cells, strict=True))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,8 @@ from wholeword.core.errors import UserError
 from wholeword.plugins.tasks.editions import File
 from wholeword.plugins.tasks.labels import expect_different, held_back, without_hidden
 from wholeword.plugins.tasks.metrics import METRICS, score, score_classes
+
+SHOWN = 60  # characters of a value in messages
 
 
 class Dataset(NamedTuple):
@@ -136,6 +138,9 @@ class FileTask:
         content = path.read_bytes()
         text = text_files.decode(content, path, expected="examples")
         examples, understood = self._read(text)
+        if not examples:
+            odd = f" ({'; '.join(text.notes)})" if text.notes else ""
+            raise UserError(f"{path}: no examples{odd}; expected {self._published(split)}")
         descriptions = list(understood)
         for line in (*text.notes, *self._edition_notes(split, path, len(examples), hashlib.sha256(content).hexdigest(), descriptions)):
             self._note(self.notes, f"{path}: {line}")
@@ -203,10 +208,15 @@ def shown(value: Any) -> str:
     """A value of JSON, for messages."""
     if value is None:
         return "null"
+    start = str(value)[:SHOWN] + (" ..." if len(str(value)) > SHOWN else "")
     if isinstance(value, list | dict):
-        kind = "a list" if isinstance(value, list) else "an object"
-        return f"{kind} of {len(value)}" + (f", {str(value)[:60]}" if value else "")
-    return f"{'true or false' if isinstance(value, bool) else 'a number' if isinstance(value, int | float) else 'text'} ({str(value)[:60]})"
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}" + (f", {start}" if value else "")
+    return f"{'true or false' if isinstance(value, bool) else 'a number' if isinstance(value, int | float) else 'text'} ({start})"
+
+
+def printable(names: Iterable[str]) -> str:
+    """Names of columns, for messages: as they are, or with escapes if they would not show."""
+    return ", ".join(name if name.isprintable() and name.strip() else repr(name) for name in names)
 
 
 def own_data(kind: str, names: Mapping[str, tuple[str, ...]], defaults: Mapping[str, Any]) -> Dataset:
