@@ -13,7 +13,7 @@ from wholeword.cli import main
 from wholeword.core.config import load_recipe
 from wholeword.core.config.job import resolve
 from wholeword.core.data.corpus import unmatched
-from wholeword.core.errors import BrokenPluginsError, PluginError, RecipeError, UserError
+from wholeword.core.errors import BrokenPluginsError, DiskError, PluginError, RecipeError, UserError
 from wholeword.core.testing import tiny_model
 from wholeword.core.training.export import export
 from wholeword.core.training.prepare import prepare
@@ -59,8 +59,8 @@ def problems(*overrides: str) -> list[str]:
     """What the commands that train would report."""
     try:
         expect_ready(job(*overrides))
-    except RecipeError as error:
-        return error.problems
+    except UserError as error:
+        return str(error).splitlines()
     return []
 
 
@@ -90,6 +90,17 @@ def test_check_compares_the_store_in_its_place_with_the_recipe_as_training_does(
     assert code == 2 and "corpus (exact)" not in printed
     assert errors.splitlines() == [str(refused.value)] == problems()
     assert "segmenter.name was 'characters', is 'jieba'" in checked(capsys, "recipe.yaml", "segmenter=jieba")[2]
+
+
+def test_a_run_that_is_moved_aside_takes_its_store_along(folder):
+    prepare(job().prepare)
+    (folder / "run" / "recipe.json").write_text("{}")
+    (folder / "corpus.txt").write_text(TEXT * 30, encoding="utf-8")
+    with pytest.raises(RecipeError, match="made from other inputs"):
+        expect_ready(job())
+    assert expect_ready(job(), resume="never") == []
+    with pytest.raises(RecipeError, match="made from other inputs"):
+        expect_ready(job("store=run/store", "output=other"), resume="never")
 
 
 def test_an_unfinished_store_is_compared_too(folder, capsys):
@@ -148,6 +159,12 @@ def test_a_model_and_a_vocabulary_are_of_one_kind(folder, capsys):
         (folder / "parent" / name).unlink()
     code, _, errors = checked(capsys, "recipe.yaml", "model={init: parent}", "tokenizer.vocab=parent/vocab.txt")
     assert code == 2 and "parent" in errors  # it has a configuration, but no weights
+
+
+def test_a_vocabulary_that_is_trained_cannot_be_a_larger_one(folder):
+    export(tiny_model(), "tf-checkpoint", folder / "parent")
+    [problem] = problems("tokenizer={train: 100}", "model={init: parent}", "phases.0.peak_lr=1e-5")
+    assert problem == "tokenizer.train: 100 pieces, but parent has 150; set tokenizer.vocab to parent"
 
 
 def test_a_model_of_the_zoo_is_compared_by_its_card(folder, capsys):
@@ -222,6 +239,9 @@ def test_a_disk_without_room_is_refused(folder, capsys):
     [problem] = problems(*huge)
     assert problem.split(", ")[0] == errors.split(", ")[0]  # what is free changes
     assert problems("checkpoint={every: 1, keep: 10000000}") == []  # four checkpoints of a small model
+    with pytest.raises(DiskError) as raised:  # at which a table stops; any other problem is of one run
+        expect_ready(job(*huge))
+    assert raised.value.exit_code == 2
 
 
 def test_folders_on_one_disk_are_counted_together(tmp_path):

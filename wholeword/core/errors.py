@@ -79,6 +79,10 @@ class DiskError(WholewordError, OSError):
     exit_code = 74
 
 
+class NoRoomError(UserError, DiskError):
+    """A disk has too little room for what a run will write; found before anything is written."""
+
+
 class DivergedError(WholewordError):
     """The loss is not a number; the message names the step and the samples of the batch."""
 

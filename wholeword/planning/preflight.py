@@ -15,12 +15,14 @@ from wholeword.core.config.job import Job
 from wholeword.core.config.locations import read_model
 from wholeword.core.config.settings import missing_files
 from wholeword.core.config.sources import FOLDER, source_location
+from wholeword.core.console import doing
 from wholeword.core.data.corpus import expand_files
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.data.selection import held_out
 from wholeword.core.errors import PluginError, UserError
 from wholeword.core.files import MANIFEST, read_manifest
 from wholeword.core.formats.checkpoints import latest_checkpoint
+from wholeword.core.registry.hookspecs import PROJECT
 from wholeword.core.registry.libraries import expect_libraries
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.spec import PluginSpec
@@ -59,6 +61,8 @@ def preflight(job: Job, *, resume: str = "auto", fetch: bool = False, is_shipped
     Raises: IntegrityError if a store is damaged.
     """
     problems, is_template = Problems(), is_shipped and _waits_for_text(job)
+    if resume == "never" and (job.output / "recipe.json").exists():
+        job = _begun_anew(job)
     for kind, plugin in _plugins(job):
         with problems.collected():
             expect_libraries(kind, plugin.name)
@@ -67,7 +71,7 @@ def preflight(job: Job, *, resume: str = "auto", fetch: bool = False, is_shipped
         expect_backend(job.backend.name, job.backend.settings)
     numbers = _numbers(job, problems, fetch=fetch, is_template=is_template)
     with problems.collected():
-        if resume == "auto" and latest_checkpoint(job.output / "checkpoints") is not None:
+        if latest_checkpoint(job.output / "checkpoints") is not None:
             run_is_of_this_recipe(job)
         elif not is_template:
             model_fits(job)
@@ -79,6 +83,13 @@ def preflight(job: Job, *, resume: str = "auto", fetch: bool = False, is_shipped
     return Preflight(numbers, problems, is_template)
 
 
+def _begun_anew(job: Job) -> Job:
+    """The job as it is once the earlier run in its place has been moved aside, often with its store: its folders are empty."""
+    output = job.output.with_name(f"{job.output.name}.anew")
+    moves = job.prepare.store.absolute().is_relative_to(job.output.absolute())
+    return replace(job, output=output, prepare=replace(job.prepare, store=output / "store") if moves else job.prepare)
+
+
 def expect_ready(job: Job, *, resume: str = "auto") -> list[str]:
     """Check a recipe that is about to be carried out. Of several hosts, the chief does that alone: the others need no corpus.
 
@@ -87,7 +98,8 @@ def expect_ready(job: Job, *, resume: str = "auto") -> list[str]:
     """
     if not _is_chief(job):
         return []
-    problems = preflight(job, resume=resume, fetch=True).problems
+    with doing("checking the recipe against this machine"):
+        problems = preflight(job, resume=resume, fetch=True).problems
     problems.expect_none()
     return problems.warnings
 
@@ -103,7 +115,7 @@ def expect_preparable(job: Job) -> list[str]:
             with problems.collected():
                 expect_libraries(kind, plugin.name)
                 expect_files(kind, plugin, job)
-    with problems.collected():
+    with problems.collected(), doing("reading the beginning of the corpus"):
         finished = expect_reusable(job.prepare)
         corpus = count(job.prepare.store) if finished else estimate(job, fetch=True)
         problems.warnings += text_fits(job, corpus)
@@ -187,7 +199,12 @@ def model_fits(job: Job) -> None:
         config = replace(config, num_hidden_layers=len(spec.layers or range(config.num_hidden_layers)))
         expect_shape(spec, config)
     elif vocabulary is None:  # it will be trained or fetched
-        config = read_model(spec.init, spec.base_folder).config
+        model = read_model(spec.init, spec.base_folder)
+        config, size = model.config, job.prepare.tokenizer.train
+        if size is not None and len(model.vocabulary) > size:
+            raise UserError(
+                f"tokenizer.train: {size:,} pieces, but {spec.init} has {len(model.vocabulary):,}; set tokenizer.vocab to {spec.init}"
+            )
     else:
         config = starting_model(spec, vocabulary, seed=job.seed).config
     for number, phase in enumerate(job.phases):
@@ -201,9 +218,13 @@ def model_fits(job: Job) -> None:
 def bytes_to_write(job: Job, numbers: Plan) -> dict[Path, int]:
     """How much a run will still write, by folder."""
     checkpoints, exports = job.output / "checkpoints", job.output / "export"
+    own = registry.find("optimizer", job.optimizer.name).distribution == PROJECT
+    checkpoint_bytes = (
+        numbers.checkpoint_bytes if own else numbers.checkpoint_bytes // 3
+    )  # at least the weights; another may have no moments
     return {
         job.prepare.store: 0 if job.prepare.store.exists() else numbers.store_bytes - size_of_folder(partial_store(job.prepare.store)),
-        checkpoints: 0 if _is_trained(job) else numbers.checkpoint_bytes - size_of_folder(checkpoints),
+        checkpoints: 0 if _is_trained(job) else checkpoint_bytes - size_of_folder(checkpoints),
         exports: numbers.export_bytes - size_of_folder(exports),
     }
 

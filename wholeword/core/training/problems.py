@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wholeword.core.contracts import NeedsMachine
-from wholeword.core.errors import BrokenPluginsError, PluginError, RecipeError, UserError
+from wholeword.core.errors import BrokenPluginsError, NoRoomError, PluginError, RecipeError, UserError
 from wholeword.core.registry.libraries import expect_libraries
 from wholeword.core.registry.registry import registry
 
@@ -22,6 +22,7 @@ class Problems:
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self._num_broken = 0  # problems that are a plugin's
+        self._no_room: NoRoomError | None = None
 
     @contextmanager
     def collected(self) -> Iterator[None]:
@@ -32,9 +33,14 @@ class Problems:
             lines = [line for line in str(error).split("\n") if line not in self.problems]
             self.problems += lines
             self._num_broken += len(lines) * (error.exit_code == PluginError.exit_code)
+            self._no_room = error if isinstance(error, NoRoomError) else self._no_room
 
     def expect_none(self) -> None:
-        """Raises: RecipeError with all problems; BrokenPluginsError if all of them are plugins that cannot be used."""
+        """Raises: RecipeError with all problems; BrokenPluginsError if all of them are plugins that cannot be used; NoRoomError if that is
+        the only one, since a table stops at it.
+        """
+        if self._no_room is not None and len(self.problems) == 1:
+            raise self._no_room
         if self.problems:
             raise (BrokenPluginsError if self._num_broken == len(self.problems) else RecipeError)(self.problems)
 
@@ -48,7 +54,7 @@ def expect_backend(name: str, settings: Mapping[str, Any]) -> None:
 
 
 def expect_room(needed: Mapping[Path, int]) -> None:
-    """Raises: UserError if so many bytes more are not free where some folders are or will be.
+    """Raises: NoRoomError if so many bytes more are not free where some folders are or will be.
 
     Args:
         needed: bytes by folder; folders on one disk count together.
@@ -61,7 +67,7 @@ def expect_room(needed: Mapping[Path, int]) -> None:
         total, free = sum(needed[folder] for folder in folders), shutil.disk_usage(_existing(folders[0])).free
         if total > free:
             names = " and ".join(str(folder) for folder in folders)
-            raise UserError(
+            raise NoRoomError(
                 f"{names}: about {total:,} bytes more are needed, {free:,} are free; make room, or choose a folder on another disk"
             )
 
