@@ -32,7 +32,7 @@ def test_both_languages_show_the_same_code():
 
 @pytest.mark.parametrize("readme", READMES)
 def test_the_recipe_loads(readme, tmp_path):
-    [block] = blocks(readme, "yaml")
+    block = blocks(readme, "yaml")[0]
     path = tmp_path / "mine.yaml"
     path.write_text(block, encoding="utf-8")
     recipe = load_recipe(str(path))

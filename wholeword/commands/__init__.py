@@ -6,7 +6,7 @@ As there, each command imports everything but click inside its function.
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from io import TextIOWrapper
 from pathlib import Path
@@ -82,6 +82,21 @@ def print_result(result: Any, lines: Iterable[str], as_json: bool) -> None:
     """Print the result of a command, as JSON or as lines."""
     for line in [json_text(result)] if as_json else lines:
         click.echo(line)
+
+
+def print_definitions(rows: Sequence[tuple[str, str]], width: int) -> None:
+    """Print names and texts in two columns, a line for each name; on a narrow terminal, lines are wrapped."""
+    import shutil
+
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else sys.maxsize
+    if columns > max(width + 1 + len(text) for _, text in rows):
+        for name, text in rows:
+            click.echo(f"{name:{width}} {text}")
+        return
+    from textwrap import fill
+
+    for name, text in rows:
+        click.echo(fill(f"{name}  {text}", columns, subsequent_indent="    ", break_on_hyphens=False))
 
 
 def print_warnings(lines: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, complete_recipe, json_option, path_type, print_result
+from wholeword.commands import Commands, complete_recipe, json_option, path_type, print_definitions, print_result
 
 
 @click.group(cls=Commands)
@@ -17,8 +17,7 @@ def recipes_ls() -> None:
     """List the shipped recipes."""
     from wholeword.core.config.recipes import shipped_recipes
 
-    for name, description in shipped_recipes().items():
-        click.echo(f"{name:24} {description}")
+    print_definitions(list(shipped_recipes().items()), 24)
 
 
 @recipes.command("show")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wholeword.commands import Commands, complete_model, json_option, path_type, print_result
+from wholeword.commands import Commands, complete_model, json_option, path_type, print_definitions, print_result
 
 
 @click.group(cls=Commands)
@@ -19,11 +19,12 @@ def zoo_ls(as_json: bool) -> None:
     from wholeword.zoo import info, list_models
 
     cards = [info(name) for name in list_models()]
-    lines = (
-        f"{card['name']:37} {card['size']:>9}  {card['parameters']:13} {'MLM head ' + card['heads']['mlm']:18} {card['license']}"
-        for card in cards
-    )
-    print_result(cards, lines, as_json)
+    if as_json:
+        print_result(cards, (), as_json)
+        return
+    text = "{size:>9}  {parameters:13} {head:18} {license}"
+    rows = [(card["name"], text.format(head=f"MLM head {card['heads']['mlm']}", **card)) for card in cards]
+    print_definitions(rows, 37)
 
 
 @zoo.command("info")
