@@ -13,6 +13,8 @@ from wholeword.core.config.fields import PluginSection
 from wholeword.core.config.preparation import PrepareJob, prepare_job
 from wholeword.core.config.recipe import EvaluationSection, MaskingSection, ModelSection, Phase, Recipe
 from wholeword.core.config.settings import described, found_settings
+from wholeword.core.registry.local_source import source_of
+from wholeword.core.registry.registry import registry
 from wholeword.core.registry.spec import PluginSpec
 
 # keys of a recipe that may differ between the start of a run and its continuation: they decide where and how fast, not what
@@ -151,6 +153,8 @@ def _rows(recipe: Recipe, resolved: Mapping[str, Any]) -> RowsSpec:
     masking = masking_spec(recipe.masking, recipe.base_folder)
     settings = {key: value for key, value in resolved.items() if key not in FREE_KEYS + STORE_KEYS + MODEL_KEYS}
     settings["masking"] = settings["masking"] | described(masking.settings)
+    if source := source_of(registry.find("masking", masking.name)):
+        settings["masking"]["source"] = source
     return RowsSpec(
         examples=recipe.examples.name,
         short_seq_rate=recipe.examples.short_seq_rate,

@@ -8,6 +8,7 @@ from typing import Any
 from wholeword.core.contracts import Versioned
 from wholeword.core.errors import PluginError, WholewordError
 from wholeword.core.registry.hookspecs import PROJECT
+from wholeword.core.registry.local_source import source_of
 from wholeword.core.registry.plugins import Entry
 from wholeword.core.registry.registry import registry
 
@@ -45,5 +46,8 @@ def title_of(kind: str, name: str) -> str:
 
 
 def version_of(plugin: Any, entry: Entry) -> str:
-    """What decides, beside its settings, the results of a cleaner or segmenter: its own version, or that of its distribution."""
-    return str(plugin.version) if isinstance(plugin, Versioned) else entry.version
+    """What decides the results of a plugin apart from its settings: its own version, or that of its distribution; and its source where
+    that may change while the version stays (see `local_source`).
+    """
+    version, source = str(plugin.version) if isinstance(plugin, Versioned) else entry.version, source_of(entry)
+    return f"{version}, source {source}" if source else version
