@@ -83,7 +83,7 @@ def train(recipe: str, overrides: tuple[str, ...], resume: str) -> None:
 @set_option
 @click.option("--to", type=click.Choice(["tfrecord"]), help="Also write the training rows for TensorFlow, one folder per phase.")
 @click.option("--shards", type=click.IntRange(1, 99_999), metavar="N", help="With --to: files per phase.  [default: 10]")
-@click.option("--passes", type=click.IntRange(1), metavar="N", help="With --to: passes over the corpus.  [default: masking.dupe_factor]")
+@click.option("--passes", type=click.IntRange(1), metavar="N", help="With --to: epochs to write.  [default: masking.dupe_factor]")
 @click.option("-o", "--output", type=path_type, metavar="DIR", help="With --to: output folder.  [default: tfrecord in the recipe's output]")
 def prepare(recipe: str, overrides: tuple[str, ...], to: str | None, shards: int | None, passes: int | None, output: Path | None) -> None:
     """Build the token store of a recipe. The same command resumes an interrupted build."""

@@ -290,9 +290,9 @@ class Careless:
 
 
 def test_a_strategy_that_chooses_what_it_must_not_is_named(numbered):
-    with pytest.raises(PluginError, match=r"masking strategy Careless chose \d\d pieces of row \d+, 10 allowed"):
+    with pytest.raises(PluginError, match=r"masking strategy test_batches:Careless: chose \d\d pieces of row \d+; expected at most .*, 10"):
         source(numbered, strategy=Careless(lambda candidates: candidates)).batch(0)
-    with pytest.raises(PluginError, match=r"masking strategy Careless chose \[CLS\], \[SEP\] or padding"):
+    with pytest.raises(PluginError, match=r"masking strategy test_batches:Careless: chose \[CLS\], \[SEP\] or padding"):
         source(numbered, strategy=Careless(lambda candidates: np.arange(64) + 0 * candidates < 1)).batch(0)
 
 

@@ -39,10 +39,10 @@ def test_set_reaches_everywhere(load):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("steps", "expected section.key=value, as in phases.0.steps=1000"),
+        ("steps", "expected section.key=value, as in backend.threads=2"),
         ("=3", "expected section.key=value"),
-        ("phases.7.steps=3", "phases has 1 entries; expected a number under 1 in place of '7'"),
-        ("phases.first.steps=3", "phases has 1 entries; expected a number under 1 in place of 'first'"),
+        ("phases.7.steps=3", "phases has one entry; expected 0, found '7'"),
+        ("phases.first.steps=3", "phases has one entry; expected 0, found 'first'"),
         ("name.first=x", "name is not a section"),
         ("seed=[1", "no ',' or ']' in the list"),
         ("seed=&a 1", "'&a' (an anchor) is not allowed"),

@@ -24,7 +24,7 @@ BROKEN = [
     (3, "corpus: {files: [a.txt], cleaning: [{name: full-width}, {name: html, ▸punctuation: true}]}",
      "corpus.cleaning.1.punctuation: unknown setting; did you mean 'corpus.cleaning.0.punctuation'?"),
     (3, "corpus: {files: [a.txt], cleaning: [quotes, {▸nmae: html}]}", "corpus.cleaning.1.nmae: unknown setting; did you mean 'name'?"),
-    (3, "corpus: {files: [a.txt], cleaning: [▸5]}", "corpus.cleaning.0: 5; expected text or settings as key: value (A plugin: its"),
+    (3, "corpus: {files: [a.txt], cleaning: [▸5]}", "corpus.cleaning.0: 5; expected text or settings as key: value"),
     (3, "corpus: {files: [a.txt], ▸cleanning: [html]}", "corpus.cleanning: unknown setting; did you mean 'cleaning'?"),
     (4, "segmenter: ▸jeiba", "segmenter.name: unknown segmenter 'jeiba'; did you mean 'jieba'?"),
     (4, "segmenter: ▸5", "segmenter: 5; expected text or settings as key: value (plugin that splits sentences into words)"),

@@ -393,7 +393,7 @@ def test_commands_are_checked():
 
 @pytest.mark.parametrize(
     "kind, missing",
-    [("backend", "start"), ("optimizer", "build, reference"), ("tracker", "finish, log, start"), ("corpus_format", "documents")],
+    [("backend", "start"), ("optimizer", "build"), ("tracker", "finish, log, start"), ("corpus_format", "documents")],
 )
 def test_the_doctor_names_the_methods_that_a_plugin_lacks(kind, missing):
     with pytest.raises(AssertionError, match=f"object has no {missing}"):

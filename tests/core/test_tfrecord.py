@@ -249,7 +249,7 @@ def test_prepare_writes_the_rows_of_every_pass_and_the_held_out_ones(recipe, run
         assert (inputs["passes"], inputs["shards"], inputs["max_seq_length"], inputs["max_predictions"]) == (3, 4, length, predictions)
         assert inputs["store"] == store.manifest["fingerprint"] and manifest["held_out_rows"] == len(held_out["input_ids"])
         said = f"{manifest['rows']:,} rows, {manifest['held_out_rows']:,} held out rows, {length} tokens and {predictions} predictions each"
-        assert f"{phase}: {said}; 3 passes over the corpus" in result.stdout
+        assert f"{phase}: {said}; 3 epochs" in result.stdout
 
 
 @pytest.mark.parametrize("examples", ["nsp-pairs", "doc-sentences"])
@@ -311,9 +311,9 @@ def test_a_phase_is_whole_or_absent(recipe):
 
 def test_dynamic_masking_has_no_last_pass_and_says_how_many_are_written(recipe, run):
     result = run("--to", "tfrecord", "--set", "masking.dynamic=true")
-    assert result.returncode == 0 and "masking is dynamic, and files hold a fixed number of passes: 3" in result.stdout
+    assert result.returncode == 0 and "masking is dynamic, but files hold a fixed number of epochs: 3" in result.stdout
     told = run("--to", "tfrecord", "--set", "masking.dynamic=true", "--passes", "1", "-o", str(recipe.parent / "one"))
-    assert told.returncode == 0 and "masking is dynamic" not in told.stdout and "; 1 pass over the corpus" in told.stdout
+    assert told.returncode == 0 and "masking is dynamic" not in told.stdout and "; 1 epoch" in told.stdout
 
 
 def test_prepare_alone_does_without_it(recipe, run):

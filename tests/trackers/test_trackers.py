@@ -51,6 +51,9 @@ class Lines(Silent):
     def say(self, line: str) -> None:
         self.lines.append(line)
 
+    def warn(self, line: str) -> None:
+        self.lines.append(f"warning: {line}")
+
 
 def carry_out(recipe: Path, trackers: str, observer: Silent | None = None) -> Path:
     overrides = [f"output={recipe.parent / 'run'}", f"log.trackers={trackers}", "prepare_workers=1"]

@@ -37,7 +37,7 @@ def names_in(folder: str) -> Callable[[click.Context, click.Parameter, str], lis
 complete_recipe, complete_model = names_in("recipes"), names_in("zoo/cards")
 recipe_argument = click.argument("recipe", metavar="RECIPE", shell_complete=complete_recipe)
 set_option = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as phases.0.steps=100; repeatable."
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as output=runs/second; repeatable."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 path_type = click.Path(path_type=Path)

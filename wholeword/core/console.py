@@ -17,6 +17,10 @@ class Observer(Protocol):
         """Receive a line for the user."""
         ...
 
+    def warn(self, line: str) -> None:
+        """Receive a warning, without the word, for standard error."""
+        ...
+
     def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
         """Receive that `done` of `total` is done in the stage `title`, which ends with `done == total` or when another stage begins."""
         ...
@@ -42,6 +46,9 @@ class Silent:
     def say(self, line: str) -> None:
         """Ignore it."""
 
+    def warn(self, line: str) -> None:
+        """Ignore it."""
+
     def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
         """Ignore it."""
 
@@ -63,6 +70,10 @@ class Plain:
     def say(self, line: str) -> None:
         """Print it."""
         print(line, flush=True)
+
+    def warn(self, line: str) -> None:
+        """Print it on standard error."""
+        print(f"warning: {line}", file=sys.stderr, flush=True)
 
     def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
         """Print it if it is time to."""
@@ -107,6 +118,10 @@ class Terminal:
     def say(self, line: str) -> None:
         """Print it above the bars."""
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, line: str) -> None:
+        """Print it above the bars."""
+        self.say(f"warning: {line}")
 
     def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
         """Draw it."""

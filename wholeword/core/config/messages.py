@@ -57,16 +57,23 @@ def schema_at(path: KeyPath, model: type[Section] = Recipe) -> dict[str, Any]:
 
 
 def _inlined(node: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The node without `$ref` and "or null"; a section that can be written as text has `properties` as well as `anyOf`."""
+    """The node without `$ref` and "or null"; a section that can be written as text has `properties` as well as `anyOf`.
+
+    The description of a definition is left out: it is the docstring of a class, and no text for users.
+    """
     if "$ref" in node:
-        node = {**definitions[node["$ref"].rsplit("/", 1)[1]], **node}
+        node = {**_undescribed(definitions[node["$ref"].rsplit("/", 1)[1]]), **node}
     if "$ref" in node.get("items", {}):
         node = {**node, "items": _inlined(node["items"], definitions)}
     choices = [choice for choice in node.get("anyOf", []) if choice.get("type") != "null"]
     if len(choices) == 1:
         return {**node, **_inlined(choices[0], definitions), "anyOf": choices}
     items = next(({"items": choice["items"]} for choice in choices if "items" in choice), {})
-    return {**items, **next((choice for choice in choices if "properties" in choice), {}), **node}
+    return {**items, **_undescribed(next((choice for choice in choices if "properties" in choice), {})), **node}
+
+
+def _undescribed(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != "description"}
 
 
 def sections_of_recipe(path: KeyPath = (), model: type[Section] = Recipe) -> dict[KeyPath, list[str]]:

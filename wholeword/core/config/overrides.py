@@ -22,7 +22,7 @@ def override(document: Document, text: str, model: type[Section] = Recipe) -> No
     read = read_yaml(value.encode("utf-8", errors="surrogateescape"), mark.source, mapping=False)
     try:
         if not equals or "" in parts:
-            raise ValueError("expected section.key=value, as in phases.0.steps=1000")
+            raise ValueError("expected section.key=value, as in backend.threads=2")
         if read.problems:
             raise ValueError(read.problems[0].message)
         path = _put(document.data, parts, read.data, model)
@@ -43,7 +43,7 @@ def _put(node: Any, parts: list[str], value: Any, model: type[Section]) -> KeyPa
         key: str | int = part
         if isinstance(node, list):
             if not part.isdecimal() or int(part) >= len(node):
-                raise ValueError(f"{dotted(path)} has {len(node)} entries; expected a number under {len(node)} in place of {part!r}")
+                raise ValueError(f"{dotted(path)} has {_entries(len(node))}, found {part!r}")
             key = int(part)
         elif not isinstance(node, dict):
             raise ValueError(f"{dotted(path)} is not a section, so it has no settings")
@@ -58,3 +58,9 @@ def _put(node: Any, parts: list[str], value: Any, model: type[Section]) -> KeyPa
             node[key] = {next(iter(schema["properties"])): inner}
         node = node[key]
     return path
+
+
+def _entries(count: int) -> str:
+    if count < 2:
+        return "one entry; expected 0" if count else "no entry, and cannot be extended: expected the whole list"
+    return f"{count} entries; expected a number from 0 to {count - 1}"

@@ -91,7 +91,7 @@ class Reading:
         guess = probably_meant(str(key), [other for other in own if other not in section], self.sections)
         if guess in own:
             self.guessed.add((*around, guess))
-        hint = f"did you mean {guess!r}?" if guess else f"expected one of {', '.join(own)}"
+        hint = f"did you mean {guess!r}?" if guess else f"expected {'one of ' * (len(own) > 1)}{', '.join(own)}"
         self.document.problems.append(Problem(self.document.key_place(path), f"{dotted(path)}: unknown setting; {hint}"))
         del section[str(key)]
 

@@ -48,6 +48,7 @@ from wholeword.core.contracts.text import (
 from wholeword.core.contracts.tracker import TrackedRun, Tracker
 from wholeword.core.contracts.training import (
     Backend,
+    DefinedOptimizer,
     DescribedBackend,
     DistributedBackend,
     FineTuner,
@@ -75,6 +76,7 @@ __all__ = [
     "Command",
     "ConfigSource",
     "CorpusFormat",
+    "DefinedOptimizer",
     "DescribedBackend",
     "DescribedTask",
     "DistributedBackend",

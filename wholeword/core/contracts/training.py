@@ -9,7 +9,7 @@ from wholeword.core.contracts.tasks import Head, Rows
 
 
 class OptimizerReference(Protocol):
-    """What `Optimizer.reference` returns: the definition that kernels are compared with, in NumPy."""
+    """What `DefinedOptimizer.reference` returns: the definition that kernels are compared with, in NumPy."""
 
     def step(self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], learning_rate: float) -> None:
         """Change `parameters` in place. Gradients come clipped; a parameter without one stays as it is. Arrays keep their dtype."""
@@ -43,11 +43,7 @@ class OptimizerKernel(Protocol):
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """Turns gradients into updates: one reference in NumPy, and one kernel for each framework."""
-
-    def reference(self) -> OptimizerReference:
-        """The definition of the update, in NumPy."""
-        ...
+    """Turns gradients into updates: one kernel for each framework."""
 
     def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> Any:
         """The kernel over (canonical name, parameter) pairs.
@@ -57,6 +53,15 @@ class Optimizer(Protocol):
             state. One whose `step` needs a closure does not work.
         Raises: PluginError if there is none for this framework; `wholeword.core.registry.kernels.build_kernel` finds what is registered.
         """
+        ...
+
+
+@runtime_checkable
+class DefinedOptimizer(Optimizer, Protocol):
+    """An `Optimizer` with a definition in NumPy, so that `check_optimizer` can compare its kernels with it. Training never needs it."""
+
+    def reference(self) -> OptimizerReference:
+        """The definition of the update."""
         ...
 
 

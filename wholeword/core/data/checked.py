@@ -1,10 +1,11 @@
-"""Masking strategies of other distributions: what they return is compared with their contract, batch by batch."""
+"""Masking strategies of other distributions: each batch that they return is checked against their contract."""
 
 from typing import Any
 
 import numpy as np
 
 from wholeword.core.contracts import Array, Masked, MaskingStrategy
+from wholeword.core.errors import PluginError
 from wholeword.core.registry.hookspecs import PROJECT
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.returned import calling, contract_error
@@ -17,6 +18,13 @@ def checked_strategy(strategy: MaskingStrategy, name: str) -> MaskingStrategy:
         name: as in the recipe.
     """
     return strategy if registry.find("masking", name).distribution == PROJECT else _CheckedStrategy(strategy, name)
+
+
+def strategy_error(strategy: MaskingStrategy, message: str) -> PluginError:
+    """For what a strategy returned that was not created by its name: names its distribution if a plugin offers its class."""
+    target = f"{type(strategy).__module__}:{type(strategy).__qualname__}"
+    entry = next((entry for entry in registry.entries if (entry.kind, entry.target) == ("masking", target)), None)
+    return contract_error("masking", entry.qualified_name, message) if entry else PluginError(f"masking strategy {target}: {message}")
 
 
 class _CheckedStrategy:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from wholeword.core.contracts import MaskingStrategy
+from wholeword.core.data.checked import strategy_error
 from wholeword.core.data.examples import Examples
 from wholeword.core.data.groups import group_lengths_at
 from wholeword.core.data.store import TokenStore
-from wholeword.core.errors import PluginError
 
 Batch = dict[str, np.ndarray]  # see `wholeword.core.data.batches.BatchSource`
 
@@ -53,12 +53,11 @@ def make_batch(
     masked = strategy.mask(rows.ids, rows.word_starts, rows.candidates, sample_ids, **context, vocabulary=store.vocabulary)
     chosen = np.flatnonzero(masked.chosen)
     count = np.bincount(chosen // max_seq_length, minlength=len(numbers))
-    name = type(strategy).__name__
     if count.max() > max_predictions:
         row = int(count.argmax())
-        raise PluginError(f"masking strategy {name} chose {count[row]} pieces of row {row}, {max_predictions} allowed")
+        raise strategy_error(strategy, f"chose {count[row]} pieces of row {row}; expected at most max_predictions, {max_predictions}")
     if not rows.candidates.reshape(-1)[chosen].all():
-        raise PluginError(f"masking strategy {name} chose [CLS], [SEP] or padding")
+        raise strategy_error(strategy, "chose [CLS], [SEP] or padding")
     filled = np.arange(max_predictions) < count[:, None]
 
     def predictions(values: np.ndarray) -> np.ndarray:

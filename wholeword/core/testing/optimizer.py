@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wholeword.core.contracts import Array, Optimizer, OptimizerKernel, Tensors
+from wholeword.core.contracts import Array, DefinedOptimizer, OptimizerKernel, Tensors
 
 SHAPES = {
     "bert/embeddings/word_embeddings": (50, 8),
@@ -18,7 +18,7 @@ SOMETIMES = "bert/encoder/layer_0/output/dense/kernel"  # has no gradient for a 
 
 
 def check_optimizer(
-    optimizer: Optimizer,
+    optimizer: DefinedOptimizer,
     framework: str,
     *,
     variable: Callable[[Array], Any] = np.copy,
@@ -27,7 +27,7 @@ def check_optimizer(
     steps: int = 200,
     tolerance: float = 1e-6,
 ) -> None:
-    """Check the contract of `contracts.Optimizer`: its kernel for a framework computes what its reference computes.
+    """Check the contract of `contracts.DefinedOptimizer`: its kernel for a framework computes what its reference computes.
 
     Args:
         variable: makes a parameter of the framework from float32 values.
@@ -36,7 +36,8 @@ def check_optimizer(
         steps, tolerance: how many steps are compared, and the largest difference of a parameter.
     Raises: AssertionError that says which rule was broken, in which step and by which tensor.
     """
-    assert isinstance(optimizer, Optimizer), f"{type(optimizer).__name__} has no methods reference() and build(framework, named_parameters)"
+    name = type(optimizer).__name__
+    assert isinstance(optimizer, DefinedOptimizer), f"{name} has no methods reference() and build(framework, named_parameters)"
     generator = np.random.default_rng(5)
     expected = {name: _first_values(generator, name, shape) for name, shape in SHAPES.items()}
     parameters = {name: variable(values) for name, values in expected.items()}

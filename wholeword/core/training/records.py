@@ -29,7 +29,7 @@ def write_tfrecords(job: Job, store: TokenStore, folder: Path, *, shards: int, p
     if passes is None:
         passes = job.rows.dupe_factor
         if job.rows.dynamic:
-            observer.say(f"masking is dynamic, and files hold a fixed number of passes: {passes} (masking.dupe_factor); --passes for more")
+            observer.say(f"masking is dynamic, but files hold a fixed number of epochs: {passes} (masking.dupe_factor, or --passes)")
     rows = JobRows(job, store, cache=job.output / "examples")
     for number, phase in enumerate(job.phases):
         final = folder / f"phase-{number + 1}"
@@ -48,7 +48,7 @@ def write_tfrecords(job: Job, store: TokenStore, folder: Path, *, shards: int, p
             write_manifest(partial, about | counts)
         written = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
         shape = f"{phase.max_seq_length} tokens and {phase.max_predictions} predictions each"
-        observer.say(f"{final}: {written}, {shape}; {passes} pass{'es' * (passes != 1)} over the corpus")
+        observer.say(f"{final}: {written}, {shape}; {passes} epoch{'s' * (passes != 1)}")
 
 
 def _inputs(rows: JobRows, number: int, passes: int, shards: int) -> dict[str, Any]:

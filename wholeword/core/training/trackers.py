@@ -28,7 +28,7 @@ class Trackers:
             except PluginError as error:
                 if isinstance(error.__cause__, ModuleNotFoundError):
                     raise
-                self._report.say(f"warning: {error}; training continues without this tracker")
+                self._report.warn(f"{error}; training continues without this tracker")
                 continue
             with registry.explaining("tracker", spec.name):
                 self._call(spec.name, lambda tracker: tracker.start(run), fatal=ModuleNotFoundError)
@@ -54,7 +54,7 @@ class Trackers:
         except (Exception, SystemExit) as error:  # of a third party's library, often over a network: the run matters more
             del self._trackers[name]
             entry, message = registry.find("tracker", name), " ".join(str(error).split())
-            self._report.say(
-                f"warning: tracker {name!r} of {entry.distribution} {entry.version} failed and is switched off; training continues "
+            self._report.warn(
+                f"tracker {name!r} of {entry.distribution} {entry.version} failed and is switched off; training continues "
                 f"({type(error).__name__}: {message})"
             )

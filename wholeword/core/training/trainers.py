@@ -15,7 +15,6 @@ from wholeword.core.contracts import (
     InterruptibleTrainer,
     Optimizer,
     OptimizerKernel,
-    OptimizerReference,
     Rows,
     Tensors,
     Trainer,
@@ -43,10 +42,6 @@ class RecipeOptimizer:
         self.plugin = ("optimizer", name)  # kind and name of the plugin whose kernel it is
         self.kernel: CheckedKernel | None = None  # that of another distribution, once it is built
 
-    def reference(self) -> OptimizerReference:
-        """See `wholeword.core.contracts.Optimizer`."""
-        return self.optimizer.reference()
-
     def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> Any:
         """See `wholeword.core.contracts.Optimizer`."""
         with calling("optimizer", self.name):
@@ -73,10 +68,6 @@ class NoOptimizer:
     plugin = ("optimizer", "none")
     slots: Mapping[str, Any] = {}
     error: PluginError | None = None
-
-    def reference(self) -> OptimizerReference:
-        """There is none."""
-        raise NotImplementedError
 
     def build(self, framework: str, named_parameters: Iterable[tuple[str, Any]]) -> "NoOptimizer":
         """Itself, without slots."""

@@ -41,13 +41,16 @@ RunCell = Callable[[TableJob, Cell, Path, Observer], Scores]
 
 
 class _ProgressOnly:
-    """Passes the progress of one of many runs on to the table's observer, but not its messages."""
+    """Passes the progress and the warnings of one of many runs on to the table's observer, but not its messages."""
 
     def __init__(self, observer: Observer, cell: Cell):
         self.observer, self.cell = observer, cell
 
     def say(self, line: str) -> None:
         pass
+
+    def warn(self, line: str) -> None:
+        self.observer.warn(f"{self.cell}: {line}")
 
     def progress(self, title: str, done: float, total: float, detail: str = "") -> None:
         self.observer.progress("fine-tuning", done, total, f"{self.cell}: {detail}")
