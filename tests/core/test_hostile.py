@@ -39,7 +39,10 @@ PIECES = [
     "##一",
 ]
 PIECES = list(dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *PIECES]))
-TOKENIZERS = [WordPieceTokenizer(Vocabulary(PIECES), True), WordPieceTokenizer(Vocabulary(PIECES[::-1]), False)]
+TOKENIZERS = [
+    WordPieceTokenizer(Vocabulary(PIECES), True, definition="transformers"),
+    WordPieceTokenizer(Vocabulary(PIECES[::-1]), False, definition="transformers"),
+]
 ENTRIES = ["语言模型", "一个词的", "ab的", "012", "，。"]
 STRATEGIES = {"lexicon": {"words": ENTRIES}}  # settings of those that do not go without
 

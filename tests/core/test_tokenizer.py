@@ -40,7 +40,7 @@ def tokenizers_own(vocabulary: Vocabulary, lowercase: bool) -> Tokenizer:
 
 
 def assert_equal_to_tokenizers(sentences: list[str], vocabulary: Vocabulary, lowercase: bool) -> None:
-    encoded = WordPieceTokenizer(vocabulary, lowercase).encode_batch(sentences)
+    encoded = WordPieceTokenizer(vocabulary, lowercase, definition="transformers").encode_batch(sentences)
     offsets = module.offsets_in_sentence(encoded)
     assert len(encoded.sentence_pieces) == len(sentences) + 1
     for number, expected in enumerate(tokenizers_own(vocabulary, lowercase).encode_batch(sentences, add_special_tokens=False)):
@@ -153,7 +153,7 @@ def test_training_is_deterministic_over_processes_and_threads():
 def test_common_chinese_characters_are_what_tokenizers_makes_of_them():
     """All 27,584 of the two blocks that are in the table from the start."""
     known = [chr(code) for code in [*range(0x4E00, 0xA000, 3), *range(0x3400, 0x4DC0, 7)]]
-    tokenizer = WordPieceTokenizer(Vocabulary([*SPECIAL_PIECES, "a", *known]), True)
+    tokenizer = WordPieceTokenizer(Vocabulary([*SPECIAL_PIECES, "a", *known]), True, definition="transformers")
     characters = [chr(code) for first, last in COMMON_CHINESE for code in range(first, last + 1)]
     encoding = tokenizer.reference.encode("".join(f"a{character}a\n" for character in characters), add_special_tokens=False)
     assert len(encoding.ids) == 3 * len(characters) and encoding.offsets[1::3] == [(4 * n + 1, 4 * n + 2) for n in range(len(characters))]

@@ -49,7 +49,8 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
         warning = check_head(files, model)
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
-    trainer, tokenizer = start_model(files, backend=backend), WordPieceTokenizer(files.vocabulary, files.lowercase)
+    trainer = start_model(files, backend=backend)
+    tokenizer = WordPieceTokenizer(files.vocabulary, files.lowercase, definition="transformers")
     for text in texts:
         positions = files.config.max_position_embeddings
         with doing(f"filling in {text}"):

@@ -43,7 +43,7 @@ def mask(
     warn_of_shadows("segmenter", "segmenter", [segmenter.partition("=")[0]])
     warn_of_shadows("masking", "compare" if compare else "strategy", [name.partition("=")[0] for name in names])
     sentences = [line for text in texts for line in (_standard_input() if text == "-" else [as_text(text)]) if line.strip()]
-    tokenizer = WordPieceTokenizer(Vocabulary.read(vocab) if vocab else display_vocabulary(), not cased)
+    tokenizer = WordPieceTokenizer(Vocabulary.read(vocab) if vocab else display_vocabulary(), not cased, definition="transformers")
     strategies = {name: bind(create_from("masking", name), tokenizer, name=name.partition("=")[0]) for name in names}
     with doing(f"loading {segmenter} and segmenting"):
         previews = preview(sentences, create_from("segmenter", segmenter), strategies, tokenizer, seed=seed)

@@ -64,7 +64,7 @@ def prepare(job: FinetuneJob, observer: Observer) -> Prepared:
         model = read_model(job.model, job.base_folder)
     _expect_fitting(job, model, observer)
     splits = tuple(split for split in job.task.splits if split != "train") if job.splits is None else job.splits
-    tokenizer = WordPieceTokenizer(model.vocabulary, model.lowercase)
+    tokenizer = WordPieceTokenizer(model.vocabulary, model.lowercase, definition="transformers")
     with doing(f"reading {job.task_name}"):
         examples = {split: job.task.read(split) for split in dict.fromkeys(("train", *splits))}
     expect_segments(job, model.config, examples["train"])

@@ -17,7 +17,7 @@ from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import expand_files
 from wholeword.core.data.corpus_format import CheckedFormat
 from wholeword.core.data.documents import read_documents
-from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.data.tokenizer import WordPieceTokenizer, definition_of
 from wholeword.core.errors import UserError
 from wholeword.core.files import read_manifest
 from wholeword.core.registry.registry import registry
@@ -145,7 +145,8 @@ def _unknown_rate(job: PrepareJob, vocabulary: Vocabulary, samples: Sequence[Sam
     sentences = [text for sample in samples for text in _beginning(chain.from_iterable(sample), SAMPLE_CHARACTERS // len(samples))]
     if isinstance(registry.load("segmenter", job.segmenter.name), SplittingSegmenter):  # its separators are no text
         sentences = list(segment(registry.create("segmenter", job.segmenter.name, **job.segmenter.settings), sentences)[0])
-    ids = WordPieceTokenizer(vocabulary, job.tokenizer.lowercase).encode_batch(sentences).ids
+    tokenizer = WordPieceTokenizer(vocabulary, job.tokenizer.lowercase, definition=definition_of(job.compat))
+    ids = tokenizer.encode_batch(sentences).ids
     return float((ids == vocabulary.unk_id).mean()) if len(ids) else None
 
 

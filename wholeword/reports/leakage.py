@@ -17,7 +17,6 @@ import numpy as np
 from wholeword.core.contracts import Task
 from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample
 from wholeword.core.data.store import TokenStore
-from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.ragged import ragged_range
 
@@ -214,7 +213,7 @@ def hashes(numbers: np.ndarray, length: int) -> np.ndarray:
 
 
 def _in_store(name: str, split: str, part: str, texts: Mapping[str, str], store: TokenStore, near: float) -> Overlap:
-    tokenizer = WordPieceTokenizer(store.vocabulary, store.lowercase)
+    tokenizer = store.tokenizer
     encoded = tokenizer.encode_batch(list(texts.values()))
     counts = np.maximum(0, np.diff(encoded.sentence_pieces) - NGRAM_PIECES + 1)
     places = np.repeat(encoded.sentence_pieces[:-1], counts) + ragged_range(counts)

@@ -13,7 +13,7 @@ from wholeword.core.config.checks import DEFAULT_RATE
 from wholeword.core.config.job import masking_spec
 from wholeword.core.config.preparation import PrepareJob, prepare_job
 from wholeword.core.data.store import VOCABULARY, TokenStore
-from wholeword.core.data.tokenizer import WordPieceTokenizer
+from wholeword.core.data.tokenizer import WordPieceTokenizer, definition_of
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import MANIFEST
 from wholeword.core.registry.registry import registry
@@ -93,12 +93,13 @@ def _recipe_of_run(folder: Path) -> Recipe:
 def tokenizer_of(source: Source | None) -> WordPieceTokenizer:
     """The tokenizer of a recipe, with a vocabulary for display for a text file or a vocabulary that has not been trained."""
     if source is None:
-        return WordPieceTokenizer(display_vocabulary(), lowercase=True)
-    spec = source.prepare.tokenizer
+        return WordPieceTokenizer(display_vocabulary(), lowercase=True, definition="transformers")
+    spec, definition = source.prepare.tokenizer, definition_of(source.prepare.compat)
     trained = source.store / VOCABULARY
     if spec.vocab is not None:
-        return WordPieceTokenizer(spec.vocabulary, spec.lowercase)
-    return WordPieceTokenizer(Vocabulary.read(trained) if trained.exists() else display_vocabulary(), spec.lowercase)
+        return WordPieceTokenizer(spec.vocabulary, spec.lowercase, definition=definition)
+    vocabulary = Vocabulary.read(trained) if trained.exists() else display_vocabulary()
+    return WordPieceTokenizer(vocabulary, spec.lowercase, definition=definition)
 
 
 def masking_of(

@@ -11,7 +11,6 @@ import numpy as np
 
 from wholeword.core.data.draws import permutation
 from wholeword.core.data.store import TokenStore
-from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.registry.registry import registry
 from wholeword.reports.duplicates import Duplicates, duplicate_documents, text_of
 from wholeword.reports.lengths import LengthStatistics, WordLength, count_lengths, count_words
@@ -133,7 +132,7 @@ class StoreReport:
 def report_source(location: str, *, strategy: str | None = None, rate: float | None = None, lengths: Sequence[int] = ()) -> StoreReport:
     """Report on the store of what the user points at. Args, raises: as `open_source` and `masking_of`."""
     store, source = open_source(location)
-    tokenizer = WordPieceTokenizer(store.vocabulary, store.lowercase)
+    tokenizer = store.tokenizer
     return store_report(store, masking_of(source, tokenizer, strategy=strategy, rate=rate, lengths=lengths))
 
 
@@ -183,7 +182,7 @@ def _unknown(store: TokenStore) -> Unknown:
     num_unknown = sum(int(np.count_nonzero(shard.ids == store.vocabulary.unk_id)) for shard in store.shards)
     texts = sorted(dict(store.manifest.get("unknown", {})).items(), key=lambda item: (-item[1], item[0]))
     cleaner = registry.create("cleaner", "quotes")
-    tokenizer = WordPieceTokenizer(store.vocabulary, store.lowercase)
+    tokenizer = store.tokenizer
     known_when_clean = [
         (text, count)
         for (text, count), cleaned in zip(texts, cleaner.clean([text for text, _ in texts]), strict=True)

@@ -92,7 +92,7 @@ def model_path(folder: Path) -> Path:
 
 def _features(model: ModelFiles) -> dict[str, np.ndarray]:
     """The sentences as the rows of one batch, truncated to the model's maximum length."""
-    tokenizer, vocabulary = WordPieceTokenizer(model.vocabulary, model.lowercase), model.vocabulary
+    tokenizer, vocabulary = WordPieceTokenizer(model.vocabulary, model.lowercase, definition="transformers"), model.vocabulary
     rows = []
     for first, second in PAIRS:
         parts = [[vocabulary.cls_id, *map(int, tokenizer.encode(first)[0]), vocabulary.sep_id]]

@@ -41,7 +41,7 @@ def grow_vocabulary(vocabulary: Vocabulary, pieces: Iterable[str], *, lowercase:
         reuse_unused: replace [unused1], [unused2] ... first, which keeps the size.
     Raises: UserError naming the pieces that the tokenizer can never produce, and why.
     """
-    tokenizer = WordPieceTokenizer(vocabulary, lowercase)
+    tokenizer = WordPieceTokenizer(vocabulary, lowercase, definition="transformers")
     new = [piece for piece in dict.fromkeys(pieces) if piece not in vocabulary.ids]
     refused = [f"{piece!r} {reason}" for piece in new if (reason := _why_never(piece, tokenizer))]
     if refused:
@@ -99,7 +99,7 @@ def grow_model(model: ModelFiles, vocabulary: Vocabulary, *, rows: Rows, seed: i
     new = [number for number in range(len(vocabulary)) if number >= len(old) or not kept[number]]
     config = replace(model.config, vocab_size=len(vocabulary))
     fresh = initial_weights(config, seed, GROWING)
-    tokenizer = WordPieceTokenizer(old, model.lowercase)
+    tokenizer = WordPieceTokenizer(old, model.lowercase, definition="transformers")
     weights = dict(model.weights)
     for name in GROWING:
         values, before = fresh[name], model.weights[name]

@@ -59,6 +59,7 @@ class PrepareJob:
     store: Path
     cache: Path | None  # of segmented text
     workers: int  # processes; 0: one per core
+    compat: str | None = None  # "google": text is read and tokenized as by google-research/bert
 
 
 def tokenizer_spec(tokenizer: TokenizerSection, base_folder: Path) -> TokenizerSpec:
@@ -85,4 +86,5 @@ def prepare_job(recipe: Recipe) -> PrepareJob:
         store=Path(recipe.store),
         cache=Path(recipe.cache) if recipe.cache else None,
         workers=recipe.prepare_workers,
+        compat=recipe.compat,
     )

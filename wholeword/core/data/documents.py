@@ -13,14 +13,15 @@ from wholeword.core.data.chunks import Chunk, Span
 from wholeword.core.data.cleaning import NamedCleaner, clean
 from wholeword.core.data.corpus import CorpusLayout
 from wholeword.core.data.corpus_format import CheckedFormat, Lines
+from wholeword.core.data.google_text import ends_at_blank_lines, split_at_blank_lines
 from wholeword.core.data.sentences import split_sentences
 from wholeword.core.errors import UserError
 from wholeword.core.file_kinds import HEAD, kind_of
 from wholeword.core.text_files import not_utf8
 
-MAX_SENTENCE = 100_000  # characters; a longer one is cut, so that a line without end is segmented in bounded memory
-MAX_PASSAGE = 4096  # sentences to gather
-PART = 1 << 20  # bytes to read at once: memory that is used again does not cost the system a fresh page
+MAX_SENTENCE = 100_000  # characters; a longer sentence is cut, so that an endless line is segmented in bounded memory
+MAX_PASSAGE = 4096  # sentences that are gathered
+PART = 1 << 20  # bytes that are decoded at once: reused memory spares the system fresh pages
 
 
 class Passage(NamedTuple):
@@ -43,19 +44,26 @@ def read_documents(
             yield f"{passage.path}:{line}", passage.sentences[start:end]
 
 
-def read_passages(chunk: Chunk, corpus: CorpusLayout, counts: Counter[str], cleaners: Sequence[NamedCleaner] = ()) -> Iterator[Passage]:
+def read_passages(
+    chunk: Chunk, corpus: CorpusLayout, counts: Counter[str], cleaners: Sequence[NamedCleaner] = (), *, google: bool = False
+) -> Iterator[Passage]:
     """The documents of a chunk that have a sentence, many at a time; adds to `counts` what was replaced and cleaned.
 
+    Args:
+        google: read text as google-research/bert does, see `google_text`.
     Raises: UserError with file, line and byte for what is not UTF-8 or not what the format expects; PluginError for a broken format or
         cleaner.
     """
-    format = CheckedFormat(corpus.format)
+    format, limit = CheckedFormat(corpus.format), None if google else MAX_SENTENCE
     for span in chain.from_iterable(_parts(span, format) for span in chunk.spans):
-        documents = format.documents(TextPart(span.path, span.first_line, _decode(span, corpus.bad_bytes, counts)), counts)
+        text = _decode(span, corpus.bad_bytes, counts)
+        documents = format.documents(TextPart(span.path, span.first_line, text.replace("\r", "") if google else text), counts)
+        if google and ends_at_blank_lines(corpus):
+            documents = split_at_blank_lines(documents)
         if format.lines_are_sentences and not cleaners:
-            passages: Iterator[Passage] = iter([_lines_as_sentences(span.path, documents)])
+            passages: Iterator[Passage] = iter([_lines_as_sentences(span.path, documents, limit)])
         else:
-            passages = _gathered(span.path, documents, format, counts, cleaners)
+            passages = _gathered(span.path, documents, format, counts, cleaners, limit)
         yield from (passage for passage in passages if passage.sentences)
 
 
@@ -74,7 +82,7 @@ def _parts(span: Span, format: CheckedFormat) -> Iterator[Span]:
     yield span._replace(data=span.data[start:]) if start else span
 
 
-def _lines_as_sentences(path: str, documents: Lines) -> Passage:
+def _lines_as_sentences(path: str, documents: Lines, limit: int | None) -> Passage:
     """Documents whose lines are sentences."""
     stripped = list(map(str.strip, documents.lines))
     lengths = np.fromiter(map(len, stripped), np.int64, len(stripped))
@@ -84,8 +92,8 @@ def _lines_as_sentences(path: str, documents: Lines) -> Passage:
     starts = np.flatnonzero(np.diff(np.cumsum(begins)[places], prepend=0))
     sentences, lengths = stripped if len(places) == len(stripped) else list(filter(None, stripped)), lengths[places]
     lines = documents.numbers[places[starts]]
-    if lengths.max(initial=0) > MAX_SENTENCE:
-        parts = [_cut(sentence) for sentence in sentences]
+    if limit is not None and lengths.max(initial=0) > limit:
+        parts = [_cut(sentence, limit) for sentence in sentences]
         before = np.cumsum([0, *map(len, parts)])
         sentences = list(chain.from_iterable(parts))
         lengths, starts = np.fromiter(map(len, sentences), np.int64, len(sentences)), before[starts]
@@ -93,9 +101,9 @@ def _lines_as_sentences(path: str, documents: Lines) -> Passage:
 
 
 def _gathered(
-    path: str, documents: Lines, format: CheckedFormat, counts: Counter[str], cleaners: Sequence[NamedCleaner]
+    path: str, documents: Lines, format: CheckedFormat, counts: Counter[str], cleaners: Sequence[NamedCleaner], limit: int | None
 ) -> Iterator[Passage]:
-    """Documents read one by one, since their lines are to be cleaned or split."""
+    """Documents read one by one, because their lines have to be cleaned or split."""
     sentences: list[str] = []
     starts: list[int] = []
     lines: list[int] = []
@@ -114,7 +122,7 @@ def _gathered(
             cleaned = clean(texts, cleaners, f"{path}:{number}")
             counts["num_cleaned"] += sum(map(ne, texts, cleaned))
             texts = cleaned
-        if parts := _sentences(texts, format.lines_are_sentences):
+        if parts := _sentences(texts, format.lines_are_sentences, limit):
             starts.append(len(sentences))
             lines.append(number)
             sentences += parts
@@ -124,19 +132,19 @@ def _gathered(
     yield passage()
 
 
-def _sentences(lines: Sequence[str], lines_are_sentences: bool) -> list[str]:
+def _sentences(lines: Sequence[str], lines_are_sentences: bool, limit: int | None) -> list[str]:
     """The sentences of some lines; one that is too long is cut."""
     if lines_are_sentences:
         sentences = [sentence for sentence in map(str.strip, lines) if sentence]
     else:
         sentences = [sentence for line in lines for sentence in split_sentences(line)]
-    if max(map(len, sentences), default=0) <= MAX_SENTENCE:
+    if limit is None or max(map(len, sentences), default=0) <= limit:
         return sentences
-    return [part for sentence in sentences for part in _cut(sentence)]
+    return [part for sentence in sentences for part in _cut(sentence, limit)]
 
 
-def _cut(sentence: str) -> list[str]:
-    return [sentence[start : start + MAX_SENTENCE] for start in range(0, len(sentence), MAX_SENTENCE)]
+def _cut(sentence: str, limit: int) -> list[str]:
+    return [sentence[start : start + limit] for start in range(0, len(sentence), limit)]
 
 
 def _decode(span: Span, bad_bytes: str, counts: Counter[str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import unidata_version
 
 import numpy as np
 
@@ -20,8 +21,10 @@ from wholeword.core.data.chunks import Chunk
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import CorpusLayout
 from wholeword.core.data.documents import Passage, read_passages
-from wholeword.core.data.store import VOCABULARY, id_dtype, shard_bytes, shard_name
-from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer
+from wholeword.core.data.google_text import refuse_cuts
+from wholeword.core.data.shard_file import id_dtype, shard_bytes
+from wholeword.core.data.store import VOCABULARY, shard_name
+from wholeword.core.data.tokenizer import Encoded, WordPieceTokenizer, definition_of
 from wholeword.core.data.word_cache import WordCache
 from wholeword.core.errors import PluginError
 from wholeword.core.files import atomic_write, sha256_of, to_json
@@ -31,11 +34,11 @@ from wholeword.core.registry.returned import title_of, version_of
 from wholeword.core.registry.spec import PluginSpec
 from wholeword.core.vocabulary import Vocabulary
 
-BATCH = 1 << 16  # characters to segment and tokenize at once
+BATCH = 1 << 16  # characters that are segmented and tokenized at once
 BYTES_PER_CHARACTER = 3  # of Chinese in UTF-8, to estimate the progress within a shard
-MAX_UNKNOWN = 1000  # different texts of [UNK] to record, per shard and for the store
-MAX_EXAMPLES = 20  # fallbacks to record with their sentences
-SHOWN = 200  # characters of such a sentence
+MAX_UNKNOWN = 1000  # different texts of [UNK] that are recorded, for each shard and for the store
+MAX_EXAMPLES = 20  # fallbacks that are recorded with their sentences
+SHOWN = 200  # characters recorded of such a sentence
 COUNTS = (
     "num_documents",
     "num_sentences",
@@ -56,7 +59,7 @@ Report = Callable[[int, int], None]  # bytes of the corpus' files done, tokens m
 
 @dataclass(frozen=True)
 class StoreSpec:
-    """All that decides what a shard holds; it travels to the worker processes."""
+    """Everything that decides the content of a shard; it is sent to the worker processes."""
 
     folder: Path  # with receipts/ and store/vocab.txt
     corpus: CorpusLayout
@@ -64,8 +67,9 @@ class StoreSpec:
     segmenter: PluginSpec
     lowercase: bool
     keep_latin: bool
-    inputs: dict[str, Any]  # all this, as JSON that does not depend on the machine
-    words_cache: Path | None  # where segmented text is kept
+    compat: str | None  # "google": text is read and tokenized as by google-research/bert
+    inputs: dict[str, Any]  # the same, as JSON that does not depend on the machine
+    words_cache: Path | None  # for segmented text
 
 
 class Interrupted(Exception):
@@ -86,17 +90,17 @@ class ShardBuilder:
         self.cleaners = make_cleaners(spec.cleaning)
         self.segmenter = registry.create("segmenter", spec.segmenter.name, **spec.segmenter.settings)
         self.vocabulary = Vocabulary.read(spec.folder / "store" / VOCABULARY)
-        self.tokenizer = WordPieceTokenizer(self.vocabulary, spec.lowercase)
+        self.tokenizer = WordPieceTokenizer(self.vocabulary, spec.lowercase, definition=definition_of(spec.compat))
         self.segmenter_version = version_of(self.segmenter, registry.find("segmenter", spec.segmenter.name))
         fast = isinstance(self.segmenter, FastSegmenter) and not self.segmenter.worth_keeping
         worth_keeping = not fast and not isinstance(self.segmenter, SplittingSegmenter)
         self.words_cache = spec.words_cache if worth_keeping else None
 
     def build(self, chunk: Chunk) -> dict[str, Any]:
-        """Write the shard of a chunk, unless it is there.
+        """Write the shard of a chunk, unless it is there already.
 
         Returns: its receipt: `file`, `made_from`, `counts`, `unknown` (texts that became [UNK], and how often), `fallback_examples`, and
-            `sha256` (empty if the chunk has no piece at all; there is no file then).
+            `sha256` (empty if the chunk has no piece at all; then there is no file).
         """
         made_from = {
             "inputs": hashlib.sha256(to_json(self.spec.inputs)).hexdigest(),
@@ -104,6 +108,9 @@ class ShardBuilder:
             "segmenter_version": self.segmenter_version,
             "text": chunk.sha256,
         }
+        if self.spec.compat == "google":
+            made_from["unicode"] = unidata_version  # it decides, for example, what is punctuation
+            refuse_cuts(chunk, self.spec.corpus)
         path = self.spec.folder / "receipts" / f"{chunk.number:05}.json"
         receipt = self._finished(path, made_from)
         if receipt:
@@ -118,7 +125,7 @@ class ShardBuilder:
         return receipt
 
     def _finished(self, path: Path, made_from: dict[str, str]) -> dict[str, Any] | None:
-        """The receipt, if it fits and the shard is whole."""
+        """The receipt, if it matches and the shard is intact."""
         try:
             receipt = json.loads(path.read_bytes())
             file = self.spec.folder / "store" / receipt["file"]
@@ -137,8 +144,9 @@ class ShardBuilder:
         ids, word_starts, lengths, owners = [np.zeros(0, dtype)], [np.zeros(0, bool)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         fallbacks, num_sentences = [], 0
         cache = WordCache(self.words_cache, self._words_identity(), chunk.sha256)
+        passages = read_passages(chunk, self.spec.corpus, counts, self.cleaners, google=self.spec.compat == "google")
         size, reported = sum(len(span.data) for span in chunk.spans), 0
-        for where, sentences, documents in _batches(read_passages(chunk, self.spec.corpus, counts, self.cleaners)):
+        for where, sentences, documents in _batches(passages):
             texts, words = self._words(where, sentences, cache)
             encoded = self.tokenizer.encode_batch(texts)
             ids.append(encoded.ids.astype(dtype))
@@ -152,8 +160,9 @@ class ShardBuilder:
                 if len(examples) < MAX_EXAMPLES:
                     examples.append({"where": where, "text": texts[fallback.sentence][:SHOWN], "words": fallback.words[:SHOWN]})
             num_sentences += len(texts)
-            num_characters = len(encoded.codes) - len(texts) - 1  # line feeds left out
+            num_characters = len(encoded.codes) - len(texts) - 1  # without line feeds
             counts["num_characters"] += num_characters
+            counts.update({"num_dropped": num_dropped} if (num_dropped := self.tokenizer.count_dropped(encoded.codes)) else {})
             read = min(chunk.bytes_read * BYTES_PER_CHARACTER * num_characters // size, chunk.bytes_read - reported)
             reported += read
             self.report(read, len(encoded.ids))
@@ -196,7 +205,7 @@ class ShardBuilder:
 
 
 def _count_texts(encoded: Encoded, pieces: np.ndarray, counts: Counter[str]) -> None:
-    """Count the texts that some pieces stand for; nearly all are one character."""
+    """Count the texts of some pieces; nearly all are one character."""
     starts, ends = encoded.starts[pieces], encoded.ends[pieces]
     single = ends == starts + 1
     for code, count in zip(*map(np.ndarray.tolist, np.unique(encoded.codes[starts[single]], return_counts=True)), strict=True):
@@ -211,7 +220,7 @@ def most_frequent(unknown: Counter[str]) -> dict[str, int]:
 
 
 def _batches(passages: Iterable[Passage]) -> Iterator[tuple[str, list[str], np.ndarray]]:
-    """Sentences in batches: where the first one's document begins, the sentences, and the number of the document of each."""
+    """Batches of sentences: where the document of the first sentence begins, the sentences, and the document number of each."""
     where, sentences, owners, size, num_documents = "", [], [], 0, 0
     for passage in passages:
         numbers = np.searchsorted(passage.document_starts, np.arange(len(passage.sentences)), side="right") - 1

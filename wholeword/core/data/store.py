@@ -10,7 +10,7 @@
       vocab.txt
       manifest.json        sizes and sha256 of the files above; counts, settings, origin; written last
 
-Sentences and documents without a single piece are not in it, and the first piece of a sentence begins a word. No masks are in it.
+Sentences and documents without a single piece are left out, and the first piece of a sentence begins a word. The store holds no masks.
 """
 
 import hashlib
@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from wholeword.core.data.shard_file import id_dtype, shard_bytes, shard_layout
 from wholeword.core.data.spans import Spans
+from wholeword.core.data.tokenizer import WordPieceTokenizer, definition_of
 from wholeword.core.errors import IntegrityError, UserError
 from wholeword.core.files import atomic_directory, check_manifest, read_manifest, sha256_of, to_json, write_file, write_manifest
 from wholeword.core.ragged import ragged_range
@@ -30,14 +32,15 @@ from wholeword.core.vocabulary import Vocabulary
 
 FORMAT = {"name": "wholeword token store", "version": 2}
 VOCABULARY = "vocab.txt"
-ALIGNMENT = 8  # bytes
-FEW_SHARDS = 6  # so many are quicker looked at one by one than copied span by span
+FEW_SHARDS = 6  # up to so many, reading each shard in turn is faster than copying span by span
 COUNTS = ("num_tokens", "num_sentences", "num_documents", "num_fallback_sentences")
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A part of the store that fits into memory; documents never cross shards. The arrays are mapped, read-only, and count within it."""
+    """A part of the store that fits into memory; documents never cross shards. The arrays are mapped read-only; numbers in them are
+    relative to the shard.
+    """
 
     token_offset: int  # number in the whole store of its first token,
     sentence_offset: int  # sentence
@@ -58,7 +61,7 @@ class TokenStore:
 
     Args:
         verify: check the sha256 of every file first.
-    Raises: IntegrityError naming each file that is missing, cut or changed.
+    Raises: IntegrityError naming each file that is missing, truncated or changed.
     """
 
     def __init__(self, path: Path | str, *, verify: bool = True):
@@ -69,6 +72,12 @@ class TokenStore:
         self.vocabulary = Vocabulary.read(self.path / VOCABULARY)
         self.lowercase: bool = self.manifest["lowercase"]
         self.num_tokens, self.num_sentences, self.num_documents, _ = (self.manifest["counts"][key] for key in COUNTS)
+
+    @cached_property
+    def tokenizer(self) -> WordPieceTokenizer:
+        """The tokenizer that the text was encoded with."""
+        definition = definition_of(self.manifest.get("inputs", {}).get("compat"))
+        return WordPieceTokenizer(self.vocabulary, self.lowercase, definition=definition)
 
     @cached_property
     def shards(self) -> list[Shard]:
@@ -84,7 +93,7 @@ class TokenStore:
 
     def _map(self, name: str, counts: Sequence[int]) -> Iterator[np.ndarray]:
         data = np.asarray(np.memmap(self.path / name, np.uint8, "r"))  # a plain view: indexing a memmap is slow
-        for dtype, count, place in _layout(id_dtype(self.vocabulary), *counts)[0]:
+        for dtype, count, place in shard_layout(id_dtype(self.vocabulary), *counts)[0]:
             yield data[place : place + count * dtype.itemsize].view(dtype)
 
     @cached_property
@@ -94,7 +103,7 @@ class TokenStore:
 
     @cached_property
     def fallback_tokens(self) -> np.ndarray:
-        """int64 [2, num_fallback_sentences]: the first token of each sentence whose words are not all those of the text, and the end."""
+        """int64 [2, num_fallback_sentences]: the first token and the end of each sentence whose words are not all those of the text."""
         parts = [np.zeros((2, 0), np.int64)]
         for shard in self.shards:
             ends = np.append(0, shard.sentence_ends).astype(np.int64) if shard.num_fallback_sentences else np.zeros(1, np.int64)
@@ -106,7 +115,7 @@ class TokenStore:
         return self.shards[int(np.searchsorted(self._offsets[unit], number, side="right")) - 1]
 
     def rows(self, starts: np.ndarray, lengths: np.ndarray, before: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """One row per span, which begins in column `before`; the columns around it are arbitrary.
+        """One row per span. The span begins in column `before`; the columns around it hold arbitrary values.
 
         Args:
             starts: int64 [num_spans], numbers of tokens in the whole store.
@@ -132,10 +141,10 @@ class TokenStore:
         return Spans(shard.ids, shard.word_start_bits, places, places).rows(before, length)
 
     def _copied(self, numbers: np.ndarray, places: np.ndarray, lengths: np.ndarray) -> Spans:
-        """Spans of many shards, one behind the other in memory.
+        """Spans of many shards, copied one after the other.
 
         Args:
-            numbers, places: int64 [num_spans], the shard of each, and where it begins there.
+            numbers, places: int64 [num_spans], the shard of each span, and where it begins in the shard.
         """
         first_bytes, ends = places >> 3, places + lengths
         columns = numbers, places, ends, first_bytes, (ends + 7) >> 3
@@ -164,7 +173,7 @@ class TokenStore:
         return spans.ids[np.repeat(spans.id_places, lengths) + steps].astype(np.int32), word_starts.view(bool)
 
     def document_sentences(self, document: int) -> tuple[int, int]:
-        """The sentences of a document as [first, end), all numbered in the whole store."""
+        """The sentences of a document as [first, end); all numbers are those of the whole store."""
         shard = self._shard_of(2, document)
         local = document - shard.document_offset
         first = int(shard.document_ends[local - 1]) if local else 0
@@ -178,48 +187,6 @@ class TokenStore:
         return shard.token_offset + np.insert(ends, 0, shard.sentence_ends[low - 1] if low else 0)
 
 
-def id_dtype(vocabulary: Vocabulary) -> np.dtype[Any]:
-    """The smallest type that holds every id."""
-    return np.dtype("<u2" if len(vocabulary) <= 1 << 16 else "<u4")
-
-
-def _layout(
-    ids: np.dtype[Any], num_tokens: int, num_sentences: int, num_documents: int, num_fallback_sentences: int
-) -> tuple[list[tuple[np.dtype[Any], int, int]], int]:
-    """The arrays of a shard, each as (dtype, length, place in bytes); and the size of the file."""
-    offsets = np.dtype("<u4")
-    arrays = []
-    end = 0
-    sizes = [(ids, num_tokens), (np.dtype("u1"), -(-num_tokens // 8))]
-    for dtype, count in [*sizes, (offsets, num_sentences), (offsets, num_documents), (offsets, num_fallback_sentences)]:
-        arrays.append((dtype, count, end))
-        end += -(-count * dtype.itemsize // ALIGNMENT) * ALIGNMENT
-    return arrays, end
-
-
-def shard_bytes(
-    vocabulary: Vocabulary,
-    ids: np.ndarray,
-    word_starts: np.ndarray,
-    sentence_ends: np.ndarray,
-    document_ends: np.ndarray,
-    fallback_sentences: np.ndarray | tuple[()] = (),
-) -> bytearray:
-    """The content of a shard's file.
-
-    Args:
-        ids: integers [num_tokens].
-        word_starts: bool [num_tokens].
-        sentence_ends, document_ends, fallback_sentences: ascending integers; see the head of this module.
-    """
-    arrays, size = _layout(id_dtype(vocabulary), len(ids), len(sentence_ends), len(document_ends), len(fallback_sentences))
-    content = bytearray(size)
-    parts = (ids, np.packbits(word_starts, bitorder="little"), sentence_ends, document_ends, fallback_sentences)
-    for (dtype, count, place), values in zip(arrays, parts, strict=True):
-        np.frombuffer(content, dtype, count, place)[:] = values
-    return content
-
-
 def finish_store(
     folder: Path, *, lowercase: bool, shards: Sequence[Mapping[str, Any]], counts: Mapping[str, int], about: Mapping[str, Any]
 ) -> None:
@@ -228,7 +195,7 @@ def finish_store(
     Args:
         shards: of each shard `file`, `sha256`, the `COUNTS`, and whatever else was counted.
         counts: the same counts for the whole store.
-        about: what else to say, such as settings and origin; nothing that time, place or number of workers changes.
+        about: other entries, such as settings and origin; none may depend on the time, the folder or the number of workers.
     """
     vocabulary = sha256_of(folder / VOCABULARY)
     content = {"lowercase": lowercase, "vocabulary_sha256": vocabulary, "shards": [shard["sha256"] for shard in shards]}
@@ -257,11 +224,11 @@ def write_store(
     lowercase: bool = True,
     tokens_per_shard: int = 1 << 22,
 ) -> TokenStore:
-    """Write a store in one go, for tests and tools.
+    """Write a whole store at once, for tests and tools.
 
     Args:
         documents: lists of sentences, each (ids, word_starts) of equal length; the first piece of a sentence always begins a word.
-        tokens_per_shard: a shard is full once it has that many.
+        tokens_per_shard: a shard is complete once it has that many.
     Raises: UserError if there is no token at all, or `path` exists.
     """
     shards: list[dict[str, Any]] = []

@@ -1,17 +1,20 @@
 """WordPiece as BERT does it, for millions of characters a second.
 
-The definition is `tokenizers` (BertNormalizer, BertPreTokenizer, WordPiece); ids and offsets are equal to its. A Chinese character, a
-punctuation mark or a blank means the same wherever it stands: one gather through a table from code point to id settles them, and what is
-left between them (runs of Latin, digits, kana, Hangul, marks, control characters ...) goes to `tokenizers` once each and is remembered.
-The table is learned from `tokenizers` too, common marks at the start and others when they are first seen, so that no Unicode rule is
-written down twice; of common Chinese characters alone it asks nothing but whether the vocabulary has them.
+There are two definitions, which differ in rare characters only (see `google_tokens`): that of Google's original code, and that of
+`tokenizers` (BertNormalizer, BertPreTokenizer, WordPiece), which transformers' fast tokenizers use; ids and offsets are equal to theirs.
+
+A Chinese character, a punctuation mark or a blank means the same in any context, so a table from code point to id settles it. The runs
+between such characters (Latin, digits, kana, Hangul, marks, control characters ...) are encoded by the definition once each, and cached.
+The table is learned from the definition too, for common marks at the start and for others when they first occur, so that no Unicode rule
+is written down twice. Only common Chinese characters are not asked about: they are their own piece if the vocabulary has it, else [UNK].
 
 No special piece is recognised in text: `[MASK]` in a corpus is a bracket, a word and a bracket.
 """
 
 import unicodedata
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -19,6 +22,7 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from wholeword.core.data.google_tokens import SIGMA, GoogleWordPiece, PlacedPieces, settle_sigmas
 from wholeword.core.ragged import ragged_range
 from wholeword.core.text_files import valid
 from wholeword.core.vocabulary import CHINESE, Vocabulary
@@ -27,13 +31,15 @@ COMMON_CHINESE = CHINESE[:2]  # the basic block and extension A
 COMMON_BLOCKS = (range(0x20, 0x7F), range(0x2010, 0x2040), range(0x3000, 0x3020), range(0xFF00, 0xFF61))  # ASCII, marks, full-width forms
 BLANK, RUN, UNSEEN = -1, -2, -3  # what a code point is when it is not one piece by itself
 CODE_POINTS = 0x110000
-MAX_WORD = 100  # characters; BERT makes a longer word one [UNK]
+MAX_WORD = 100  # characters; in transformers, a longer word is one [UNK]
 MAX_RUNS = 1 << 16  # runs to remember
 MAX_RUN_CHARACTERS = 1 << 22  # the same, in characters
 
+Definition = Literal["google", "transformers"]
+
 
 class Encoded(NamedTuple):
-    """Pieces of a batch of sentences, as positions in their joined text: each sentence after a line feed, and one more at the end."""
+    """Pieces of a batch of sentences, with positions in their joined text: a line feed before each sentence and one at the end."""
 
     codes: np.ndarray  # uint32 [num_characters], the code points of the joined text
     ids: np.ndarray  # int32 [num_pieces]
@@ -48,15 +54,12 @@ class WordPieceTokenizer:
 
     Args:
         lowercase: lower-case and strip accents, as the uncased BERT models do.
+        definition: whose tokenization it is; see `google_tokens` for the differences.
     """
 
-    def __init__(self, vocabulary: Vocabulary, lowercase: bool):
-        self.vocabulary, self.lowercase = vocabulary, lowercase
-        self.reference = Tokenizer(
-            WordPiece(vocabulary.ids, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD, continuing_subword_prefix="##")
-        )
-        self.reference.normalizer = BertNormalizer(lowercase=lowercase)
-        self.reference.pre_tokenizer = BertPreTokenizer()
+    def __init__(self, vocabulary: Vocabulary, lowercase: bool, *, definition: Definition = "google"):
+        self.vocabulary, self.lowercase, self.definition = vocabulary, lowercase, definition
+        self._google = GoogleWordPiece(vocabulary, lowercase) if definition == "google" else None
         self._table = np.full(CODE_POINTS, UNSEEN, np.int32)
         self._table[0xD800:0xE000] = RUN  # lone surrogates, which `tokenizers` refuses
         single = [piece for piece in vocabulary.pieces if len(piece) == 1]
@@ -65,11 +68,21 @@ class WordPieceTokenizer:
             self._table[first : last + 1] = vocabulary.unk_id
             inside = (first <= codes) & (codes <= last)
             self._table[codes[inside]] = ids[inside]
+        self._dropped = np.where(self._table == UNSEEN, -1, 0).astype(np.int8)  # see `count_dropped`; -1: not known yet
         self._learn([code for block in COMMON_BLOCKS for code in block])
         self._run_numbers: dict[str, int] = {}
         self._run_characters = 0
         self._run_pieces = np.zeros(1, np.int64)  # the pieces of run i are rows _run_pieces[i] ... _run_pieces[i + 1] - 1 of
         self._runs = np.empty((0, 3), np.int32)  # id, start, end (within the run)
+
+    @cached_property
+    def reference(self) -> Tokenizer:
+        """The definition of transformers, slower than this."""
+        model = WordPiece(self.vocabulary.ids, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD, continuing_subword_prefix="##")
+        reference = Tokenizer(model)
+        reference.normalizer = BertNormalizer(lowercase=self.lowercase)
+        reference.pre_tokenizer = BertPreTokenizer()
+        return reference
 
     def encode(self, sentence: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns: ids int32 [num_pieces], offsets int32 [num_pieces, 2] into the sentence (first character, character after the last)."""
@@ -103,8 +116,29 @@ class WordPieceTokenizer:
         sentence_starts = np.cumsum(lengths + 1) - lengths
         return Encoded(codes, ids, starts, ends, sentence_starts, np.append(np.searchsorted(starts, sentence_starts), len(ids)))
 
+    def count_dropped(self, codes: np.ndarray) -> int:
+        """How many characters leave no trace although they are no blanks, control characters or accents: in transformers, those for
+        private use and those that its version of Unicode does not have.
+
+        Args:
+            codes: uint32 [num_characters], code points.
+        """
+        if self._google:
+            return 0
+        dropped = self._dropped[codes]
+        unseen = np.unique(codes[dropped < 0]).tolist()
+        if unseen:
+            self._dropped[unseen] = [self._drops(chr(code)) for code in unseen]
+            dropped = self._dropped[codes]
+        return int(np.count_nonzero(dropped))
+
+    def _drops(self, character: str) -> bool:
+        if character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Mn"):
+            return False
+        return not self.reference.normalizer.normalize_str(character)
+
     def split(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-        """Tell apart what is settled by itself and the runs between, in a text that begins and ends with a line feed.
+        """Separate characters that are settled by themselves from the runs between them, in a text that begins and ends with a line feed.
 
         Returns: codes uint32 [n], kinds int32 [n] (an id, or BLANK, or RUN), run_starts int64 [num_runs], the runs.
         """
@@ -114,15 +148,17 @@ class WordPieceTokenizer:
         if len(unseen):
             self._learn(np.unique(unseen).tolist())
             kinds = self._table[codes]
+        if self._google and self.lowercase and SIGMA in text:
+            text = settle_sigmas(text)  # before it is split into runs, which end where its words do not
         in_run = kinds == RUN
         edges = np.flatnonzero(in_run[1:] != in_run[:-1]) + 1
         starts, ends = edges[::2], edges[1::2]
         return codes, kinds, starts, [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def _learn(self, codes: list[int]) -> None:
-        """Ask `tokenizers` what each character does between two letters: part them and vanish, part them and be one piece, or else."""
-        encoding = self.reference.encode("".join(f"a{chr(code)}a\n" for code in codes), add_special_tokens=False)
-        ids, words, (starts, ends) = np.array(encoding.ids), np.array(encoding.word_ids), np.array(encoding.offsets).T
+        """Find out what each character does between two letters: separate them and vanish, separate them and be one piece, or neither."""
+        pieces = self._defined("".join(f"a{chr(code)}a\n" for code in codes))
+        ids, words, (starts, ends) = np.array(pieces.ids), np.array(pieces.words), np.array(pieces.offsets).T
         lines, places = np.divmod(starts, 4)
         first = np.searchsorted(lines, np.arange(len(codes)))
         count = np.bincount(lines, minlength=len(codes))
@@ -134,21 +170,28 @@ class WordPieceTokenizer:
         alone &= np.fromiter((_stands_alone(chr(code)) for code in codes), bool, len(codes))
         self._table[codes] = np.where(blank, BLANK, np.where(alone, ids[second], RUN))
 
+    def _defined(self, text: str) -> PlacedPieces:
+        """The pieces of a text by definition."""
+        if self._google:
+            return self._google.encode(text)
+        encoding = self.reference.encode(text, add_special_tokens=False)
+        return PlacedPieces(encoding.ids, encoding.word_ids, encoding.offsets)
+
     def _numbers(self, runs: list[str]) -> np.ndarray:
-        """Where the pieces of each run stand in `_runs`: int64 [num_runs]; unknown runs are encoded first."""
+        """The number of each run, by which `_run_pieces` finds its pieces: int64 [num_runs]. Unknown runs are encoded first."""
         known = self._run_numbers
         numbers = list(map(known.get, runs))
         if None in numbers:
-            if len(known) > MAX_RUNS or self._run_characters > MAX_RUN_CHARACTERS:  # bounded memory: begin anew
+            if len(known) > MAX_RUNS or self._run_characters > MAX_RUN_CHARACTERS:  # bounded memory: start over
                 known.clear()
                 self._run_characters, self._run_pieces, self._runs = 0, self._run_pieces[:1], self._runs[:0]
             new = [run for run in dict.fromkeys(runs) if run not in known]
-            encoding = self.reference.encode(valid("\n".join(new)), add_special_tokens=False)  # a line feed is a blank: they stay apart
-            starts, ends = np.array(encoding.offsets, np.int64).reshape(-1, 2).T
+            pieces = self._defined(valid("\n".join(new)))  # a line feed is a blank: they stay apart
+            starts, ends = np.array(pieces.offsets, np.int64).reshape(-1, 2).T
             borders = np.cumsum(np.fromiter(map(len, new), np.int64, len(new)) + 1)  # where the next run begins
             number = np.searchsorted(borders, starts, side="right")
             origin = np.append(0, borders)[number]
-            rows = np.stack([np.array(encoding.ids, np.int64), starts - origin, ends - origin], axis=1).astype(np.int32)
+            rows = np.stack([np.array(pieces.ids, np.int64), starts - origin, ends - origin], axis=1).astype(np.int32)
             self._runs = np.concatenate([self._runs, rows])
             self._run_pieces = np.append(self._run_pieces, self._run_pieces[-1] + np.cumsum(np.bincount(number, minlength=len(new))))
             self._run_characters += sum(map(len, new))
@@ -157,12 +200,17 @@ class WordPieceTokenizer:
         return np.array(numbers, np.int64)
 
 
+def definition_of(compat: str | None) -> Definition:
+    """Whose tokenization a recipe gets, by its setting `compat`."""
+    return "google" if compat == "google" else "transformers"
+
+
 def offsets_in_sentence(encoded: Encoded) -> np.ndarray:
-    """int32 [num_pieces, 2]: first character and character after the last of each piece, counted in its sentence."""
+    """int32 [num_pieces, 2]: the first character of each piece and the character after its last, relative to its sentence."""
     origin = np.repeat(encoded.sentence_starts, np.diff(encoded.sentence_pieces))
     return np.stack([encoded.starts - origin, encoded.ends - origin], axis=1).astype(np.int32)
 
 
 def _stands_alone(character: str) -> bool:
-    """Whether no combining mark after it can mix with it: it stays one character in NFD, and is a starter."""
+    """Whether combining marks after it leave it as it is: it stays one character in NFD, and is a starter."""
     return len(unicodedata.normalize("NFD", character)) == 1 and unicodedata.combining(character) == 0

@@ -20,13 +20,13 @@ MAX_COUNTED_RUNS = 1 << 20  # different runs to count; about 100 MB
 def train_vocabulary(sentences: Iterable[str], size: int, lowercase: bool, min_frequency: int = 2) -> Vocabulary:
     """Learn a WordPiece vocabulary: the special pieces, every character that is frequent enough, then merges by frequency.
 
-    Equal text gives an equal vocabulary, in any process and with any number of threads: `tokenizers` numbers `##` pieces in the order of
-    a randomised hash map and lets those numbers decide between equally frequent merges, so the single characters are numbered here first.
-    A piece that WordPiece could never emit (a `##` before a Chinese character) is never in it.
+    Equal text gives an equal vocabulary, in any process and with any number of threads. (`tokenizers` numbers `##` pieces in the order of
+    a randomised hash map, and those numbers decide between equally frequent merges; so single characters are numbered here first.)
+    It contains no piece that WordPiece could never emit (a `##` before a Chinese character). The text is normalised as in transformers.
 
     Args:
-        size: number of pieces, the five special ones among them; fewer if the text does not give as many.
-        min_frequency: how often a piece must have been seen.
+        size: number of pieces, including the five special ones; the result has fewer if the text does not yield as many.
+        min_frequency: how often a piece must occur.
     Raises: UserError if `size` leaves no room for characters, or the text has none.
     """
     words, characters = _count_words(sentences, lowercase)
@@ -63,7 +63,7 @@ def _single_pieces(word: str) -> list[str]:
 
 def _count_words(sentences: Iterable[str], lowercase: bool) -> tuple[Counter[str], Counter[str]]:
     """How often each word of the runs, and each character that is a word by itself, occurs (as BERT's normalizer leaves them)."""
-    tokenizer = WordPieceTokenizer(Vocabulary(SPECIAL_PIECES), lowercase)
+    tokenizer = WordPieceTokenizer(Vocabulary(SPECIAL_PIECES), lowercase, definition="transformers")
     normalizer, pre_tokenizer = tokenizer.reference.normalizer, tokenizer.reference.pre_tokenizer
     runs: Counter[str] = Counter()
     codes_seen = np.zeros(CODE_POINTS, np.int64)
@@ -73,7 +73,7 @@ def _count_words(sentences: Iterable[str], lowercase: bool) -> tuple[Counter[str
         seen = np.bincount(codes[kinds >= 0])
         codes_seen[: len(seen)] += seen
         runs.update(run for run in texts if len(run) <= MAX_WORD)
-        while len(runs) > MAX_COUNTED_RUNS:  # bounded memory: forget what is rarest so far
+        while len(runs) > MAX_COUNTED_RUNS:  # bounded memory: drop the rarest so far
             runs = Counter({run: count for run, count in runs.items() if count > floor})
             floor += 1
     words: Counter[str] = Counter()

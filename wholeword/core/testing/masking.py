@@ -23,7 +23,7 @@ def check_masking(strategy: MaskingStrategy, *, rate: float | None = 0.15, whole
     assert isinstance(strategy, MaskingStrategy), f"{type(strategy).__name__} has no method mask(...)"
     vocabulary, batch = random_batch()
     if isinstance(strategy, BoundStrategy):
-        strategy.bind(WordPieceTokenizer(vocabulary, True))
+        strategy.bind(WordPieceTokenizer(vocabulary, True, definition="transformers"))
     ids, word_starts, candidates, _ = batch
 
     def mask(rows: Any = slice(None), **changes: Any) -> tuple[np.ndarray, np.ndarray]:

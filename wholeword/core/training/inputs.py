@@ -8,10 +8,12 @@ from typing import Any
 from wholeword.core.config.preparation import PrepareJob
 from wholeword.core.config.settings import described
 from wholeword.core.data.corpus import CorpusFile, expand_files, unmatched
+from wholeword.core.data.google_text import check_ends
 from wholeword.core.data.store import FORMAT
 from wholeword.core.errors import UserError
 from wholeword.core.files import PARTIAL, read_manifest
 from wholeword.core.registry.hookspecs import PROJECT
+from wholeword.core.registry.local_source import source_of
 from wholeword.core.registry.registry import registry
 from wholeword.core.registry.returned import version_of
 from wholeword.core.registry.spec import PluginSpec
@@ -32,6 +34,10 @@ def describe(job: PrepareJob) -> tuple[dict[str, Any], list[CorpusFile]]:
         "tokenizer": {"lowercase": tokenizer.lowercase},
         "alignment": {"latin_phrases": job.latin_phrases},
     }
+    if source := source_of(segmenter):
+        inputs["segmenter"]["source"] = source
+    if job.compat:
+        inputs["compat"] = job.compat
     if job.cleaning:
         inputs["corpus"]["cleaning"] = [_described_plugin("cleaner", cleaner) for cleaner in job.cleaning]
     if tokenizer.train is None:
@@ -49,7 +55,7 @@ def expect_reusable(job: PrepareJob) -> bool:
     """
     partial = partial_store(job.store)
     if not job.store.exists() and not partial.exists():
-        expand_files(job.corpus)
+        _expanded(job)
         return False
     inputs, _ = describe(job)
     if job.store.exists():
@@ -82,14 +88,24 @@ def expect_continuable(partial: Path, inputs: dict[str, Any]) -> dict[str, Any] 
 
 def _files(job: PrepareJob) -> list[CorpusFile]:
     """The files of the corpus. A finished store does not need them, but must have been made from files of the recipe's names."""
+    if not job.store.exists():
+        return _expanded(job)
     try:
         return expand_files(job.corpus)
     except UserError:
-        recorded = read_manifest(job.store).get("inputs", {}).get("corpus", {}).get("files", []) if job.store.exists() else []
+        recorded = read_manifest(job.store).get("inputs", {}).get("corpus", {}).get("files", [])
         names = [file["name"] for file in recorded]
         if not names or unmatched(job.corpus.files, names):
             raise
         return []
+
+
+def _expanded(job: PrepareJob) -> list[CorpusFile]:
+    """The files of a corpus that is to be read."""
+    files = expand_files(job.corpus)
+    if job.compat == "google":
+        check_ends(files, job.corpus)
+    return files
 
 
 def _described_format(format: PluginSpec) -> dict[str, Any]:

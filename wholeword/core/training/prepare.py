@@ -104,6 +104,7 @@ def _build(job: PrepareJob, partial: Path, inputs: dict[str, Any], files: Sequen
         segmenter=job.segmenter,
         lowercase=job.tokenizer.lowercase,
         keep_latin=job.latin_phrases == "keep",
+        compat=job.compat,
         inputs=inputs,
         words_cache=job.cache / "words" if job.cache else None,
     )

@@ -53,7 +53,7 @@ class JobRows:
     @cached_property
     def tokenizer(self) -> WordPieceTokenizer:
         """That of the token store."""
-        return WordPieceTokenizer(self.store.vocabulary, self.store.lowercase)
+        return self.store.tokenizer
 
     @cached_property
     def identity(self) -> dict[str, Any]:

@@ -4,12 +4,20 @@ from collections.abc import Iterator
 
 from wholeword.core.data.store import TokenStore
 
+LOSSES = {  # counts of the manifest
+    "num_replaced": "{:,} bytes or characters that are not valid Unicode were replaced by U+FFFD, which has no piece",
+    "num_dropped": (
+        "{:,} characters for private use, or newer than the tokenizer's version of Unicode, were dropped, as transformers drops them "
+        "(with compat: google, they become [UNK])"
+    ),
+    "num_cut": "{:,} documents were larger than a shard and were cut; a larger corpus.shard_mb keeps them whole",
+}
 MUCH_UNKNOWN, MANY_FALLBACKS = 0.1, 0.05  # shares that are worth a warning
 LONGEST = 40  # characters of an example
 
 
 def store_lines(store: TokenStore) -> Iterator[str]:
-    """The size of a store and its shares of [UNK] and of fallbacks to single characters, and warnings where they are large."""
+    """The size of a store, its shares of [UNK] and of fallbacks to single characters, what it lacks of the corpus, and warnings."""
     counts = store.manifest["counts"]
     sentences, pieces = counts["num_sentences"], max(1, counts["num_tokens"])
     fallbacks = counts["num_fallback_sentences"]
@@ -19,6 +27,7 @@ def store_lines(store: TokenStore) -> Iterator[str]:
     if unknown is not None:
         parts.insert(1, f"{unknown / pieces:.2%} [UNK]")
     yield "; ".join(parts)
+    yield from (f"store: {loss.format(counts[key])}" for key, loss in LOSSES.items() if counts.get(key))
     if unknown is not None and unknown / pieces >= MUCH_UNKNOWN:
         recorded: dict[str, int] = store.manifest.get("unknown", {})
         most = ", ".join(sorted(recorded, key=lambda text: (-recorded[text], text))[:8])

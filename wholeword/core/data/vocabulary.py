@@ -1,0 +1,3 @@
+"""The earlier place of `wholeword.core.vocabulary`, for programs that import it from here."""
+
+from wholeword.core.vocabulary import Vocabulary as Vocabulary
