@@ -5,7 +5,7 @@ word starts at characters <= x, a piece begins a group exactly if it is no `##` 
 
     c(first character of the piece) > c(last character of the piece before)
 
-so that blanks at either end of a word do no harm, a piece that covers several words joins them, and pieces that share a character stay
+so blanks at either end of a word do no harm, a piece that covers several words joins them, and pieces that share a character stay
 together. (Groups are the connected components of "same word", "same WordPiece word" and "same piece".) A blank between two letters or
 digits that are not Chinese always begins a group, as in Google's masking: a segmenter's `New York` is two.
 """
@@ -81,7 +81,7 @@ def find_words(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence
 
 
 def segment(segmenter: Segmenter, sentences: Sequence[str]) -> tuple[Sequence[str], list[list[str]]]:
-    """Ask a segmenter for words, and hold it to its contract.
+    """Ask a segmenter for words, and check that it keeps its contract.
 
     A `SplittingSegmenter` finds the text in the sentence as well (separators between words are not text).
 
@@ -118,7 +118,7 @@ def _explaining() -> Iterator[None]:
 
 
 def pieces_of(sentence: str, words: Sequence[str], tokenizer: WordPieceTokenizer, *, keep_latin: bool = False) -> Aligned:
-    """Pieces of one sentence, and which of them begin a word. Any list of words will do: what does not match is counted."""
+    """Pieces of one sentence, and which of them begin a word. Any list of words is accepted; mismatches are counted."""
     encoded = tokenizer.encode_batch([sentence])
     marked = mark_words([sentence], [words])
     word_starts = align(encoded, marked.starts, tokenizer, keep_latin=keep_latin)
@@ -137,7 +137,7 @@ def align(encoded: Encoded, starts: np.ndarray, tokenizer: WordPieceTokenizer, *
 
     Args:
         starts: bool [num_characters], where words begin, see `Words`.
-        keep_latin: leave a segmenter's `New York` one word.
+        keep_latin: keep a segmenter's `New York` as one word.
     """
     word_count = np.cumsum(starts, dtype=np.int32)
     first, last = encoded.starts, encoded.ends - 1
@@ -153,7 +153,7 @@ def align(encoded: Encoded, starts: np.ndarray, tokenizer: WordPieceTokenizer, *
 
 
 def mark_words(sentences: Sequence[str], words: Sequence[Sequence[str]]) -> Words:
-    """Where words begin, whatever words they are."""
+    """Where the given words begin, whether or not they match the text."""
     sizes = np.fromiter(map(len, sentences), np.int64, len(sentences))
     sentence_starts = np.cumsum(sizes + 1) - sizes
     starts = np.zeros(int(sizes.sum()) + len(sentences) + 1, bool)
@@ -173,7 +173,7 @@ def mark_words(sentences: Sequence[str], words: Sequence[Sequence[str]]) -> Word
 
 
 def _begins(words: Sequence[str], shifts: np.ndarray | int = 0) -> np.ndarray:
-    """Where words begin that stand one behind the other, each moved by its shift: int64, empty words left out."""
+    """Where consecutive words begin, each moved by its shift: int64, without empty words."""
     lengths = np.fromiter(map(len, words), np.int64, len(words))
     begins = np.cumsum(lengths) - lengths + shifts
     return begins if lengths.all() else begins[lengths > 0]
@@ -214,7 +214,7 @@ def walk(sentence: str, words: Iterable[str]) -> tuple[list[int], int]:
 
 
 def _next_match(text: str, position: int, words: Sequence[str]) -> tuple[int, int | None]:
-    """The nearby word to continue with: how many words to skip, and its place in the text (None: there is none)."""
+    """The nearby word to continue with: how many words to skip, and where it is in the text (None: there is none)."""
     if text.startswith(words[0], position):
         return 0, position
     best: tuple[int, int, int] | None = None  # characters left behind, words left behind, place
@@ -235,7 +235,7 @@ def _is_visible(character: str) -> bool:
 
 
 def is_latin(character: str) -> bool:
-    """A letter or digit that is no Chinese character: what a blank parts (Latin, but Cyrillic, kana and Hangul too)."""
+    """A letter or digit that is not a Chinese character, so that a blank separates words (Cyrillic, kana and Hangul as well as Latin)."""
     return character.isalnum() and not is_chinese(character)
 
 

@@ -1,7 +1,7 @@
 """Batches: the seven features of google-research/bert's `create_pretraining_data.py`, as NumPy arrays of static shape.
 
 `BatchSource.batch(step)` is a pure function of the source's arguments and the step. Row r of step s is sample s * batch_size + r of an
-endless sequence of epochs, each of which shuffles the examples by a permutation of its own. Epoch e has the examples of epoch e mod
+endless sequence of epochs, each of which shuffles the examples by its own permutation. Epoch e has the examples of epoch e mod
 dupe_factor (if epochs differ in their examples at all) and the masks of epoch e, or of epoch e mod dupe_factor when masking is static.
 """
 
@@ -22,7 +22,7 @@ from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import UserError
 from wholeword.core.memory import keep_freed_memory
 
-EVALUATION_EPOCH = 2**32  # no training gets there: evaluation has masks of its own
+EVALUATION_EPOCH = 2**32  # beyond any training, so that evaluation has its own masks
 SHUFFLE_BLOCK = 1 << 12  # rows
 
 
@@ -30,10 +30,10 @@ class BatchSource:
     """The batches of one phase.
 
     Args:
-        examples: which there are; those of each epoch are built when it is reached.
+        examples: which examples to build; those of an epoch are built when it is reached.
         dynamic: new masks in every epoch; otherwise they repeat after `dupe_factor` epochs.
-        fallback: "sample": rows with a sentence in which words are not those of the text are masked piece by piece; "span": its span is.
-        word_lengths: whether batches say how long the words are that their predictions belong to; training does not ask.
+        fallback: where words are not those of the text, "span" masks that span piece by piece, and "sample" the whole row.
+        word_lengths: whether batches have `masked_lm_word_lengths`, which training does not need.
         cache: a folder for the examples, see `build_examples`.
     Raises: UserError if there is not a single example.
 
@@ -94,7 +94,7 @@ class BatchSource:
         return parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
     def num_rows(self, passes: int) -> int:
-        """How many rows the first `passes` epochs have together."""
+        """How many rows the first `passes` epochs have in total."""
         sizes = [len(self._examples_of(structure)) for structure in range(min(passes, self.num_structures))]
         rounds, rest = divmod(passes, len(sizes))
         return rounds * sum(sizes) + sum(sizes[:rest])
@@ -104,7 +104,7 @@ class BatchSource:
         return prefetch(self.batch, range(first_step, end_step), workers=workers)
 
     def _shuffled(self, epoch: int, places: np.ndarray, num_examples: int) -> np.ndarray:
-        """The numbers of the examples in consecutive places of an epoch. The shuffle is made in blocks, and the last blocks are kept."""
+        """The numbers of the examples at consecutive positions of an epoch. Shuffled in blocks, of which the latest are cached."""
         parts = []
         for block in range(places[0] // SHUFFLE_BLOCK, places[-1] // SHUFFLE_BLOCK + 1):
             begin = block * SHUFFLE_BLOCK
@@ -136,7 +136,7 @@ class BatchSource:
 
 
 def prefetch(make: Callable[[int], Batch], steps: range, *, workers: int) -> Generator[Batch, None, None]:
-    """The batches of some steps in order, made ahead of time by threads: one each, and one waiting."""
+    """The batches of some steps in order, made ahead of time by threads: one in each thread, and one waiting."""
     with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
         pending: deque[Future[Batch]] = deque()
         try:
@@ -162,7 +162,7 @@ def evaluation_batches(
     batch_size: int,
     num_batches: int,
 ) -> list[Batch]:
-    """At most `num_batches` batches of some examples, the same at every call: in a fixed random order, with fixed masks.
+    """At most `num_batches` batches of some examples, in a fixed random order with fixed masks: every call returns the same.
 
     All have one shape. Rows that do not fill a batch are left out, so no row needs to be distinguished from padding; if there are fewer
     than `batch_size` rows in all, there is one batch of that many rows.
@@ -177,7 +177,7 @@ def evaluation_batches(
 
 
 def load_examples(store: TokenStore, spec: ExamplesSpec, *, epoch: int, cache: Path | None) -> Examples:
-    """`build_examples`, in a folder of the cache. Raises: UserError if there are none."""
+    """`build_examples`, cached in a folder of its own. Raises: UserError if there are no examples."""
     path = cache and cache / f"{spec.kind}-{spec.max_seq_length}-{spec.documents}-{epoch}"
     examples = build_examples(store, spec, epoch=epoch, path=path)
     if not len(examples):

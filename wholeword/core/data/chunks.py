@@ -37,7 +37,7 @@ class Span(NamedTuple):
 
 @dataclass
 class Chunk:
-    """What becomes a shard: about `shard_mb` of text; ends where a document ends, if it can."""
+    """The text of a shard, about `shard_mb`; it ends where a document ends, if possible."""
 
     number: int
     spans: list[Span] = field(default_factory=list)
@@ -96,7 +96,7 @@ class CorpusReader:
             yield chunk
 
     def _without_duplicates(self, data: bytes, counts: Counter[str], seen: HashSet, where: str) -> bytes:
-        """The text with only the line feeds left of documents that occurred before, so that lines keep their numbers."""
+        """The text without documents that occurred before; their line feeds stay, so that lines keep their numbers."""
         parts = self.format.split(data, where)
         documents = [number for number, part in enumerate(parts) if part.strip()]
         known = ~seen.add(self.format.hashes((parts[number] for number in documents), where))
@@ -137,7 +137,7 @@ class _Window:
 
     @property
     def position(self) -> int:
-        """Bytes on the disk that are done with (for a compressed file, that have been read)."""
+        """Bytes on the disk that have been processed (for a compressed file: read)."""
         return self._read - (len(self._buffer) if self._knows_size else 0)
 
     def take(self, size: int) -> tuple[int, bytes]:

@@ -17,7 +17,7 @@ def make_cleaners(cleaning: Iterable[PluginSpec]) -> list[NamedCleaner]:
 
 
 def clean(lines: Sequence[str], cleaners: Iterable[NamedCleaner], where: str) -> Sequence[str]:
-    """The lines of one document after each cleaner in turn, which is held to its contract.
+    """The lines of one document after each cleaner in turn; what a cleaner returns is checked.
 
     Args:
         where: where the document begins, for messages.

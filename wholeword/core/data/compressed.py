@@ -14,7 +14,7 @@ COMPRESSED = tuple(MAGIC)
 
 
 def read_blocks(path: Path) -> Iterator[tuple[bytes, int]]:
-    """The content of a plain, .gz or .zst file in blocks, each with the number of bytes that have been read of the file on the disk.
+    """The content of a plain, .gz or .zst file in blocks, each with the number of bytes read from the disk so far.
 
     Raises: UserError if it is truncated or no such file, or zstandard is missing.
     """

@@ -1,4 +1,4 @@
-"""A corpus format, each of whose answers is checked before it is used."""
+"""A corpus format whose results are checked before they are used."""
 
 import hashlib
 from collections import Counter
@@ -33,8 +33,8 @@ class Lines(NamedTuple):
 class CheckedFormat:
     """The corpus format of a recipe.
 
-    Every method raises a PluginError that names the distribution if the format breaks its contract (`CorpusFormat`); a UserError of the
-    format passes through.
+    Every method raises a PluginError that names the distribution if the format breaks its contract (`CorpusFormat`). A UserError raised by
+    the format is passed on.
 
     Args:
         markup: see `CorpusLayout`.

@@ -1,13 +1,13 @@
 """Training examples as an index over a token store: which tokens make a row, before any masking.
 
 Pairs follow `create_instances_from_document` of google-research/bert; `sop-pairs` are those of ALBERT, `full-sentences` and
-`doc-sentences` those of RoBERTa. Every choice is a draw keyed by (seed, pass, document, sentence), so an example depends on nothing but
-its own document, and the start of the next chunk of a document is a function of the start of this one: all successors are computed at
-once, and a walk along them gives the chunks. It departs from Google in these points:
+`doc-sentences` those of RoBERTa. Every choice is a draw keyed by (seed, epoch, document, sentence), so an example depends only on its
+own document, and the start of the next chunk of a document is a function of the start of this one: all successors are computed at once,
+and following them gives the chunks. This differs from Google's code in these points:
 
-- The document of a random B is drawn among the other documents at once. (Google draws up to ten times and then takes the same one.)
-- In a corpus of a single document B comes from anywhere in that, as with Google; but a chunk of one sentence is left out.
-- In `sop-pairs` a chunk takes at least two sentences; one that is left over alone at the end of a document is left out.
+- The document of a random B is drawn from the other documents directly. (Google draws up to ten times and then takes the same one.)
+- In a corpus of a single document, a random B comes from anywhere in it, as with Google; but a chunk of one sentence is left out.
+- In `sop-pairs` a chunk takes at least two sentences; a single sentence left at the end of a document is dropped.
 """
 
 import shutil
@@ -78,8 +78,8 @@ def build_examples(store: TokenStore, spec: ExamplesSpec, *, epoch: int, path: P
     """All examples of one epoch, in the order of the store.
 
     Args:
-        path: a folder to keep them in, used again when it holds just these, whole. They are mapped into memory from there, and building
-            them takes memory for one shard (and four bytes a document).
+        path: a folder to store them in, reused if it holds exactly these. They are then mapped into memory, and building them takes
+            memory for one shard (and four bytes per document).
     Raises: UserError if the kind is unknown or a row has no room.
     """
     spec.check()
@@ -115,7 +115,7 @@ def _by_shard(store: TokenStore, spec: ExamplesSpec, epoch: int) -> Iterator[tup
 
 
 def _write_examples(path: Path, shards: Iterable[tuple[np.ndarray, ...]], arguments: dict[str, Any]) -> None:
-    """Make the folder of some examples anew, shard by shard."""
+    """Write the folder of some examples from scratch, shard by shard."""
     shutil.rmtree(path, ignore_errors=True)
     with atomic_directory(path) as folder:
         with ExitStack() as stack:
@@ -142,11 +142,11 @@ def open_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Sentences(NamedTuple):
-    """The sentences of a shard; numbers count within it. Each array has one entry a sentence."""
+    """The sentences of a shard, numbered within it. Each array has one entry per sentence."""
 
     ends: np.ndarray  # int64, token where it ends
     document_start: np.ndarray  # int64, the first sentence of its document
-    document_end: np.ndarray  # int64, the sentence behind the last of its document
+    document_end: np.ndarray  # int64, the sentence after the last of its document
     document: np.ndarray  # int64, the global number of its document
     selected: np.ndarray  # bool, whether its document is
     target: np.ndarray  # int64, tokens that an example of its document should have
@@ -154,7 +154,7 @@ class Sentences(NamedTuple):
 
 
 def read_sentences(shard: Shard, members: np.ndarray, room: int, short_seq_rate: float, seed: int, epoch: int) -> Sentences:
-    """The sentences of a shard, with what their documents decide for them."""
+    """The sentences of a shard, with the properties of their documents."""
     document_ends = shard.document_ends.astype(np.int64)
     document_starts = np.append(0, document_ends[:-1])
     numbers = shard.document_offset + np.arange(shard.num_documents)
@@ -198,10 +198,10 @@ def make_pairs(
 def random_segments(
     store: TokenStore, members: np.ndarray, documents: np.ndarray, keys: np.ndarray, tokens: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each of `documents` whole sentences of another one, from a random one on, until there are `tokens` or it ends.
+    """For each of `documents`, consecutive sentences of another one, beginning at a random one, until there are `tokens` or it ends.
 
     Args:
-        documents: int64 [pairs], global; each among the `members`. Where there is no other, B is of the same one.
+        documents: int64 [pairs], global; each among the `members`. Where there is no other document, B is from the same one.
         keys: uint64 [pairs].
         tokens: int64 [pairs].
     Returns: where they start and stop, int64 [pairs] each, in the store.
@@ -228,9 +228,8 @@ def random_segments(
 
 
 def truncate(starts: np.ndarray, lengths: np.ndarray, room: int, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Google's `truncate_seq_pair`: while A and B have more than `room` tokens, the longer one (B if neither is) loses one at its front
-    or its end, by the flip of a coin. How many each loses follows from the lengths, and how many of them at the front is counted in
-    random bits.
+    """Google's `truncate_seq_pair`: while A and B have more than `room` tokens, the longer one (B if neither is) loses its first or last
+    token, by the flip of a coin. How many each loses follows from the lengths, and how many of them at the front from random bits.
 
     Args:
         starts, lengths: int64 [pairs, 2].
@@ -247,7 +246,7 @@ def truncate(starts: np.ndarray, lengths: np.ndarray, room: int, keys: np.ndarra
 
 
 def heads(flips: np.ndarray, keys: np.ndarray, stream: Stream) -> np.ndarray:
-    """How many of so many flips of a coin show heads: int64 [rows], counted in random bits, 64 a draw."""
+    """How many of `flips` flips of a coin show heads: int64 [rows], counted in random bits, 64 per draw."""
     count = np.zeros(len(flips), np.int64)
     done = 0
     while len(rows := np.flatnonzero(flips > done)):
@@ -260,8 +259,8 @@ def heads(flips: np.ndarray, keys: np.ndarray, stream: Stream) -> np.ndarray:
 def pack_sentences(shard: Shard, sentences: Sentences, room: int, *, cross_documents: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`doc-sentences`, or with `cross_documents` `full-sentences`: starts, lengths and labels as in `Examples`.
 
-    As many sentences in a row as fit, at least one; a sentence longer than the room is cut into pieces of that room first. With
-    `cross_documents` they may be of several documents, but not skip one that is not selected, nor leave the shard.
+    Each example takes as many consecutive sentences as fit, at least one; a sentence longer than `room` is first cut into pieces of that
+    length. With `cross_documents`, an example may span documents, but neither skip one that is not selected nor leave the shard.
     """
     sentence_starts = np.append(0, sentences.ends[:-1])
     pieces = -(-(sentences.ends - sentence_starts) // room)
@@ -281,12 +280,12 @@ def pack_sentences(shard: Shard, sentences: Sentences, room: int, *, cross_docum
 
 
 def boundary(ends: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Where things begin that end at `ends`, one behind the other: int64 of the shape of `numbers`, which may be one past the last."""
+    """Where consecutive items begin that end at `ends`: int64 of the shape of `numbers`, which may be one past the last."""
     return np.where(numbers > 0, ends[numbers - 1], 0).astype(np.int64)
 
 
 def reach(ends: np.ndarray, first: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Sentences from `first` on until there are at least `tokens`: the number behind the last, at least one and maybe past the end."""
+    """The end of the sentences from `first` on that have at least `tokens`: at least one sentence, possibly past the last."""
     target = boundary(ends, first) + np.maximum(tokens, 1)
     behind: np.ndarray = np.searchsorted(ends, target.astype(ends.dtype)) + 1
     return behind

@@ -1,8 +1,10 @@
 """`compat: google`: rows and masks equal, draw for draw, to those of google-research/bert.
 
 Follows `create_pretraining_data.py` of commit eedf571, with and without `do_whole_word_mask`: everything is drawn from one `random.Random`,
-in its order. Slow and in memory; `examples`, `batches` and `masking` are tested against it. Where they differ, the code here is marked as
-an oddity; besides, a row in which no word fits the budget has no prediction. A token is anything hashable.
+in the same order. How the text is read and tokenized for this is in `google_text` and `google_tokens`.
+
+Slow, and all rows are in memory. `examples`, `batches` and `masking` are tested against it. Where they differ from it, the code here is
+marked as an oddity; in addition, a row in which no word fits the budget has no prediction here. A token is anything hashable.
 """
 
 import random
@@ -16,7 +18,7 @@ Sentence = Sequence[tuple[Token, bool]]  # each token, and whether it belongs to
 
 
 class Symbols(NamedTuple, Generic[Token]):
-    """What rows hold beside text."""
+    """The special tokens of a row, and the vocabulary."""
 
     cls: Token
     sep: Token
@@ -54,11 +56,11 @@ def mask_row(
     generator: random.Random,
     whole_words: bool = True,
 ) -> MaskedRow[Token]:
-    """Google's `create_masked_lm_predictions`, for a whole row without padding.
+    """Google's `create_masked_lm_predictions`, for one row without padding.
 
     Args:
         continues: for each token, whether it belongs to the word before it.
-        whole_words: False to choose every token by itself.
+        whole_words: False to choose tokens independently of words.
     """
     words = find_words(tokens, continues, symbols)
     length_at = {place: len(word) for word in words for place in word}
@@ -76,7 +78,7 @@ def mask_row(
 
 
 def find_words(tokens: Sequence[Token], continues: Sequence[bool], symbols: Symbols[Token]) -> list[list[int]]:
-    """The places of each word, in order."""
+    """The positions of each word's tokens, in order."""
     words: list[list[int]] = []
     for place, (token, continued) in enumerate(zip(tokens, continues, strict=True)):
         if token in (symbols.cls, symbols.sep):
@@ -89,12 +91,12 @@ def find_words(tokens: Sequence[Token], continues: Sequence[bool], symbols: Symb
 
 
 def budget(num_tokens: int, *, rate: float, max_predictions: int) -> int:
-    """Tokens to choose in a row of so many, [CLS] and [SEP] included; halves go to the even side."""
+    """How many tokens to choose in a row of `num_tokens`, which include [CLS] and [SEP]; halves are rounded to even."""
     return min(max_predictions, max(1, round(num_tokens * rate)))
 
 
 def take_words(words: Iterable[Sequence[int]], budget: int) -> list[int]:
-    """The places of the words that are taken: one after the other, each whole and if it fits what is left of the budget."""
+    """The positions in the words that are taken: in the given order, each word that fits what is left of the budget."""
     taken: list[int] = []
     for word in words:
         if len(taken) + len(word) <= budget:
@@ -122,7 +124,7 @@ def create_instances(
     """Google's `create_training_instances` after reading: the rows of `dupe_factor` passes, shuffled.
 
     Args:
-        documents: none of them and none of their sentences is empty.
+        documents: none may be empty, nor may any of their sentences.
         whole_words: see `mask_row`.
     """
     generator = random.Random(seed)
@@ -131,7 +133,7 @@ def create_instances(
     mask = partial(mask_row, symbols=symbols, rate=rate, max_predictions=max_predictions, generator=generator, whole_words=whole_words)
     instances = []
     for number in list(range(len(documents))) * dupe_factor:
-        # subtle: a pair is drawn, then its masks, then the next pair
+        # subtle: each pair is drawn, then its masks, then the next pair
         for a, b, is_random_next in draw_pairs(documents, number, max_seq_length - 3, short_seq_rate, generator):
             tokens, continues = zip((symbols.cls, False), *a, (symbols.sep, False), *b, (symbols.sep, False), strict=True)
             segment_ids = [0] * (len(a) + 2) + [1] * (len(b) + 1)
@@ -143,10 +145,10 @@ def create_instances(
 def draw_pairs(
     documents: Sequence[Sequence[Sentence[Token]]], number: int, room: int, short_seq_rate: float, generator: random.Random
 ) -> Iterator[tuple[Sentence[Token], Sentence[Token], bool]]:
-    """Google's `create_instances_from_document`: A, B and whether B is random, for each pair that begins in document `number`.
+    """Google's `create_instances_from_document`: A, B, and whether B is random, for each pair that begins in document `number`.
 
     Args:
-        room: tokens that A and B may have together.
+        room: the most tokens that A and B may have together.
     """
     document = documents[number]
     target = generator.randint(2, room) if generator.random() < short_seq_rate else room  # once a document
@@ -166,13 +168,13 @@ def draw_pairs(
             b = list(chain.from_iterable(document[a_end:end]))
         truncate(a, b, room, generator)
         yield a, b, is_random_next
-        first = a_end if is_random_next else end  # what a random B leaves unused begins the next chunk
+        first = a_end if is_random_next else end  # sentences that a random B replaced begin the next chunk
 
 
 def draw_segment(
     documents: Sequence[Sequence[Sentence[Token]]], number: int, num_tokens: int, generator: random.Random
 ) -> list[tuple[Token, bool]]:
-    """A random B: whole sentences of a document other than `number`, from a random one on, until there are enough tokens."""
+    """A random B: consecutive sentences of a document other than `number`, beginning at a random one, until there are enough tokens."""
     for _ in range(10):  # oddity: after ten draws it may be the same document
         other = generator.randint(0, len(documents) - 1)
         if other != number:

@@ -14,17 +14,17 @@ from wholeword.core.data.store import TokenStore
 
 
 class GoogleSource:
-    """The batches of one phase, in the order of Google's files; to be used like a `BatchSource`, with the same features.
+    """The batches of one phase, in the order of Google's files, with the interface and the features of a `BatchSource`.
 
-    All rows of all passes are made at once and kept in memory: 12 bytes for each of their max_seq_length places and 16 for each of their
-    max_predictions, and about twice that while they are made.
+    All rows of all epochs are made at once and kept in memory: 12 bytes for each of their max_seq_length positions and 16 for each of
+    their max_predictions, and about twice that while they are made.
 
     Args:
         documents: "train", "held_out" or "all".
-        rate, whole_words: of the masking.
+        rate, whole_words: as of `mask_row`.
     Raises: UserError if there is not a single row.
 
-    Row r of step s is row s * batch_size + r of those, again from the first one on behind the last; `sample_ids` are their numbers.
+    Row r of step s is row s * batch_size + r of these; after the last row, the first follows. `sample_ids` are the numbers of the rows.
     """
 
     has_next_sentence = True
@@ -76,7 +76,7 @@ class GoogleSource:
         return {name: values[rows] for name, values in self._rows.items()}
 
     def num_rows(self, passes: int) -> int:
-        """How many rows so many passes have; exact for multiples of `dupe_factor`, for passes are shuffled together."""
+        """How many rows `passes` epochs have; exact for multiples of `dupe_factor`, since all epochs are shuffled together."""
         return self.num_examples * passes // self.dupe_factor
 
     def batches(self, first_step: int, end_step: int, *, workers: int = 1) -> Generator[Batch, None, None]:
@@ -86,7 +86,7 @@ class GoogleSource:
 
 def read_documents(store: TokenStore, documents: np.ndarray) -> Sequence[Sequence[Sentence[int]]]:
     """Some documents of a store, by their numbers: integers [documents]."""
-    known: dict[tuple[int, bool], tuple[int, bool]] = {}  # one object for equal tokens: about 9 bytes a token, not 100
+    known: dict[tuple[int, bool], tuple[int, bool]] = {}  # equal tokens share an object: about 9 bytes per token instead of 100
     read = []
     for document in documents.tolist():
         borders = store.sentence_tokens(*store.document_sentences(document))
@@ -97,7 +97,7 @@ def read_documents(store: TokenStore, documents: np.ndarray) -> Sequence[Sequenc
 
 
 def filled(rows: Sequence[Sequence[int]], width: int) -> np.ndarray:
-    """bool [rows, width], True in the places that the rows fill."""
+    """bool [rows, width], True where a row has an entry."""
     return np.arange(width) < np.fromiter(map(len, rows), np.int64, len(rows))[:, None]
 
 

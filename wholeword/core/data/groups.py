@@ -1,4 +1,4 @@
-"""The words of a batch, as groups of pieces that are chosen together or not at all."""
+"""The words of a batch, as groups of pieces that are masked together or not at all."""
 
 from collections.abc import Sequence
 from math import ceil, log2
@@ -10,15 +10,17 @@ from wholeword.core.data.draws import Stream, child, uniform
 
 
 class Groups(NamedTuple):
-    """The words of a batch, in order: what is chosen together or not at all."""
+    """The words of a batch, in order."""
 
     starts: np.ndarray  # int64 [groups], the first piece of each, as row * length + position
     lengths: np.ndarray  # int32 [groups], pieces
 
 
 def find_edges(word_starts: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Where a group begins or no candidate stands: bool [rows, length]. A group begins at a start bit, at the first candidate after a
-    non-candidate and at the first of a row, and ends before the next edge.
+    """Where a group begins, and where there is no candidate: bool [rows, length].
+
+    A group begins at a word start, at the first candidate after a non-candidate, and at the first candidate of a row. It ends before the
+    next edge.
 
     Args:
         word_starts, candidates: bool [rows, length].
@@ -42,7 +44,7 @@ def find_groups(word_starts: np.ndarray, candidates: np.ndarray) -> Groups:
 
 
 def group_lengths_at(places: np.ndarray, word_starts: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """How many pieces the groups have that some candidates are part of: int64 [places].
+    """The number of pieces in the group of each of some candidates: int64 [places].
 
     Args:
         places: int64 [places], as row * length + position.
@@ -59,9 +61,9 @@ def group_lengths_at(places: np.ndarray, word_starts: np.ndarray, candidates: np
 
 
 def join_groups(groups: Groups, keys: np.ndarray, *, length: int, weights: Sequence[float]) -> Groups:
-    """Spans of neighbouring words: from left to right each span takes 1, 2, ... words with probabilities in proportion to `weights`, and
-    the next one begins behind it. No span leaves its row or crosses a place that is no candidate; the last one before such a place may
-    find fewer words than it drew.
+    """Join neighbouring words into spans: from left to right, each span takes 1, 2, ... words with probabilities proportional to
+    `weights`, and the next span begins after it. No span leaves its row or crosses a non-candidate; the last span before one may have
+    fewer words than it drew.
 
     Args:
         keys: uint64 [rows], see `row_keys`.
@@ -81,7 +83,7 @@ def join_groups(groups: Groups, keys: np.ndarray, *, length: int, weights: Seque
     words = 1 + np.searchsorted(bounds[:-1], share, side="right")
     jump = np.append(np.minimum(np.arange(count) + words, np.repeat(run_starts + run_sizes, run_sizes)), count)
     begins = np.append(breaks, False)
-    for _ in range(ceil(log2(run_sizes.max() + 1))):  # where the walk gets in 1, 2, 4 ... spans
+    for _ in range(ceil(log2(run_sizes.max() + 1))):  # where the walk is after 1, 2, 4, ... spans
         begins[jump[np.flatnonzero(begins)]] = True
         jump = jump[jump]
     spans = np.flatnonzero(begins[:-1])

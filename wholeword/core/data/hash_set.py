@@ -1,4 +1,4 @@
-"""Have I seen this before? For hundreds of millions of things, without a Python object for each."""
+"""A set of hundreds of millions of hashes, without a Python object for each."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ class HashSet:
         self._size = 0
 
     def add(self, hashes: np.ndarray) -> np.ndarray:
-        """Add some hashes, uint64 [n]. Returns: bool [n], True where a hash is new, also among those added with it."""
+        """Add some hashes, uint64 [n]. Returns: bool [n], True at the first occurrence of a hash that is new."""
         keys, first = np.unique(np.maximum(hashes, 1), return_index=True)
         if (self._size + len(keys)) * 4 > len(self._slots) * 3:
             old = self._slots[self._slots != 0]
@@ -24,14 +24,14 @@ class HashSet:
         return new
 
     def _place(self, keys: np.ndarray) -> np.ndarray:
-        """Look for different keys, and put in those that are missing: bool [n], whether it was put in."""
+        """Insert keys, all different, unless they are there: bool [n], whether each was inserted."""
         placed = np.zeros(len(keys), bool)
         last = np.uint64(len(self._slots) - 1)
         pending, slots = np.arange(len(keys)), keys & last
         while len(pending):
             there = self._slots[slots]
             empty = there == 0
-            self._slots[slots[empty]] = keys[pending[empty]]  # of several that want one slot, one gets it
+            self._slots[slots[empty]] = keys[pending[empty]]  # if several keys want one slot, one gets it
             won = empty & (self._slots[slots] == keys[pending])
             placed[pending[won]] = True
             going_on = ~won & (there != keys[pending])

@@ -2,9 +2,9 @@
 
 Follows `create_masked_lm_predictions` of google-research/bert: words in uniformly random order; a word is taken if it fits what is left
 of the row's budget, else skipped; of the pieces taken 80 % become [MASK], 10 % stay, 10 % become a random piece, drawn piece by piece.
-It departs from it in two points. Words never join across [SEP]. And a row in which no word fits the budget (Google masks nothing there;
-in practice a row of a few pieces) gets its shortest word, if that fits `max_predictions`, so that no row is without a prediction.
-`Rules` offers the other variants in use. (`wholeword.core.data.google` follows Google draw for draw.)
+It differs in two points. Words never join across [SEP]. And in a row in which no word fits the budget (in practice, a row of a few
+pieces, where Google masks nothing) the shortest word is masked if it fits `max_predictions`, so that every row has a prediction.
+`Rules` offers other variants in use. (`wholeword.core.data.google` follows Google draw for draw.)
 """
 
 from dataclasses import dataclass
@@ -28,18 +28,19 @@ Unknown = Literal["keep", "exclude"]
 
 @dataclass(frozen=True)
 class Rules:
-    """How much is chosen and what becomes of it: the settings that all strategies share. The defaults are those of HFL.
+    """How much is chosen and how it is replaced: the settings that all strategies share. The defaults are those of HFL.
 
     Args:
         rate: share of the pieces of a row to choose, [CLS] and [SEP] counted, in (0, 1].
-        budget: "google": round(rate x pieces) in each row, and a word that does not fit what is left is skipped, so that long words are
-            chosen a little less often. "exact": just as many, the word that does not fit is cut there (one a row), whatever its length.
-            "bernoulli": every word by itself with probability `rate`, at least one a row and at most `max_predictions` pieces.
+        budget: "google": round(rate x pieces) in each row; a word that does not fit what is left is skipped, so long words are chosen a
+            little less often. "exact": the same number, and the word that does not fit (one per row) is truncated. "bernoulli": every
+            word independently with probability `rate`, at least one per row and at most `max_predictions` pieces.
         replacement: whether [MASK], the piece itself or a random piece is decided for each "token", for a "word" or for all words that
             are chosen together (a "span").
-        random_pool: where random pieces come from: "all" of the vocabulary, "no-special" ones, or "live": those that a text can give.
-        unknown: whether words with an [UNK] in them may be chosen; with "exclude" only in a row that has no other.
-    Raises: UserError if one of them is none of these.
+        random_pool: which pieces random replacements come from: "all" of the vocabulary, all but special ones ("no-special"), or those
+            that text can produce ("live").
+        unknown: whether words that contain an [UNK] may be chosen; with "exclude" only in a row that has no others.
+    Raises: UserError if a setting has another value.
     """
 
     rate: float = 0.15
@@ -63,7 +64,7 @@ def check_rate(rate: float) -> float:
 
 
 def budgets(num_tokens: np.ndarray, rate: float, max_predictions: int) -> np.ndarray:
-    """Pieces to choose in each row, int32 [rows]; `num_tokens` counts [CLS] and [SEP] but no padding. Halves go to the even side."""
+    """Pieces to choose in each row, int32 [rows]; `num_tokens` includes [CLS] and [SEP] but no padding. Halves are rounded to even."""
     return np.clip(np.rint(num_tokens * rate).astype(np.int32), 1, max_predictions)
 
 
@@ -72,8 +73,8 @@ def choose_groups(
 ) -> np.ndarray:
     """Take whole groups in random order, each if it fits what is left of its row's budget.
 
-    The order is that in which the groups of a row first come up in an endless sequence of draws, each of which picks any of them. So it
-    is uniformly random, and only as many groups are looked at as it takes; how many draws are made at a time changes nothing.
+    The order is that in which the groups of a row first come up in an endless sequence of draws, each of which picks any of them. It is
+    thus uniformly random, and no more groups are considered than necessary; how many draws are made at a time makes no difference.
 
     Args:
         budgets: int32 [rows], pieces.
@@ -118,8 +119,8 @@ def choose_groups(
 
 
 def choose_by_chance(groups: Groups, rate: float, keys: np.ndarray, *, length: int, max_predictions: int) -> np.ndarray:
-    """Take every group by itself with probability `rate`; where none is taken, the one that came nearest to it; in random order as long
-    as they fit `max_predictions`.
+    """Take every group independently with probability `rate`, or the one with the smallest draw if none is taken; in random order, as
+    long as they fit `max_predictions`.
 
     Args, returns: as `choose_groups`.
     """
@@ -143,12 +144,12 @@ def choose_by_chance(groups: Groups, rate: float, keys: np.ndarray, *, length: i
 
 
 def _row_borders(groups: Groups, num_rows: int, length: int) -> np.ndarray:
-    """int64 [rows + 1]: the number of the first group of each row, and of all."""
+    """int64 [rows + 1]: the number of the first group of each row, and the number of groups."""
     return np.searchsorted(groups.starts, np.arange(num_rows + 1) * length)
 
 
 def _spread(starts: np.ndarray, lengths: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """bool of `shape`, True in the places of some groups."""
+    """bool of `shape`, True at the positions of some groups."""
     chosen = np.zeros(shape[0] * shape[1], bool)
     chosen[starts] = True
     longer = np.flatnonzero(lengths > 1)
@@ -161,15 +162,15 @@ def _spread(starts: np.ndarray, lengths: np.ndarray, shape: tuple[int, int]) -> 
 
 
 def take_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:
-    """Google's rule, all rows at once: from left to right, take a group if it fits what is left of the budget, else skip it.
+    """Google's rule, for all rows at once: from left to right, take a group if it fits what is left of the budget, else skip it.
 
     Args:
         lengths: int32 [rows, groups], pieces; 0 for no group.
         budgets: int32 [rows].
     Returns: int32 [rows, groups], the lengths with those of the skipped groups set to 0.
 
-    As long as the sum fits, everything is taken. From the first group that does not fit, all that are longer than what is left there
-    can be skipped at once, for less will be left later. Then the sum is taken anew: a few rounds, since what is left shrinks.
+    As long as the sum fits, everything is taken. From the first group that does not fit, all groups longer than what is left there can be
+    skipped at once, since less will be left later. Then the sum is computed again; this takes a few rounds, as what is left shrinks.
     """
     taken = lengths.copy()
     rows, part, budget = np.arange(len(lengths)), taken, budgets[:, None]
@@ -187,7 +188,7 @@ def take_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:
 
 
 def cut_in_order(lengths: np.ndarray, budgets: np.ndarray) -> np.ndarray:
-    """From left to right, take groups until the budget is full; of the last one what fits. Args, returns: as `take_in_order`."""
+    """From left to right, take groups until the budget is used up; the last one is truncated. Args, returns: as `take_in_order`."""
     before = lengths.cumsum(axis=1, dtype=np.int32) - lengths
     taken: np.ndarray = np.clip(budgets[:, None] - before, 0, lengths)
     return taken
@@ -202,13 +203,14 @@ def replace(
     units: Groups | None = None,
     random_pool: RandomPool = "all",
 ) -> np.ndarray:
-    """The ids with 80 % of the chosen pieces as [MASK], 10 % as they were, 10 % random pieces.
+    """The ids with 80 % of the chosen pieces replaced by [MASK], 10 % unchanged and 10 % replaced by random pieces.
 
     Args:
         ids: integers [rows, length].
         chosen: bool [rows, length].
         keys: uint64 [rows], see `row_keys`.
-        units: the groups that are decided upon as a whole; None for every piece by itself. (Random pieces are always drawn one by one.)
+        units: the groups for which one of the three is drawn as a whole; None to draw it for each piece. (Random pieces are always drawn
+            one by one.)
     """
     places = np.flatnonzero(chosen)
     rows = places // ids.shape[1]
@@ -235,7 +237,7 @@ def mask_groups(
     vocabulary: Vocabulary,
     spans: Groups | None = None,
 ) -> Masked:
-    """Choose among the words of a batch (or among `spans` of them) and replace what is chosen.
+    """Choose among the words of a batch (or among `spans` of them) and replace the chosen pieces.
 
     Args:
         ids: integers [rows, length].
@@ -256,7 +258,7 @@ def mask_groups(
 
 
 def without_unknown(groups: Groups, ids: np.ndarray, vocabulary: Vocabulary) -> Groups:
-    """The groups without an [UNK]; all of a row that has no others."""
+    """The groups without an [UNK]; in a row that has none, all groups."""
     unknown = np.flatnonzero(ids == vocabulary.unk_id)
     number = np.searchsorted(groups.starts, unknown, side="right") - 1
     inside = (number >= 0) & (unknown < groups.starts[number] + groups.lengths[number]) if len(groups.starts) else number > 0

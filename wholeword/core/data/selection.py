@@ -7,7 +7,7 @@ from wholeword.core.data.store import TokenStore
 
 
 def held_out(documents: np.ndarray, seed: int, rate: float) -> np.ndarray:
-    """Which of the documents (global numbers) are kept from training: bool of their shape."""
+    """Which of the documents (global numbers) are not for training: bool of their shape."""
     return uniform(draws(row_keys(seed, 0, documents), 0, Stream.HELD_OUT)) < rate
 
 

@@ -2,10 +2,10 @@
 
 A sentence ends after 。！？｡ and …… (also ⋯⋯, and in any mixture: ？！ 。。。), after ! and ? unless a letter or digit follows, and after a
 full stop that is followed by a blank and a capital or Chinese character, unless it belongs to an initial, an abbreviation or the number of
-an item. Closing quotes and brackets stay with the sentence before them; a straight " closes if it is the second one of a pair. Where a
-comma or the like follows （“你去吗？”，他问。）, and inside of a title 《你好，李焕英！》, nothing ends. ；and ： end nothing.
+an item. Closing quotes and brackets stay with the sentence before them; a straight " closes if it is the second of a pair. No sentence
+ends before a comma or the like （“你去吗？”，他问。） or inside a title 《你好，李焕英！》. ；and ： do not end sentences.
 
-What is promised: the sentences are parts of the line, in order, and what lies outside of them is white space. Long run-ons are left whole.
+The sentences are parts of the line, in order, and only white space is left out. Long run-on sentences are left whole.
 """
 
 import re
@@ -25,14 +25,14 @@ NEXT = re.compile(r"\s+[“‘「『（《【(\"']*[A-Z\u3400-\u9fff\U00020000-\
 
 
 def split_sentences(line: str) -> list[str]:
-    """The sentences of one line, without the blanks around them; none if there is nothing else.
+    """The sentences of one line, without the blanks around them; none for a line of blanks.
 
     >>> split_sentences("他问：“去吗？” 我说：“不去。”后来下雨了……")
     ['他问：“去吗？”', '我说：“不去。”', '后来下雨了……']
     """
     sentences = []
     start = position = 0
-    quotes = 0  # straight ones since the line began
+    quotes = 0  # straight ones so far in the line
     while mark := MARK.search(line, position):
         match = END.match(line, mark.start())
         position = end = match.end() if match else mark.end()

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Spans(NamedTuple):
-    """Arrays that hold the tokens of some spans, each span without a gap."""
+    """Arrays that hold the tokens of some spans, each span contiguous."""
 
     ids: np.ndarray  # uint16 or uint32
     word_start_bits: np.ndarray  # uint8
@@ -23,11 +23,11 @@ class Spans(NamedTuple):
 
 
 def windows(array: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """array[start : start + length] for each start: [num_starts, length]; places outside of the array hold anything."""
+    """array[start : start + length] for each start: [num_starts, length]; positions outside the array hold arbitrary values."""
     if len(array) < length:
         array = np.append(array, np.zeros(length - len(array), array.dtype))
     size = array.itemsize
-    every = np.ndarray((len(array) - length + 1, length), array.dtype, array, strides=(size, size))  # overlapping, nothing is copied
+    every = np.ndarray((len(array) - length + 1, length), array.dtype, array, strides=(size, size))  # overlapping views; nothing is copied
     inside = np.minimum(np.maximum(starts, 0), len(every) - 1)
     rows: np.ndarray = every[inside]
     for row in np.flatnonzero(inside != starts).tolist():

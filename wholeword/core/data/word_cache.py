@@ -1,8 +1,8 @@
-"""Segmented text, kept by its content: what one recipe has segmented, another one over the same text does not segment again.
+"""A cache of segmented text, by content: text that was segmented for one recipe is not segmented again for another.
 
-A file holds a bit a character of one shard's sentences: whether a word begins there. Its name is a hash of the text and of all that
-decides the words (the segmenter, its settings and version); a batch of sentences has a checksum beside its bits. So nothing has to be
-invalidated, any file may be removed at any time, and one that is damaged or does not fit is as good as none.
+A file holds one bit per character of a shard's sentences, which is set where a word begins. Its name is a hash of the text and of
+everything that decides the words (the segmenter, its settings and version), and each batch of sentences has a checksum. So nothing ever
+has to be invalidated, any file can be removed at any time, and a file that is damaged or does not match is ignored.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ class WordCache:
     """The words of the batches of one shard, in order.
 
     Args:
-        folder: where the files are, or will be; None for no cache.
-        identity: what decides the words of a text: JSON.
-        text: a hash of the text of the shard.
+        folder: of the files; it need not exist yet. None for no cache.
+        identity: everything that decides the words of a text, as JSON.
+        text: a hash of the shard's text.
     """
 
     def __init__(self, folder: Path | None, identity: Mapping[str, Any], text: str):
@@ -39,7 +39,7 @@ class WordCache:
         self._changed = False
 
     def get(self, sentences: Sequence[str]) -> Words | None:
-        """The words of the next batch, if they are known."""
+        """The words of the next batch, if they are in the cache."""
         if not self._found:
             return None
         batch, bits = self._found.pop(0)
@@ -52,7 +52,7 @@ class WordCache:
         return Words(starts, [Fallback(*fallback) for fallback in batch["fallbacks"]])
 
     def add(self, sentences: Sequence[str], words: Words) -> None:
-        """Keep the words of the next batch."""
+        """Add the words of the next batch."""
         if self.path is None:
             return
         self._changed = True
@@ -60,7 +60,7 @@ class WordCache:
         self._bits.append(np.packbits(words.starts, bitorder="little").tobytes())
 
     def save(self) -> None:
-        """Write what was added. Raises: DiskError if there is no room."""
+        """Write what was added. Raises: DiskError if the disk is full."""
         if self.path is None or not self._changed:
             return
         content = json.dumps(self._batches, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" + b"".join(self._bits)
@@ -85,5 +85,5 @@ class WordCache:
 
 
 def _digest(sentences: Sequence[str]) -> int:
-    """Whether the text, whose sha256 is in the name of the file, was cut into these very sentences."""
+    """A checksum of the sentences: the sha256 in the name of the file covers the text, but not how it was split."""
     return zlib.crc32("\n".join(sentences).encode("utf-8", "surrogatepass"))

@@ -20,7 +20,7 @@ from wholeword.core.errors import WholewordError
 
 
 def build_shards(spec: StoreSpec, chunks: Iterable[Chunk], *, num_workers: int, report: Report) -> Generator[dict[str, Any], None, None]:
-    """The receipts of all shards, in order. Close the generator to end the workers early; what they have finished stays.
+    """The receipts of all shards, in order. Close the generator to stop the workers early; finished shards are kept.
 
     Raises: what `ShardBuilder.build` raises; WholewordError if a worker dies.
     """
@@ -62,7 +62,7 @@ def build_shards(spec: StoreSpec, chunks: Iterable[Chunk], *, num_workers: int, 
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Block Ctrl-C while processes are started: they inherit this, so they end quietly from the start."""
+    """Block Ctrl-C while processes are started: they inherit this, so none of them prints a traceback when it ends early."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -101,7 +101,7 @@ def _build_shard(chunk: Chunk) -> dict[str, Any]:
 
 
 def _die_with_parent() -> None:
-    """A parent that was killed cannot stop its workers."""
+    """End this process when its parent ends: a parent that was killed cannot stop its workers."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -109,6 +109,6 @@ def _die_with_parent() -> None:
 
 
 def await_workers(folder: Path) -> None:
-    """Wait until the workers of a killed build have ended; they do so by themselves, at once."""
+    """Wait until the workers of a killed build have ended, which they do at once."""
     with open(folder / "workers", "wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
