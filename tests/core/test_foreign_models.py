@@ -123,6 +123,17 @@ def test_two_encoders_in_one_file_are_refused(tmp_path: Path, form: str) -> None
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_an_average_of_the_weights_counts_as_the_optimizers(tmp_path: Path, form: str) -> None:
+    write_model(tmp_path, form)
+    before = f"model_ema{SEPARATORS[form]}"
+    average = {before + name: np.zeros_like(array) for name, array in to_framework(MODEL.weights, FORMATS[form][1]).items()}
+    rewrite(tmp_path, form, lambda tensors: tensors | average)
+    model = Folder().read(str(tmp_path))
+    assert_same(model, MODEL)
+    assert model.provenance.slots.tensors == len(average)
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_a_file_without_an_encoder_is_refused(tmp_path: Path, form: str) -> None:
     write_model(tmp_path, form)
     rewrite(tmp_path, form, lambda tensors: heads(form, "decoder/wte/weight"))

@@ -1,6 +1,7 @@
 """Read models from folders and files: Hugging Face's layout; checkpoints of Google, HFL and Paddle; archives; runs of wholeword."""
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PARTS = {"bert/pooler/": "pooler", "cls/predictions/": "MLM head", "cls/seq_relationship/": "NSP head"}  # parts that a checkpoint may lack
+ADAPTERS = re.compile(r"\b(lora_|base_layer|adapter)")  # in the names of tensors of PEFT and adapter-transformers
 POSITIONS = 512  # of every released model, for a tokenizer without a configuration
 TOKEN_TYPES = "bert/embeddings/token_type_embeddings"
 ROBERTA_NOTE = "the configuration says RoBERTa, the tensors are a BERT's: read as BERT, which is what RoBERTa-wwm models are"
@@ -151,7 +153,8 @@ def _read_saved_model(location: Path) -> ModelFiles:
             raise UserError(f"{folder}: these are the weights of an actual RoBERTa, not of a BERT called RoBERTa; only BERT can be read")
         notes.append(ROBERTA_NOTE)
     if found.heads:
-        warnings.append(f"{len(found.heads)} tensors of another head are left out: {some(found.heads)}")
+        head_tensors = f"{len(found.heads)} tensors of another head are" if len(found.heads) > 1 else "a tensor of another head is"
+        warnings.append(f"{head_tensors} left out: {some(found.heads)}")
     config = plain_bert_config(raw, config_path, type_vocab_size=token_types)
     tokenizer = read_tokenizer_files(folder).padded(config.vocab_size, config_path)
     warnings += tokenizer.notes
@@ -215,7 +218,8 @@ def _read_weights(stored: Stored, stored_names: Mapping[str, str], config: BertC
     canonical = {other: name for name, other in names(framework, num_hidden_layers=num_hidden_layers).items()}
     tied, shapes = TIED[framework], tensor_shapes(config)
     if unknown := sorted(stored_names.keys() - canonical.keys() - tied.keys() - set(BUFFERS)):
-        raise UserError(f"{folder}: unknown tensors for a BERT with {num_hidden_layers} layers: {some(unknown)}")
+        hint = "; merge the adapters into the model first" if any(ADAPTERS.search(name) for name in unknown) else ""
+        raise UserError(f"{folder}: unknown tensors for a BERT with {num_hidden_layers} layers: {some(unknown)}{hint}")
     wrong = []
     for name in sorted((stored_names.keys() & canonical.keys()) | (stored_names.keys() & tied.keys())):
         ours, shape = canonical[tied.get(name, name)], stored.shapes[stored_names[name]]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from wholeword.core.bert.names import TIED, names
 from wholeword.core.errors import UserError
+from wholeword.core.formats.state_dicts import COPIES
 
 # parts of names that containers put anywhere before a parameter: DataParallel, torch.compile, FSDP, activation checkpointing, Paddle
 CONTAINERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_layers"}
@@ -48,9 +49,10 @@ def sort_names(shapes: Mapping[str, tuple[int, ...]], framework: str) -> StoredN
     bert = f"bert{separator}"
     slots = {name for name in shapes if is_slot(name, shapes, separator) or (separator == "/" and not shapes[name])}  # no part has scalars
     cleaned = _cleaned([name for name in shapes if name not in slots], separator)
-    prefix = _prefix(cleaned, words.removeprefix(bert), bert, separator)
-    outer = prefix.removesuffix(separator).rpartition(separator)[0]
-    outer = outer + separator if outer else ""
+    prefix, copies = _prefixes(cleaned, words.removeprefix(bert), bert, separator)
+    slots |= {stored for name, stored in cleaned.items() if name.startswith(tuple(_outer(copy, separator) for copy in copies))}
+    cleaned = {name: stored for name, stored in cleaned.items() if stored not in slots}
+    outer = _outer(prefix, separator)
     tied = TIED[framework]
     table, heads = {}, []
     for name, stored in cleaned.items():
@@ -99,16 +101,24 @@ def _cleaned(stored_names: Iterable[str], separator: str) -> dict[str, str]:
     return cleaned
 
 
-def _prefix(cleaned: Iterable[str], words: str, bert: str, separator: str) -> str:
-    """What is before `embeddings` in the name of the word embeddings."""
+def _outer(prefix: str, separator: str) -> str:
+    """The prefix without its last part, which is the encoder's: `model.` for `model.bert.`, nothing for `bert.`."""
+    outer = prefix.removesuffix(separator).rpartition(separator)[0]
+    return outer + separator if outer else ""
+
+
+def _prefixes(cleaned: Iterable[str], words: str, bert: str, separator: str) -> tuple[str, list[str]]:
+    """What is before `embeddings` in the name of the word embeddings; and the same for averages of these weights."""
     prefixes = [name.removesuffix(words) for name in cleaned if name == words or name.endswith(separator + words)]
+    copies = [prefix for prefix in prefixes if len(prefixes) > 1 and any(mark in _outer(prefix, separator).lower() for mark in COPIES)]
+    prefixes = [prefix for prefix in prefixes if prefix not in copies] or prefixes
     if len(prefixes) > 1:
         listed = " and ".join(repr(prefix + words) for prefix in sorted(prefixes))
         raise UserError(f"{len(prefixes)} encoders in one file, with {listed}; save the one to be read on its own")
     if prefixes:
-        return prefixes[0]
+        return prefixes[0], copies
     if any(name.startswith(bert) for name in cleaned):
-        return bert
+        return bert, []
     if any("/.ATTRIBUTES/" in name for name in cleaned):
         raise UserError("an object-based checkpoint of TensorFlow 2, without the names of a BERT; expected one of tf.compat.v1.train.Saver")
     some = ", ".join(sorted(cleaned)[:3]) or "none at all"
