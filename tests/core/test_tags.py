@@ -108,6 +108,16 @@ def test_kinds_alone_stay_as_they_are(tmp_path):
     assert task.read("train")[0].tags == tags and task.labels == sorted(tags)
 
 
+def test_units_without_tags_are_predicted_and_not_scored(tmp_path):
+    (tmp_path / "test.txt").write_text("王\n芳\n\n去\n", "utf-8")
+    task = registry.create("task", "tagging", data=tmp_path, labels=["O", "B-PER", "I-PER"])
+    assert task.read("test") == [TaggedExample("0", ("王", "芳"), None), TaggedExample("1", ("去",), None)]
+    assert task.score(task.read("test"), {}) == {} and "one column: units without tags" in task.descriptions[0]
+    (tmp_path / "test.txt").write_text("王 B-PER\n芳\n", "utf-8")
+    with pytest.raises(UserError, match=r"test\.txt:2: '芳'; expected a character or word and its tag"):
+        task.read("test")
+
+
 def test_lines_with_another_number_of_columns_are_refused(tmp_path):
     (tmp_path / "train.txt").write_text("王 B-PER\nNew York B-LOC\n", "utf-8")
     with pytest.raises(UserError, match=r"train\.txt:2: 3 columns \('New York B-LOC'\); line 1 has 2"):

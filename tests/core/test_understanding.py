@@ -203,7 +203,7 @@ OTHER = [{"text": "<hidden>", "answer_start": -1}]
 FAKE = [{"text": f"FAKE_ANSWER_{n}", "answer_start": -1} for n in (1, 2, 3)]
 
 
-@pytest.mark.parametrize("hidden", [FAKE, OTHER, [{"text": "", "answer_start": -1}], [], None])
+@pytest.mark.parametrize("hidden", [FAKE, OTHER, [{"text": "", "answer_start": -1}], [{"text": " ", "answer_start": 0}], [], None])
 def test_hidden_answers_are_predicted_and_not_scored(tmp_path, hidden):
     squad(tmp_path, "train.json", RIGHT)
     squad(tmp_path, "test.json", hidden, hidden)

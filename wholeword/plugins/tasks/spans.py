@@ -85,7 +85,9 @@ def read_spans(text: Text) -> Reading:
     """
     questions = list(read_questions(parse_json(text), str(text.path)))
     hidden = [bool(item.answers) and all(_is_placeholder(answer.text) for answer in item.answers) for item in questions]
-    empty = [bool(item.answers) and all(not answer.text or _is_placeholder(answer.text) for answer in item.answers) for item in questions]
+    empty = [
+        bool(item.answers) and all(not answer.text.strip() or _is_placeholder(answer.text) for answer in item.answers) for item in questions
+    ]
     unanswerable = any(item.impossible for item in questions)
     if questions and not unanswerable and all(is_empty or not item.answers for item, is_empty in zip(questions, empty, strict=True)):
         hidden = empty
@@ -96,7 +98,7 @@ def read_spans(text: Text) -> Reading:
     for item, is_hidden in zip(questions, hidden, strict=True):
         if is_hidden:
             examples.append(SpanExample(item.id, item.question, item.context))
-        elif item.impossible or _is_yes_or_no(item) or not all(answer.text for answer in item.answers):
+        elif item.impossible or _is_yes_or_no(item) or not all(answer.text.strip() for answer in item.answers):
             counts["left out"] += 1
         else:
             answers = tuple(Answer(answer.text, find_answer(item.context, answer.text, answer.start)) for answer in item.answers)

@@ -55,7 +55,11 @@ def tagging(*, data: Path, labels: list[str] | None = None, dev_rate: float | No
 
 
 def read_columns(text: Text) -> Reading:
-    """Read columns separated by tabs or else blanks: the unit is the first, its tag the last. A line without a unit tags a blank."""
+    """Read columns separated by tabs or else blanks: the unit is the first, its tag the last. A line without a unit tags a blank.
+
+    A file with one column alone has units without tags.
+    """
+    is_tagged = any(len(line.split()) > 1 for line in lines(text) if not line.startswith("-DOCSTART-"))
     sentences: list[tuple[list[str], list[str]]] = []
     units: list[str] = []
     tags: list[str] = []
@@ -69,6 +73,9 @@ def read_columns(text: Text) -> Reading:
         elif not line.startswith("-DOCSTART-"):
             cells = line.split("\t") if "\t" in line else _columns(line)
             unit, *_, tag = cells
+            if not is_tagged:
+                units.append(unit.strip() or " ")
+                continue
             if not tag or tag.isspace():
                 raise UserError(f"{text.path}:{number}: {line!r}; expected a character or word and its tag")
             if unit:
@@ -78,6 +85,9 @@ def read_columns(text: Text) -> Reading:
             units.append(unit or " ")
             tags.append(tag.strip())
             first_lines.setdefault(tags[-1], number)
+    if not is_tagged:
+        examples = [TaggedExample(str(number), tuple(units), None) for number, (units, _) in enumerate(sentences)]
+        return Reading(examples, ["one column: units without tags"])
     spelling = spelling_of(first_lines, lambda tag: f"{text.path}:{first_lines[tag]}: ")
     examples = [
         TaggedExample(str(number), tuple(units), tuple(map(spelling.tags.__getitem__, tags)))
