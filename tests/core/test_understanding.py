@@ -72,6 +72,7 @@ def test_columns_can_be_set(tmp_path):
         ("classification", "label\ttext_a\ttext_a\n1\t好\t差\n", r"train\.tsv:1: two columns have one name"),
         ("classification", "标注\t语句\n1\t好\n", r"no header line; .*task\.text_column"),
         ("classification", "uid\tlabel\n1\t好\n", r"train\.tsv:2: no text_a; .*it has uid, label: set task\.text_column"),
+        ("classification", "label\ttext_a\na|b\t好\na\t差\nb\t中\n", r"label 'a\|b' \(1 examples\) looks like several"),
         ("classification", "text_a\tstars\n好\t1\n", r"train\.tsv: no example has a label; .*task\.label_column"),
         ("classification", "label\ttext_a\n", r"train\.tsv: no examples; expected your data train"),
         ("classification", "label\ttext_a\n1\t好\n0\u3000差\n", r"train\.tsv:3: 1 columns; expected 2: label, text_a"),
@@ -211,6 +212,12 @@ def test_hidden_answers_are_predicted_and_not_scored(tmp_path, hidden):
     assert [(example.id, example.answers) for example in task.read("test")] == [("Q0", ()), ("Q1", ())]
     assert task.score(task.read("test"), {"Q0": "北京"}) == {}
     assert "test: 2 examples; none has a label: predicted, not scored" in lines_of(tmp_path, "spans")
+
+
+def test_keys_of_questions_that_are_not_read_are_named(tmp_path):
+    squad(tmp_path, "train.json", RIGHT, level="hard", answer="北京")
+    task = registry.create("task", "spans", data=tmp_path)
+    assert task.read("train") and task.descriptions == [f"{tmp_path}/train.json: keys not read: level, answer"]
 
 
 def test_a_file_without_a_question_to_answer_is_refused(tmp_path):

@@ -48,8 +48,8 @@ class Columns(NamedTuple):
         """`text is 'content', label is 'label'; not read: id`."""
         parts = (("text", self.text), ("second text", self.pair if is_paired else None), ("label", self.label))
         read = ", ".join(f"{part} is {name!r}" for part, name in parts if name is not None)
-        rest = [name for name in names if name not in self]
-        return read + ("" if self.label is not None else ", no label") + (f"; not read: {', '.join(rest)}" if rest else "")
+        rest = ", ".join(name if name.strip() else repr(name) for name in names if name not in self)
+        return read + ("" if self.label is not None else ", no label") + (f"; not read: {rest}" if rest else "")
 
 
 def is_header(cells: Sequence[str], settings: Settings) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any, NamedTuple
 from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample, TextExample
 from wholeword.core.errors import UserError
 
+SEPARATORS = re.compile(r"[|,;，；、/ ]")
+
 
 def expect_different(counts: Mapping[str, int], path: Path | None) -> None:
-    """Refuse labels that differ in case, width or as `1` and `1.0` do.
+    """Refuse labels that differ in case, width or as `1` and `1.0` do, and those that are several others, as `a|b` beside `a` and `b`.
 
     Args:
         counts: how often each label occurs.
@@ -23,6 +26,9 @@ def expect_different(counts: Mapping[str, int], path: Path | None) -> None:
         if other != label:
             places = f"{other!r} ({counts[other]:,} examples) and {label!r} ({counts[label]:,} examples)"
             raise UserError(f"{path}: labels {places} look like one class; write them alike, or list both under task.labels")
+        parts = SEPARATORS.split(label)
+        if len(parts) > 1 and all(part.strip() in counts for part in parts):
+            raise UserError(f"{path}: label {label!r} ({counts[label]:,} examples) looks like several; one label for a text is supported")
 
 
 def _meaning(label: str) -> str:

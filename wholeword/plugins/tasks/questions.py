@@ -46,6 +46,25 @@ def read_questions(content: Any, path: str) -> Iterator[Question]:
             yield from _squad(paragraph, f"{where}, paragraph {place}")
 
 
+READ = frozenset(("data", "paragraphs", "qas", "context", "id", "question", "answers", "is_impossible", "text", "answer_start"))
+READ_ORIGINAL = frozenset(("qas", "context_text", "query_id", "query_text", "answers"))
+
+
+def unread_keys(content: Any) -> list[str]:
+    """The keys of a file that `read_questions` does not read, in their order."""
+    read = READ_ORIGINAL if isinstance(content, list) else READ
+    unread: dict[str, None] = {}
+    rest = [content]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, list):
+            rest.extend(reversed(value))
+        elif isinstance(value, dict):
+            unread.update(dict.fromkeys(key for key in value if key not in read))
+            rest.extend(child for key, child in value.items() if key in read)
+    return list(unread)
+
+
 def _squad(paragraph: Any, where: str) -> Iterator[Question]:
     items = _items(paragraph, "qas", where)
     context = _text(paragraph, "context", where)

@@ -10,7 +10,7 @@ from wholeword.core.contracts.tasks import Answer, SpanExample
 from wholeword.core.errors import UserError
 from wholeword.plugins.tasks import editions
 from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, own_data, parse_json
-from wholeword.plugins.tasks.questions import UNKNOWN, Question, read_questions
+from wholeword.plugins.tasks.questions import UNKNOWN, Question, read_questions, unread_keys
 
 NO_SPAN = ("YES", "NO")  # CJRC's answers to yes-or-no questions
 PLACEHOLDER = re.compile(r"fake[_ -]?answers?([_ -]?\d+)?", re.I)  # FAKE_ANSWER_1 in CLUE's cmrc2018 test.json
@@ -83,7 +83,8 @@ def read_spans(text: Text) -> Reading:
     answers of a file are placeholders or empty, as those of CLUE's test file are, they are hidden: its questions have none. In other
     files, a question whose answers are placeholders has none, and one with an empty answer is left out.
     """
-    questions = list(read_questions(parse_json(text), str(text.path)))
+    content = parse_json(text)
+    questions = list(read_questions(content, str(text.path)))
     hidden = [bool(item.answers) and all(_is_placeholder(answer.text) for answer in item.answers) for item in questions]
     empty = [
         bool(item.answers) and all(not answer.text.strip() or _is_placeholder(answer.text) for answer in item.answers) for item in questions
@@ -113,7 +114,8 @@ def read_spans(text: Text) -> Reading:
         text.notes.append(f"{wrong:,} of {counts['answers']:,} answers are not where answer_start says: {places}")
     if counts["left out"]:
         text.notes.append(f"{counts['left out']:,} of {len(questions):,} questions are left out: no span answers them")
-    return Reading(examples, list(_descriptions(questions, sum(hidden), counts)))
+    unread = [f"keys not read: {', '.join(keys)}"] if (keys := unread_keys(content)) else []
+    return Reading(examples, [*unread, *_descriptions(questions, sum(hidden), counts)])
 
 
 def _is_placeholder(text: str) -> bool:
