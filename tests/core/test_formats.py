@@ -247,7 +247,7 @@ BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a name, .bin": (lambda folder: sparse_bin(folder, [pickled("evil", "0", COUNT, [COUNT])]), "unknown tensors"),
     "numbers that are not there": (
         lambda folder: sparse_bin(folder, [pickled(A, "0", 1 << 50, [1 << 50])], size=64),
-        "it says that 1,125,899,906,842,624 numbers are in '0', where there is room for fewer",
+        "it lists 1,125,899,906,842,624 numbers in '0', which has room for fewer",
     ),
     "numbers seen again and again": (
         lambda folder: sparse_bin(

@@ -156,7 +156,7 @@ def test_an_absurd_length_is_refused_before_any_memory_is_taken(tmp_path, length
     tracemalloc.start()
     rows = read_tfrecords([tmp_path / "file"])
     next(rows)
-    with pytest.raises(IntegrityError, match=rf"byte 32: a record of {length} bytes, but 0 are left"):
+    with pytest.raises(IntegrityError, match=rf"byte 32: a record of {length} bytes, but only 0 remain"):
         next(rows)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

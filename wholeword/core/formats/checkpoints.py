@@ -1,4 +1,4 @@
-"""Checkpoints of a run: `step-00001000/{weights.safetensors, optimizer.safetensors, state.json, manifest.json}`, whole or absent."""
+"""Checkpoints of a run: `step-00001000/{weights.safetensors, optimizer.safetensors, state.json, manifest.json}`, complete or absent."""
 
 import json
 import os

@@ -47,7 +47,7 @@ def read_state_dict(path: Path | str) -> StateDict:
         machine = _Machine(file)
         content = machine.run()
         if (left := machine.size - file.tell()) != 0:
-            raise Refused(f"{left:,} bytes behind its end")
+            raise Refused(f"{left:,} bytes after its end")
         return _state_dict(content)
 
 
@@ -95,20 +95,20 @@ class _Machine(Machine):
                 return items
             case "OrderedDict", ():
                 return {}
-        raise Refused(f"a call of {function} with strange arguments")
+        raise Refused(f"a call of {function} with unexpected arguments")
 
     def _encoded(self, text: str) -> bytes:
-        """Each character of the file may become a byte only once: the memo could repeat it a thousand times."""
+        """Latin-1 bytes. Each character may be used once: with the memo, a small file could repeat it a thousand times."""
         self.encodable -= len(text)
         if self.encodable < 0:
-            raise Refused("bytes that swell")
+            raise Refused("bytes that are used more than once")
         return text.encode("latin1")
 
     def _widened(self, halves: np.ndarray) -> np.ndarray:
-        """float32 of bfloat16. As above, each byte of the file may be used only once."""
+        """bfloat16 as float32. Each byte may be used once, as above."""
         self.widenable -= halves.nbytes
         if self.widenable < 0:
-            raise Refused("bytes that swell")
+            raise Refused("bytes that are used more than once")
         return from_bfloat16(halves)
 
     def build(self, item: Any, state: Any) -> None:
@@ -119,20 +119,20 @@ class _Machine(Machine):
                 return
             case _Array(value=None), (1, tuple() as shape, np.dtype() as dtype, bool() as fortran, str() | bytes() as data):
                 if len(shape) > MOST_DIMENSIONS or not all(type(length) is int and 0 <= length <= self.size for length in shape):
-                    raise Refused("an array of a strange shape")
+                    raise Refused("an array of an impossible shape")
                 content = self._encoded(data) if isinstance(data, str) else data  # text is what Python 2 wrote
                 if len(content) != prod(shape) * dtype.itemsize:
                     raise Refused(f"{len(content):,} bytes for an array of shape {list(shape)} and type {dtype}")
                 value: np.ndarray = np.ndarray(shape, dtype, buffer=content, order="F" if fortran else "C")
                 item.value = self._widened(value) if dtype == np.uint16 else value
             case _:
-                raise Refused("an array of a strange kind")
+                raise Refused("an array in an unknown layout")
 
 
 def write_pdparams(path: Path | str, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write what `paddle.load` reads: protocol 4, as `paddle.save` does; NumPy's names are those that NumPy 1 and 2 both know.
+    """Write a file for `paddle.load`, in protocol 4 as `paddle.save` does, with names that both NumPy 1 and NumPy 2 have.
 
-    Raises: DiskError if there is no room; the file is then broken.
+    Raises: DiskError if there is no room, which leaves an incomplete file.
     """
     with disk_errors(path, needed=sum(array.nbytes for array in tensors.values())), open(path, "wb") as file:
         for part in _instructions(tensors):

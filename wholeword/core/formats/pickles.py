@@ -17,13 +17,13 @@ from typing import Any, BinaryIO, cast
 from wholeword.core.errors import IntegrityError, UserError
 
 MOST_INSTRUCTIONS = 1_000_000  # a tensor has about 50
-ARGUMENTS = {  # instructions that push what is written behind them
+ARGUMENTS = {  # instructions that push the argument that follows them
     *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"),
     *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
 }
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-# names beside the tensors of a training checkpoint: placeholders are made of them, whatever is done to them
+# names that training checkpoints contain beside the tensors; they become placeholders, as does whatever is made with them
 OTHER_NAMES = {
     *(
         "argparse Namespace",
@@ -58,7 +58,7 @@ class Name:
 
 
 class Placeholder:
-    """Stands for one of OTHER_NAMES, and for whatever the file makes of it."""
+    """Stands for one of OTHER_NAMES, or for an object that the file makes with it."""
 
     def __repr__(self) -> str:
         return "an object"
@@ -70,10 +70,10 @@ KEYS = (str, int, float, type(None), Placeholder)  # of dictionaries; those of t
 
 @contextmanager
 def refusals(path: Path | str, kind: str, writer: str) -> Iterator[None]:
-    """Turn whatever goes wrong in the block into an IntegrityError of one line, or into a UserError if there is no such file.
+    """Turn any error in the block into an IntegrityError of one line, or a UserError if there is no such file.
 
     Args:
-        kind: of file, as in "not a .pdparams file".
+        kind: the kind of file, as in "not a .pdparams file".
         writer: the function that writes such files.
     """
     try:
@@ -91,7 +91,7 @@ def refusals(path: Path | str, kind: str, writer: str) -> Iterator[None]:
 
 
 class Machine:
-    """Interprets the pickles in a file; in place of objects there are plain values, and what `called` returns."""
+    """Interprets the pickles in a file. Their objects become plain values, or whatever `called` returns."""
 
     names: Collection[str] = ()  # "module name": everything that a file may name
 
@@ -110,10 +110,10 @@ class Machine:
         raise Refused("the instruction BUILD")
 
     def persistent(self, identity: Any) -> Any:
-        """What is kept outside of the pickle under an identity. Raises: Refused."""
+        """The object outside of the pickle that has this identity. Raises: Refused."""
         raise Refused("the instruction BINPERSID")
 
-    # the interface that pickletools reads from; a length beyond the end of the file allocates nothing
+    # the interface that pickletools needs; a length beyond the end of the file allocates nothing
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes, and no more than the file has."""
@@ -128,7 +128,7 @@ class Machine:
         return self.file.tell()
 
     def run(self) -> Any:
-        """The value of the pickle that begins here; the file is then behind its end."""
+        """Interpret one pickle, from the current position to its end. Returns: its value."""
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         for number, (instruction, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, self))):
@@ -139,7 +139,7 @@ class Machine:
         return result
 
     def _step(self, instruction: str, argument: Any) -> None:
-        """Carry out one instruction. Raises: Refused, for any that weights do not need."""
+        """Execute one instruction. Raises: Refused for any that weights do not need."""
         stack = self.stack
         match instruction:
             case "PROTO" | "FRAME" | "STOP":
@@ -219,7 +219,7 @@ class Machine:
         return self.called(function.name, arguments)
 
     def _name(self, name: str) -> Name | Placeholder:
-        """A name that the pickle mentions. Raises: UserError for a class of models; Refused for other names that are not allowed."""
+        """Resolve a name. Raises: UserError for the class of a model or layer; Refused for any other name that is not allowed."""
         if name in self.names:
             return Name(name.split(" ")[1])
         if name in OTHER_NAMES or name.startswith(OTHER_MODULES):

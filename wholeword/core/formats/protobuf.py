@@ -18,12 +18,12 @@ MORE = np.uint8(128)  # the top bit of a byte of a varint: another byte follows
 
 
 def submessage(data: bytes, number: int) -> bytes:
-    """Field `number`, a message; if it is repeated, all of them together, which merges them."""
+    """Field `number`, a message. If the field is repeated, its messages are concatenated, which merges them."""
     return b"".join(fields(data, number, DELIMITED))
 
 
 def fields(data: bytes, number: int, *wire_types: int) -> Iterator[bytes]:
-    """The bytes of each field with this number and one of these wire types; all others are skipped, as the format demands."""
+    """The bytes of each field with this number and one of these wire types; other fields are skipped, as the format requires."""
     place = 0
     while place < len(data):
         key, place = varint_at(data, place)
@@ -37,20 +37,20 @@ def fields(data: bytes, number: int, *wire_types: int) -> Iterator[bytes]:
         else:
             raise ValueError(f"wire type {wire_type}")
         if size > len(data) - place:
-            raise ValueError(f"a field of {size} bytes, but {len(data) - place} are left")
+            raise ValueError(f"a field of {size} bytes where only {len(data) - place} remain")
         if key >> 3 == number and wire_type in wire_types:
             yield data[place : place + size]
         place += size
 
 
 def varint_at(data: bytes, place: int) -> tuple[int, int]:
-    """The integer that begins at `place`, and the place behind it. Raises: ValueError."""
+    """The integer that begins at `place`, and the position after it. Raises: ValueError."""
     number = 0
     for shift, octet in enumerate(data[place : place + MOST_VARINT_BYTES]):
         number |= (octet & 127) << 7 * shift
         if octet < 128:
             return number, place + shift + 1
-    raise ValueError("a number does not end")
+    raise ValueError("an unterminated number")
 
 
 def integer(data: bytes, number: int) -> int:
@@ -66,7 +66,7 @@ def decode_varints(data: bytes) -> np.ndarray:
         return octets.astype(np.int64)
     sizes = np.diff(ends, prepend=0)
     if octets[-1] >= MORE or sizes.max() > MOST_VARINT_BYTES:
-        raise ValueError("a number does not end")
+        raise ValueError("an unterminated number")
     numbers, starts = np.zeros(len(ends), np.uint64), ends - sizes
     for byte in range(sizes.max()):
         longer = sizes > byte
@@ -100,7 +100,7 @@ def delimited_field(number: int, value: bytes) -> bytes:
 
 
 class Part(NamedTuple):
-    """Bytes of a message in every row: numbers, each to be written in `sizes` bytes, 7 bits a byte; one byte may hold all 8 bits."""
+    """Part of a message, for every row: numbers, each written in `sizes` bytes of 7 bits; a number of one byte may use all 8 bits."""
 
     numbers: np.ndarray  # unsigned integers [rows, n], or [1, n] if they are the same in every row
     sizes: np.ndarray  # uint8 of the same shape
@@ -111,7 +111,7 @@ def varints(values: np.ndarray) -> Part:
     numbers = values.astype(np.int64).view(np.uint64)
     bits = int(numbers.max(initial=0)).bit_length()
     if bits <= 32:
-        numbers = numbers.astype(np.uint32)  # half the memory to go through
+        numbers = numbers.astype(np.uint32)  # halves the memory traffic
     sizes = np.ones(numbers.shape, np.uint8)
     for limit in range(7, bits, 7):
         sizes += numbers >= 1 << limit
@@ -119,18 +119,18 @@ def varints(values: np.ndarray) -> Part:
 
 
 def fixed(octets: np.ndarray) -> Part:
-    """Bytes as they are."""
+    """Bytes, unchanged."""
     return Part(octets, np.ones(octets.shape, np.uint8))
 
 
 def delimited(number: int, parts: list[Part], size: np.ndarray) -> tuple[list[Part], np.ndarray]:
-    """Field `number` of a message, holding parts of `size` bytes in each row; and the field's own size."""
+    """Field `number` of a message, which contains parts of `size` bytes in each row, and the size of the field itself."""
     length = varints(size[:, None])
     return [fixed(np.array([[number << 3 | DELIMITED]], np.uint8)), length, *parts], 1 + length.sizes[:, 0] + size
 
 
 def to_bytes(parts: list[Part], rows: int) -> list[bytes]:
-    """The bytes of all parts together, row by row."""
+    """The bytes of all parts, concatenated row by row."""
     width = sum(part.sizes.shape[1] for part in parts)
     numbers, sizes = np.empty((rows, width), np.result_type(*(part.numbers for part in parts))), np.empty((rows, width), np.uint8)
     column = 0

@@ -1,11 +1,11 @@
-"""Tables of sorted keys, as LevelDB and the index of TensorFlow's checkpoints have them. All numbers are little endian:
+"""Tables of sorted keys, the format of LevelDB and of the index of TensorFlow's checkpoints. All numbers are little endian:
 
-    blocks   each its content, one byte for its compression (0: none), masked crc32c of both
-    footer   48 bytes: handles (offset and size, varints) of the block of meta data and of the index block, zeros, the magic number
+    blocks   for each: its content, one byte for its compression (0: none), the masked crc32c of both
+    footer   48 bytes: handles (offset and size, varints) of the metadata block and of the index block, zeros, the magic number
 
-A block's content is its entries, then the offsets of those that share nothing with the key before them ("restarts", uint32) and their
-number. An entry is three varints (bytes shared with the key before, other bytes of the key, bytes of the value), the rest of the key
-and the value. The index block's values are the handles of the others, whose keys are not before those of their block.
+A block contains its entries, then the offsets of the entries that share nothing with the previous key ("restarts", uint32), then their
+number. An entry is three varints (bytes shared with the previous key, remaining bytes of the key, bytes of the value), the rest of the key
+and the value. The index block maps a key, which is at or after the last key of a block, to the handle of that block.
 Source: tensorflow/core/lib/io/table_builder.cc.
 """
 
@@ -17,14 +17,14 @@ from wholeword.core.formats.tfrecord import CRC_BYTES, masked_crc
 MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 FOOTER_BYTES, TRAILER_BYTES = 48, 1 + CRC_BYTES
 BLOCK_BYTES, RESTART_INTERVAL = 262144, 16  # table::Options of TensorFlow
-MOST_KEYS, MOST_KEY_BYTES = 100_000, 4096  # far above any checkpoint of a BERT; a file made to exhaust the memory exceeds them
+MOST_KEYS, MOST_KEY_BYTES = 100_000, 4096  # far above any BERT checkpoint; only a file made to exhaust memory exceeds them
 
 
 def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values in order. Raises: ValueError."""
     footer = content[-FOOTER_BYTES:]
     if len(footer) < FOOTER_BYTES or not footer.endswith(MAGIC):
-        raise ValueError("its last 8 bytes are not those of one")
+        raise ValueError("its last 8 bytes are not the magic number")
     meta, place = _handle(footer, 0)
     index, place = _handle(footer, place)
     if any(footer[place : -len(MAGIC)]):
@@ -34,7 +34,7 @@ def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     for _, value in _entries(_block(content, index)):
         for key, entry in _entries(_block(content, _handle(value, 0)[0])):
             if last is not None and key <= last:
-                raise ValueError("its names are not in order")
+                raise ValueError("its names are out of order")
             count, last = count + 1, key
             if count > MOST_KEYS:
                 raise ValueError(f"more than {MOST_KEYS:,} tensors")
@@ -48,18 +48,18 @@ def _handle(data: bytes, place: int) -> tuple[tuple[int, int], int]:
 
 
 def _block(content: bytes, handle: tuple[int, int]) -> bytes:
-    """The entries of a block, once its checksum is verified."""
+    """The entries of a block. Raises: ValueError if its checksum does not match."""
     offset, size = handle
     end = offset + size
     if end + TRAILER_BYTES > len(content) - FOOTER_BYTES or size < 4:
-        raise ValueError(f"a block of {size} bytes at byte {offset} does not fit into it")
+        raise ValueError(f"a block of {size} bytes at byte {offset} exceeds the file")
     if masked_crc(content[offset : end + 1]) != content[end + 1 : end + TRAILER_BYTES]:
-        raise ValueError(f"the block at byte {offset} does not have its crc32c; get the file again")
+        raise ValueError(f"the block at byte {offset} fails its crc32c check; download the file again")
     if content[end]:
         raise ValueError(f"the block at byte {offset} is compressed, which TensorFlow never does in a checkpoint")
     restarts = 4 * int.from_bytes(content[end - 4 : end], "little")
     if restarts > size - 4:
-        raise ValueError(f"the block at byte {offset} says that it has {restarts // 4} restarts")
+        raise ValueError(f"the block at byte {offset} claims {restarts // 4} restarts")
     return content[offset : end - 4 - restarts]
 
 
@@ -103,7 +103,7 @@ class _Block:
 
 
 def table_bytes(table: list[tuple[bytes, bytes]]) -> bytes:
-    """The file of a table whose keys are sorted."""
+    """The content of a table's file. The keys must be sorted."""
     content, index, block = bytearray(), _Block(1), _Block(RESTART_INTERVAL)
 
     def append(block: _Block) -> bytes:
@@ -121,7 +121,7 @@ def table_bytes(table: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _separator(key: bytes, following: bytes) -> bytes:
-    """FindShortestSeparator: a short key, not before `key` and before `following`."""
+    """FindShortestSeparator: a short key at or after `key`, and before `following`."""
     same = _num_shared(key, following)
     if same < len(key) and key[same] + 1 < following[same]:
         return key[:same] + bytes([key[same] + 1])
@@ -129,7 +129,7 @@ def _separator(key: bytes, following: bytes) -> bytes:
 
 
 def _successor(key: bytes) -> bytes:
-    """FindShortSuccessor: a short key, not before `key`."""
+    """FindShortSuccessor: a short key at or after `key`."""
     return next((key[:place] + bytes([octet + 1]) for place, octet in enumerate(key) if octet < 255), key)
 
 

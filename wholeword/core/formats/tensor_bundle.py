@@ -46,13 +46,13 @@ TYPES = {  # DataType of tensorflow/core/framework/types.proto
 TYPE_NUMBERS = {name: number for number, name in TYPES.items()}
 OTHER_TYPES = {7: "string", 14: "bfloat16"}
 STORED = TYPE_NUMBERS.keys() | {"bfloat16"}  # types that are read
-# far above any checkpoint of a BERT; a file made to exhaust the memory exceeds them
+# far above any BERT checkpoint; only a file made to exhaust memory exceeds them
 MOST_INDEX_BYTES = 1 << 26
 MOST_DIMENSIONS, MOST_SIZE = 32, 1 << 40  # of a tensor, and of each
 
 
 class Entry(NamedTuple):
-    """Where a tensor is, and what it is."""
+    """The location, type and shape of a tensor."""
 
     path: Path
     dtype: str
@@ -72,13 +72,13 @@ class Entry(NamedTuple):
 
 
 def read_bundle(prefix: Path | str, *, select: Callable[[str], bool] = lambda name: True) -> "Tensors":
-    """The selected tensors of a checkpoint, their crc32c verified.
+    """The selected tensors of a checkpoint, after verifying their crc32c.
 
     Args:
-        prefix: as TensorFlow has it, `bert_model.ckpt` for `bert_model.ckpt.index` and its data files.
-        select: whether to read the tensor of a name.
+        prefix: in TensorFlow's sense: `bert_model.ckpt` for `bert_model.ckpt.index` and its data files.
+        select: whether to read the tensor with a given name.
     Raises: UserError if there is no such checkpoint, or a selected tensor is of a type that is not supported; IntegrityError
-        naming tensor and file for what is truncated, damaged or missing.
+        naming tensor and file if one is truncated, damaged or missing.
     """
     entries = {name: entry for name, entry in read_entries(prefix).items() if select(name)}
     for name, entry in entries.items():
@@ -88,7 +88,7 @@ def read_bundle(prefix: Path | str, *, select: Callable[[str], bool] = lambda na
             kind = f"of type {entry.dtype}"
         else:
             continue
-        raise UserError(f"{prefix}: {name} is {kind}, which is not read here; save it whole and as float32 with TensorFlow")
+        raise UserError(f"{prefix}: {name} is {kind}, which is not supported; save it in one piece and as float32 with TensorFlow")
     _check_places(entries)
     return {name: _read_tensor(name, entry) for name, entry in entries.items()}
 
@@ -99,7 +99,7 @@ def read_entries(prefix: Path | str) -> dict[str, Entry]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected the index of a TensorFlow checkpoint, beside its data files")
     if path.stat().st_size > MOST_INDEX_BYTES:
-        raise IntegrityError(f"{path}: {path.stat().st_size:,} bytes; refused, the index of a BERT has less than {MOST_INDEX_BYTES:,}")
+        raise IntegrityError(f"{path}: {path.stat().st_size:,} bytes; not accepted; the index of a BERT has less than {MOST_INDEX_BYTES:,}")
     try:
         table = dict(read_table(path.read_bytes()))
         num_shards = _num_shards(table.pop(b"", None))
@@ -109,14 +109,14 @@ def read_entries(prefix: Path | str) -> dict[str, Entry]:
             if not key.startswith(b"\0")  # a slice, under an encoded name
         }
     except ValueError as error:
-        raise IntegrityError(f"{path}: not a whole index of a TensorFlow checkpoint: {error}") from None
+        raise IntegrityError(f"{path}: not a complete index of a TensorFlow checkpoint: {error}") from None
 
 
 def _num_shards(header: bytes | None) -> int:
     if header is None:
         raise ValueError("it has no header")
     if integer(header, 2):
-        raise ValueError("its numbers are big endian, which is not read here")
+        raise ValueError("its numbers are big endian, which is not supported")
     if (oldest := integer(b"".join(fields(header, 3, DELIMITED)), 2)) > VERSION:
         raise ValueError(f"it needs version {oldest} of the format; {VERSION} is supported")
     return integer(header, 1)
@@ -141,27 +141,29 @@ def _entry(data: bytes, prefix: Path | str, num_shards: int) -> Entry:
 
 
 def _check_places(entries: Mapping[str, Entry]) -> None:
-    """Verify that the tensors fit into their files, before memory is allocated for them. Raises: IntegrityError."""
+    """Verify that tensors fit into their files before memory is allocated for them. Raises: IntegrityError."""
     sizes = {}
     for name, entry in entries.items():
         if entry.path not in sizes:
             if not entry.path.is_file():
-                raise IntegrityError(f"{entry.path}: no such file, but the index says that {name} is in it; get the missing file")
+                raise IntegrityError(f"{entry.path}: no such file, but the index lists {name} in it; download it as well")
             sizes[entry.path] = entry.path.stat().st_size
         if entry.size != prod(entry.shape) * entry.stored_dtype.itemsize or max(entry.shape, default=0) > MOST_SIZE:
             raise IntegrityError(f"{entry.path}: {name}: {entry.size} bytes cannot be {entry.dtype} {list(entry.shape)}")
         if entry.offset + entry.size > sizes[entry.path]:
             size, end = sizes[entry.path], entry.offset + entry.size
-            raise IntegrityError(f"{entry.path}: {name} ends at byte {end:,}, but the file has {size:,}; it was cut, get it again")
+            raise IntegrityError(
+                f"{entry.path}: {name} ends at byte {end:,}, but the file has {size:,}; it is truncated; download it again"
+            )
     for path, size in sizes.items():
         if (total := sum(entry.size for entry in entries.values() if entry.path == path)) > size:  # they overlap
-            raise IntegrityError(f"{path}: the index says that {total:,} bytes of tensors are in it, but it has {size:,}; refused")
+            raise IntegrityError(f"{path}: the index lists {total:,} bytes of tensors in it, but it has {size:,}; not accepted")
 
 
 def _read_tensor(name: str, entry: Entry) -> np.ndarray:
     array = np.fromfile(entry.path, entry.stored_dtype.newbyteorder("<"), prod(entry.shape), offset=entry.offset)
     if array.nbytes != entry.size or masked_crc(array) != entry.crc:
-        raise IntegrityError(f"{entry.path}: {name} does not have its crc32c; the file is damaged, get it again")
+        raise IntegrityError(f"{entry.path}: {name} fails its crc32c check; the file is damaged, download it again")
     array = from_bfloat16(array) if entry.dtype == "bfloat16" else array.astype(entry.dtype, copy=False)
     return array.reshape(entry.shape)
 
@@ -170,9 +172,9 @@ def _read_tensor(name: str, entry: Entry) -> np.ndarray:
 
 
 def write_bundle(prefix: Path | str, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write `PREFIX.index` and `PREFIX.data-00000-of-00001`, needing memory for one more array at a time.
+    """Write `PREFIX.index` and `PREFIX.data-00000-of-00001`, using additional memory for one array at a time.
 
-    Raises: DiskError if there is no room; the files are then broken.
+    Raises: DiskError if there is no room, which leaves incomplete files.
     """
     path, offset = Path(f"{prefix}.data-00000-of-00001"), 0
     table = [(b"", varint_field(1, 1) + delimited_field(3, varint_field(1, VERSION)))]

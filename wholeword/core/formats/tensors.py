@@ -1,4 +1,4 @@
-"""Named arrays in a file: safetensors, written through our own file object so that a full disk is an error with a number."""
+"""Named arrays in a safetensors file, written through our own file object so that a full disk is reported with the bytes needed."""
 
 import hashlib
 import json
@@ -20,9 +20,9 @@ TYPES = {"float64": "F64", "int64": "I64", "float32": "F32", "int32": "I32", "fl
 
 
 def write_tensors(path: Path | str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
-    """Write the bytes that `safetensors.numpy.save_file` would, with memory for one array more at a time, not for all.
+    """Write the same bytes as `safetensors.numpy.save_file`, using additional memory for one array at a time.
 
-    Raises: DiskError if there is no room; the file is then broken.
+    Raises: DiskError if there is no room, which leaves an incomplete file.
     """
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # so that every array is aligned
@@ -49,7 +49,7 @@ def from_bfloat16(halves: np.ndarray) -> np.ndarray:
 
 
 def checksum(tensors: Mapping[str, np.ndarray]) -> str:
-    """One sha256 of names, types, shapes and values, whatever the order and the file."""
+    """One sha256 of names, types, shapes and values, independent of order and file format."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         array = tensors[name]

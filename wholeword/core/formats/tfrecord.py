@@ -13,8 +13,8 @@ The data is a protocol buffer (tensorflow/core/example/example.proto, feature.pr
     Features  map 1: name = 1, Feature = 2
     Feature   one of bytes_list = 1, float_list = 2, int64_list = 3, each with its values in field 1, numbers packed
 
-The bytes are a function of the content: features come in the order of their names. Names and types of what is written from batches are
-those of `write_instance_to_example_files` in google-research/bert's create_pretraining_data.py. Not read: compressed files.
+The bytes depend on the content alone, since features are sorted by name. Features written from batches have the names and types of
+`write_instance_to_example_files` in google-research/bert's create_pretraining_data.py. Not supported: compressed files.
 """
 
 import os
@@ -57,7 +57,7 @@ HEADER_BYTES, CRC_BYTES = 12, 4
 
 
 def write_tfrecords(paths: Sequence[Path | str], batches: Iterable[Mapping[str, np.ndarray]]) -> int:
-    """Write the seven features of batches; row i goes to file i modulo the number of files, as Google's script deals them out.
+    """Write the seven features of batches; row i goes to file i modulo the number of files, as in Google's script.
 
     Returns: the number of rows.
     """
@@ -75,10 +75,10 @@ def write_tfrecords(paths: Sequence[Path | str], batches: Iterable[Mapping[str, 
 
 
 def read_tfrecords(paths: Iterable[Path | str]) -> Iterator[dict[str, np.ndarray]]:
-    """The examples of some files, one after the other: int64, float32 or (of bytes) object arrays [values] by name.
+    """The examples of several files, in order: int64, float32 or (for bytes) object arrays [values], by name.
 
-    Features may come in any order, numbers packed or not. A file that was truncated between two records looks complete;
-    the manifest of its folder reveals it.
+    Features may be in any order, and numbers packed or not. A file that was truncated between two records looks complete; only the
+    manifest of its folder reveals it.
     Raises: IntegrityError naming file and byte, at the first record that is truncated, damaged or not a tf.train.Example.
     """
     for path in paths:
@@ -94,34 +94,36 @@ def read_tfrecords(paths: Iterable[Path | str]) -> Iterator[dict[str, np.ndarray
 
 
 def masked_crc(data: bytes | np.ndarray) -> bytes:
-    """The crc32c of bytes or a contiguous array as TensorFlow has it, rotated and a constant added (core/lib/hash/crc32c.h), 4 bytes."""
+    """TensorFlow's masked crc32c of bytes or a contiguous array, 4 bytes: rotated, plus a constant (core/lib/hash/crc32c.h)."""
     crc = google_crc32c.value(data)
     masked: int = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
     return masked.to_bytes(CRC_BYTES, "little")
 
 
 def frame(data: bytes) -> bytes:
-    """The record of some data."""
+    """Data as a record, with its length and checksums."""
     length = len(data).to_bytes(8, "little")
     return b"".join((length, masked_crc(length), data, masked_crc(data)))
 
 
 def read_records(path: Path | str) -> Iterator[tuple[int, bytes]]:
-    """Where each record of a file begins, and its data. Raises: IntegrityError."""
+    """The offset and data of each record in a file. Raises: IntegrityError."""
     with open(path, "rb") as file:
         offset, size = 0, os.fstat(file.fileno()).st_size
         while offset < size:
             header = file.read(HEADER_BYTES)
             if masked_crc(header[:8]) != header[8:]:
-                problem = "its length does not have its crc32c" if len(header) == HEADER_BYTES else f"only {len(header)} bytes are left"
+                problem = "its length fails its crc32c check" if len(header) == HEADER_BYTES else f"only {len(header)} bytes remain"
                 raise IntegrityError(f"{path}: byte {offset}: no record begins here ({problem}); the file is damaged, write it again")
             length = int.from_bytes(header[:8], "little")
             left = size - offset - HEADER_BYTES - CRC_BYTES
             if length > left:
-                raise IntegrityError(f"{path}: byte {offset}: a record of {length} bytes, but {max(left, 0)} are left; the file was cut")
+                raise IntegrityError(
+                    f"{path}: byte {offset}: a record of {length} bytes, but only {max(left, 0)} remain; the file is truncated"
+                )
             data, crc = file.read(length), file.read(CRC_BYTES)
             if masked_crc(data) != crc:
-                raise IntegrityError(f"{path}: byte {offset}: the record does not have its crc32c; the file is damaged, write it again")
+                raise IntegrityError(f"{path}: byte {offset}: the record fails its crc32c check; the file is damaged, write it again")
             yield offset, data
             offset += HEADER_BYTES + length + CRC_BYTES
 
@@ -154,7 +156,7 @@ def encode_examples(features: Mapping[str, np.ndarray]) -> list[bytes]:
 
 
 def decode_example(data: bytes) -> dict[str, np.ndarray]:
-    """The features of a serialized tf.train.Example. Raises: ValueError saying what is wrong with it."""
+    """The features of a serialized tf.train.Example. Raises: ValueError."""
     features = {}
     for entry in fields(submessage(data, 1), 1, DELIMITED):
         name, feature = [b"", *fields(entry, 1, DELIMITED)][-1].decode("utf-8"), submessage(entry, 2)
@@ -166,7 +168,7 @@ def decode_example(data: bytes) -> dict[str, np.ndarray]:
 
 
 def decode_list(kind: int, values: list[bytes]) -> np.ndarray:
-    """The values of a list; those that are packed and those that are not have the same bytes."""
+    """The values of a list. Packed and unpacked values have the same bytes."""
     if kind == BYTES_LIST:
         return np.array([*values, None], object)[:-1]
     if kind == FLOAT_LIST:

@@ -33,7 +33,7 @@ TYPES = {  # PyTorch's name for a storage: type of its numbers
     **{"LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?"},
 }
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001  # of the older container
-MOST_PICKLE_BYTES = 16 << 20  # of the part that says what is in the file; a tensor has about 150
+MOST_PICKLE_BYTES = 16 << 20  # of the part that describes the tensors; each takes about 150
 MOST_DIMENSIONS = 8
 
 
@@ -85,12 +85,12 @@ class Bin:
             storage = tensor.storage
             start, end = self.places[storage.key]
             if storage.length * storage.dtype.itemsize > end - start or end > size:
-                raise Refused(f"it says that {storage.length:,} numbers are in {short(storage.key)}, where there is room for fewer")
+                raise Refused(f"it lists {storage.length:,} numbers in {short(storage.key)}, which has room for fewer")
         if (total := sum(tensor.nbytes for tensor in distinct)) > size:
             raise Refused(f"{total:,} bytes of tensors in a file of {size:,}")
 
     def read(self, names: Collection[str]) -> "Tensors":
-        """Writable arrays; tensors that are the same in the file share one array. Half precision becomes float32."""
+        """Writable arrays. Tensors that are the same in the file share one array; half precision becomes float32."""
         with open(self.path, "rb") as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         arrays: dict[Tensor, np.ndarray] = {}
@@ -130,7 +130,7 @@ class _Machine(Machine):
             case "_rebuild_tensor" | "_rebuild_tensor_v2", (Storage() as storage, start, tuple() as shape, tuple() as strides, *more):
                 if not any(more[2:]):  # behind whether it has a gradient, and its hooks: what a conjugate or negative view is
                     return _tensor(storage, start, shape, strides)
-        raise Refused(f"a call of {function} with strange arguments")
+        raise Refused(f"a call of {function} with unexpected arguments")
 
     def build(self, item: Any, state: Any) -> None:
         """Ignore the attribute of a state dict, the versions of its modules."""
@@ -142,16 +142,16 @@ class _Machine(Machine):
             case ("storage", Name(name=kind), str(key), str(), int(length), *view) if kind in TYPES and view in ([], [None]):
                 self.storages[key] = Storage(key, TYPES[kind], length)
                 return self.storages[key]
-        raise Refused("numbers of a strange kind")
+        raise Refused("numbers of an unsupported type")
 
 
 def _tensor(storage: Storage, start: int, shape: tuple[Any, ...], strides: tuple[Any, ...]) -> Tensor:
     if len(shape) != len(strides) or len(shape) > MOST_DIMENSIONS or not all(type(n) is int and n >= 0 for n in (start, *shape, *strides)):
-        raise Refused("a tensor of a strange shape")
+        raise Refused("a tensor of an impossible shape")
     tensor = Tensor(storage, start, shape, strides)
     last = start + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
     if prod(shape) and (last >= storage.length or prod(shape) > storage.length):  # beyond the end, or seen again and again
-        raise Refused(f"a tensor of shape {list(shape)}, for which there are no numbers in the file")
+        raise Refused(f"a tensor of shape {list(shape)}, for which the file has too few numbers")
     return tensor
 
 
@@ -159,7 +159,7 @@ def _state_dict(content: Any) -> StateDict:
     return find_state_dict(content, lambda value: value if type(value) is Tensor else None)
 
 
-# --- containers: the state dict, and for each storage key its first byte and the byte behind its last
+# --- containers: the state dict, and for each storage key the offsets of its first byte and of the byte after its last
 
 
 def _is_zip(path: Path) -> bool:
@@ -177,7 +177,7 @@ def _from_zip(file: BinaryIO) -> tuple[StateDict, dict[str, tuple[int, int]]]:
     except (zipfile.BadZipFile, NotImplementedError):
         raise ValueError from None
     if any(member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size for member in members):
-        raise Refused("it is compressed, which PyTorch never does; it may be a bomb")
+        raise Refused("it is compressed, which PyTorch never does; it may be a decompression bomb")
     for problem in problems(members):
         raise Refused(problem)
     if len({member.filename.partition("/")[0] for member in members}) != 1:
@@ -190,7 +190,7 @@ def _from_zip(file: BinaryIO) -> tuple[StateDict, dict[str, tuple[int, int]]]:
 
 
 def _place(file: BinaryIO, member: zipfile.ZipInfo) -> tuple[int, int]:
-    """The header of a member has the lengths of its name and of the padding that aligns the numbers to multiples of 64."""
+    """The bytes of a member. Its header holds the lengths of its name and of the padding that aligns numbers to multiples of 64."""
     file.seek(member.header_offset + LOCAL_HEADER_BYTES - 4)
     start = member.header_offset + LOCAL_HEADER_BYTES + sum(struct.unpack("<HH", file.read(4)))
     return start, start + member.file_size
@@ -199,7 +199,7 @@ def _place(file: BinaryIO, member: zipfile.ZipInfo) -> tuple[int, int]:
 def _content(file: BinaryIO, place: tuple[int, int]) -> bytes:
     start, end = place
     if end - start > MOST_PICKLE_BYTES:
-        raise Refused(f"more than {MOST_PICKLE_BYTES:,} bytes only to say what is in it")
+        raise Refused(f"more than {MOST_PICKLE_BYTES:,} bytes to describe its content")
     file.seek(start)
     return file.read(end - start)
 
@@ -218,9 +218,9 @@ def _from_pickles(file: BinaryIO) -> tuple[StateDict, dict[str, tuple[int, int]]
         start = file.tell()
         end = start + length * sizes[key]
         if length < 0 or end > machine.size:
-            raise Refused(f"it says that {length:,} numbers are in {short(key)}, where there is room for fewer")
+            raise Refused(f"it lists {length:,} numbers in {short(key)}, which has room for fewer")
         places[key] = start, end
         file.seek(end)
     if (left := machine.size - file.tell()) != 0:
-        raise Refused(f"{left:,} bytes behind its end")
+        raise Refused(f"{left:,} bytes after its end")
     return state, places
