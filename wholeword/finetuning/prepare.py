@@ -12,6 +12,8 @@ from wholeword.core.console import Observer, doing
 from wholeword.core.contracts import NO_TARGET, BertConfig, Example, Head, ModelFiles, Rows, TextExample
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
+from wholeword.core.registry.local_source import source_files
+from wholeword.core.registry.registry import registry
 from wholeword.core.training.schedules import LearningRate, make_schedule
 from wholeword.finetuning.identity import expect_same, file_stamps, fingerprint, model_identity, write_identity
 from wholeword.finetuning.job import FinetuneJob
@@ -104,8 +106,8 @@ def _learning_rate(job: FinetuneJob, steps: int) -> LearningRate:
 
 
 def input_paths(job: FinetuneJob) -> list[Path]:
-    """The files and folders that a job reads."""
-    return [job.base_folder / job.model, *job.task_paths]
+    """The files and folders that a job reads, and the source of a task's plugin that may change while its version stays."""
+    return [job.base_folder / job.model, *job.task_paths, *source_files(registry.find("task", job.task_name))]
 
 
 def expect_positions(job: FinetuneJob, config: BertConfig) -> None:

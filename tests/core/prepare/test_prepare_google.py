@@ -51,6 +51,9 @@ def test_compat_google_makes_googles_rows_of_hostile_text(tmp_path, segmenter):
     assert np.array_equal(rows["segment_ids"], padded([row["segment_ids"] for row in expected], 64))
     assert np.array_equal(rows["masked_lm_positions"], padded([row["masked_lm_positions"] for row in expected], 10))
     assert np.array_equal(rows["masked_lm_ids"], padded([[ids[token] for token in row["masked_lm_labels"]] for row in expected], 10))
+    begins = np.concatenate([store.gather(*span)[1] for span in ([[shard.token_offset], [shard.num_tokens]] for shard in store.shards)])
+    continues = store.vocabulary.is_continuation[np.concatenate([shard.ids for shard in store.shards])]
+    assert segmenter != "characters" or np.array_equal(begins, ~continues)  # the words of do_whole_word_mask
     assert rows["next_sentence_labels"].tolist() == [row["is_random_next"] for row in expected]
 
 

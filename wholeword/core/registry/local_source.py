@@ -24,19 +24,34 @@ def source_of(entry: Entry) -> str | None:
 
     It covers the files of the distribution's top-level packages and modules, for they may be read as well as imported.
     """
-    return None if entry.distribution == PROJECT else _source(entry.distribution, entry.target.split(":")[0].split(".")[0])
+    return _source(entry.distribution, _module(entry)) if source_files(entry) else None
+
+
+def source_files(entry: Entry) -> list[Path]:
+    """The files that `source_of` covers; none for wholeword's own plugins and for released distributions."""
+    return [] if entry.distribution == PROJECT else list(_local_files(entry.distribution, _module(entry)).values())
+
+
+def _module(entry: Entry) -> str:
+    return entry.target.split(":")[0].split(".")[0]
 
 
 @cache
-def _source(name: str, module: str) -> str | None:
+def _source(name: str, module: str) -> str:
+    files = {shown: _content(path) for shown, path in _local_files(name, module).items()}
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:SHOWN]
+
+
+@cache
+def _local_files(name: str, module: str) -> dict[str, Path]:
+    """The files of a distribution that is no release, by names that do not depend on its location."""
     try:
         installed = distribution(name)
     except PackageNotFoundError:
-        return None
+        return {}
     if not any(installed.read_text(record) for record in ("direct_url.json", "SOURCES.txt")):
-        return None
-    files = {shown: _content(path) for top in _top_level(installed, module) for shown, path in _files(top)}
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:SHOWN]
+        return {}
+    return {shown: path for top in _top_level(installed, module) for shown, path in _files(top)}
 
 
 def _content(path: Path) -> str | int:
@@ -50,7 +65,7 @@ def _top_level(installed: Distribution, module: str) -> set[str]:
 
 
 def _files(top: str) -> list[tuple[str, Path]]:
-    """The files of a top-level package or module, which is not imported, by names that do not depend on its location."""
+    """The files of a top-level package or module, which is not imported."""
     spec = find_spec(top)
     if spec is None:
         return []
