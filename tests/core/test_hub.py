@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from hub_server import COMMIT, FILES, OUTCOMES, WEIGHTS, Hub, repository
 
 PATIENCE_SECONDS = 2.5
 CLIENT = """
-import json, sys
+import json, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from wholeword.core.errors import WholewordError
 from wholeword.zoo.hub import fetch, verify
 
 def work(call):
+    began = time.monotonic()
     try:
         if call.pop("verify", False):
             result = {"outcome": "verified", "files": verify(call["repo_id"])}
@@ -33,6 +35,7 @@ def work(call):
             result = {"outcome": "fetched", "folder": str(folder), "files": files}
     except WholewordError as error:
         result = {"outcome": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+    result["seconds"] = time.monotonic() - began
     return result
 
 calls = json.loads(sys.stdin.read())
@@ -261,3 +264,56 @@ def test_an_unreachable_hub_is_reported(tmp_path: Path) -> None:
         (result,) = client(address, tmp_path, [{"repo_id": "toys/well"}])
     assert result["outcome"] == "NetworkError"
     assert address in result["message"] and "HF_ENDPOINT" in result["message"]
+
+
+@pytest.mark.parametrize(
+    ("address", "outcome", "message"),
+    [
+        ("http://127.0.0.1:9", "NetworkError", "cannot be reached"),  # refused
+        ("https://no-such-host.invalid", "NetworkError", "cannot be reached"),
+        ("hf-mirror.com", "UserError", "expected one such as https://hf-mirror.com"),  # without https://
+        ("https://", "UserError", "expected one such as https://hf-mirror.com"),
+    ],
+)
+def test_a_wrong_endpoint_is_one_line_within_five_seconds(tmp_path: Path, address: str, outcome: str, message: str) -> None:
+    began = time.monotonic()
+    (result,) = client(address, tmp_path, [{"repo_id": "toys/well", "patience_seconds": 60}])
+    assert result["seconds"] < 5 and time.monotonic() - began < 60
+    assert result["outcome"] == outcome and message in result["message"] and "\n" not in result["message"]
+    if outcome == "NetworkError":
+        assert "HF_ENDPOINT" in result["message"] and "hf-mirror.com" in result["message"] and "modelscope.cn" in result["message"]
+
+
+def test_a_hub_that_does_not_answer_is_given_up_within_five_seconds(tmp_path: Path) -> None:
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for waiting in (first, second):  # the queue is full: whoever comes next gets no answer
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        (result,) = client(f"http://127.0.0.1:{full.getsockname()[1]}", tmp_path, [{"repo_id": "toys/well", "patience_seconds": 60}])
+    assert result["outcome"] == "NetworkError" and "cannot be reached (no answer)" in result["message"] and result["seconds"] < 5
+
+
+def test_an_endpoint_that_is_no_hub_is_reported_at_once(hub: Hub, tmp_path: Path) -> None:
+    (result,) = client(hub, tmp_path, [{"repo_id": "toys/api-login-page", "patience_seconds": 60}])
+    assert result["outcome"] == "NetworkError" and result["seconds"] < 5 and "modelscope.cn" in result["message"]
+
+
+ONCE = """
+from wholeword.core.errors import WholewordError
+from wholeword.zoo.hub import fetch
+
+for repo_id in ("toys/well", "toys/no-repository"):
+    for _ in range(3):
+        try:
+            fetch(repo_id)
+        except WholewordError:
+            pass
+"""
+
+
+def test_the_hub_is_asked_once_for_what_it_has_and_for_what_it_lacks(hub: Hub, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", ONCE], env=environment(hub, tmp_path), check=True)
+    asked = [path for _, path, _ in hub.requests if "/api/models/" in path]
+    assert len(asked) == len(set(asked)) == 2
