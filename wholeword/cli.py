@@ -31,6 +31,7 @@ from wholeword.commands.models import export, grow_vocab, repair_head, take_laye
 from wholeword.commands.recipes import recipes
 from wholeword.commands.show import mask, report
 from wholeword.commands.zoo import zoo
+from wholeword.core.console import doing
 from wholeword.core.errors import WholewordError
 from wholeword.core.threads import bound_spinning
 
@@ -167,7 +168,8 @@ def main(arguments: list[str] | None = None) -> None:
     if debug:
         arguments.remove("--debug")
     try:
-        app(arguments, prog_name="wholeword", standalone_mode=False)
+        with doing(f"loading what `wholeword {' '.join(arguments[:1])}` needs", outer=True):
+            app(arguments, prog_name="wholeword", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -26,18 +26,33 @@ class Observer(Protocol):
         ...
 
 
+_outer: list[Any] = []  # the timer of an activity that anything more specific replaces
+
+
 @contextmanager
-def doing(activity: str, *, seconds: float = SILENT_SECONDS) -> Iterator[None]:
-    """Announce on standard error what is being done, once it has taken so many seconds."""
-    import threading  # here, because --help does without it
+def doing(activity: str, *, seconds: float = SILENT_SECONDS, outer: bool = False) -> Iterator[None]:
+    """Announce on standard error what is being done, once it has taken so many seconds.
+
+    Args:
+        outer: not if another activity, or an observer, begins before that.
+    """
+    import threading
 
     timer = threading.Timer(seconds, lambda: print(f"{activity} ...", file=sys.stderr, flush=True))
     timer.daemon = True
+    _replace_outer()
+    if outer:
+        _outer.append(timer)
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+def _replace_outer() -> None:
+    while _outer:
+        _outer.pop().cancel()
 
 
 class Silent:
@@ -133,6 +148,7 @@ class Terminal:
 
 def observer() -> Plain | Terminal:
     """The observer that fits standard output and error, as a context manager."""
+    _replace_outer()
     return Terminal() if sys.stderr.isatty() and sys.stdout.isatty() else Plain()
 
 
