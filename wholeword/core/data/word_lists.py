@@ -16,7 +16,7 @@ from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import InputWarning, UserError
 from wholeword.core.text_files import BLANKS, lines, read_text
 
-SHOWN = 5  # entries that a message lists
+SHOWN, SHOWN_CHARACTERS = 5, 40  # entries that a message lists, and characters of each
 EXPECTED = "a word list: an entry a line, perhaps with a frequency and a tag"
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 MAX_FREQUENCY = 10**12
@@ -84,7 +84,9 @@ def pieces_of_words(words: Iterable[str], tokenizer: WordPieceTokenizer, *, sour
         if ids and tokenizer.vocabulary.unk_id not in ids:
             matching.append(ids)
         else:
-            never.append(f"{word!r} (pieces that the vocabulary lacks)" if ids else f"{word!r} (no text)")
+            never.append(
+                f"{word[:SHOWN_CHARACTERS]!r} (pieces that the vocabulary lacks)" if ids else f"{word[:SHOWN_CHARACTERS]!r} (no text)"
+            )
     warn_of_entries(never, total, source)
     return matching
 

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from wholeword.core.data.word_lists import Entry, read_word_list, warn_of_entries
+from wholeword.core.data.word_lists import SHOWN_CHARACTERS, Entry, read_word_list, warn_of_entries
 from wholeword.plugins.segmenters.jieba_ties import TIES
 
 CONNECTORS = "+#&._%-"
 LATIN = re.compile(r"[a-zA-Z0-9+#&._%\-]+")  # jieba.re_han_default without its Chinese characters
 SKIP = re.compile(r"([a-zA-Z0-9]+(?:\.\d+)?%?)")  # jieba.finalseg.re_skip
 BLOCK = re.compile(r"[\u4e00-\u9fd5a-zA-Z0-9+#&._%\-]+")  # jieba.re_han_default
+MAX_ENTRY = 200  # characters of a word in a user dictionary; jieba keeps every beginning of a word, which takes the square of its length
 MAX_LOOSE, MAX_REMEMBERED = 1 << 16, 32  # words to remember, and characters of one
 CHINESE, ALPHANUMERIC, CONNECTOR, TIE_FIRST, TIE_SECOND = (1 << bit for bit in range(5))  # kinds of characters in blocks
 
@@ -156,13 +157,16 @@ class Jieba:
 def _add_words(tokenizer: Any, path: Path, hmm: bool) -> None:
     entries = read_word_list(path, setting="segmenter.user_dictionary")
     for entry in entries:
-        tokenizer.add_word(entry.word, entry.frequency, entry.tag)
-    never = [f"{entry.word!r} ({reason})" for entry in entries if (reason := _why_never(entry, tokenizer, hmm))]
+        if len(entry.word) <= MAX_ENTRY:
+            tokenizer.add_word(entry.word, entry.frequency, entry.tag)
+    never = [f"{entry.word[:SHOWN_CHARACTERS]!r} ({reason})" for entry in entries if (reason := _why_never(entry, tokenizer, hmm))]
     warn_of_entries(never, len(entries), f"segmenter.user_dictionary: {path}")
 
 
 def _why_never(entry: Entry, tokenizer: Any, hmm: bool) -> str:
     """Why jieba never keeps an entry whole; empty if it does, or is told to split it by a frequency of 0."""
+    if len(entry.word) > MAX_ENTRY:
+        return f"line {entry.line}: {len(entry.word):,} characters; expected a word"
     outside = BLOCK.sub("", entry.word)
     if outside and len(entry.word) > 1:
         return f"line {entry.line}: jieba always cuts at {outside[0]!r}"

@@ -9,10 +9,10 @@ from typing import Any
 
 from wholeword.core.contracts.tasks import TextExample
 from wholeword.core.errors import UserError
-from wholeword.core.text_files import csv_rows, json_rows
+from wholeword.core.text_files import TextFile, csv_rows, json_rows, tsv_rows
 from wholeword.plugins.tasks import editions
 from wholeword.plugins.tasks.columns import COMMON, LABEL, TEXT, Columns, Settings, choose, is_header, plain
-from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, lines, own_data, printable, shown
+from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, own_data, printable, shown
 
 WRITTEN_LIST = re.compile(r"\[(|.*['\",].*)\]")  # a list as text, as libraries for data frames write it
 UNDECIDED = "-"  # the label of OCNLI, CMNLI and SNLI where annotators disagree
@@ -156,7 +156,7 @@ def pairs(
 
 
 def read_texts(
-    text: Text,
+    text: TextFile,
     *,
     columns: Sequence[str] = (),
     settings: Settings = COMMON,
@@ -178,8 +178,7 @@ def read_texts(
     """
     is_paired = "text_b" in columns if is_paired is None else is_paired
     is_published = bool(columns) if is_published is None else is_published
-    is_json = text.path.suffix in (".json", ".jsonl")
-    rows = list(_json_rows(text) if is_json else _table_rows(text, columns, settings))
+    rows = list(_rows(text, columns, settings))
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     chosen = choose(names, settings, is_paired=is_paired, is_published=is_published, where=str(text.path))
     examples, left_out, foreign = [], 0, 0
@@ -227,18 +226,16 @@ def _label(value: Any, where: str) -> str | None:
     return str(value).strip() or None if value is not None else None
 
 
-def _json_rows(text: Text) -> Iterator[tuple[int, dict[str, Any]]]:
-    yield from json_rows(text, expected="one object a line, with text_a and label")
+def _rows(text: TextFile, columns: Sequence[str], settings: Settings) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if text.path.suffix in (".json", ".jsonl"):
+        return json_rows(text, expected="one object a line, with text_a and label")
+    return _table_rows(text, columns, settings)
 
 
-def _table_rows(text: Text, columns: Sequence[str], settings: Settings) -> Iterator[tuple[int, dict[str, str]]]:
+def _table_rows(text: TextFile, columns: Sequence[str], settings: Settings) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows as dicts; a first line with known names is the header, and overrides `columns`."""
-    if text.path.suffix == ".csv":
-        numbered: Iterator[tuple[int, list[str]]] = csv_rows(text)
-    else:  # as Google's processors read: a tab always separates, a quotation mark has no special meaning
-        numbered = ((number, line.split("\t")) for number, line in enumerate(lines(text), 1))
     names, is_first = list(columns), True
-    for number, cells in numbered:
+    for number, cells in csv_rows(text) if text.path.suffix == ".csv" else tsv_rows(text):
         if is_first and is_header(cells, settings):
             names = cells
             if len(set(names)) < len(names):

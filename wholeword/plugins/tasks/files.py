@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wholeword.core import text_files
 from wholeword.core.contracts import Head
 from wholeword.core.contracts.tasks import Example
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import TextFile, decode, read_file
 from wholeword.plugins.tasks.editions import File
 from wholeword.plugins.tasks.labels import expect_different, held_back, without_hidden
 from wholeword.plugins.tasks.metrics import METRICS, score, score_classes
@@ -29,9 +29,6 @@ class Dataset(NamedTuple):
     defaults: Mapping[str, Any]
 
 
-Text = text_files.TextFile
-
-
 class Reading(NamedTuple):
     """What a reader returns."""
 
@@ -39,7 +36,7 @@ class Reading(NamedTuple):
     descriptions: Sequence[str] = ()  # how the file was understood, one line each
 
 
-Reader = Callable[[Text], Reading]
+Reader = Callable[[TextFile], Reading]
 
 
 class FileTask:
@@ -135,8 +132,8 @@ class FileTask:
         path = self._path(split)
         if path is None:
             raise UserError(self._missing(split))
-        content = path.read_bytes()
-        text = text_files.decode(content, path, expected="examples")
+        content = read_file(path, expected=self._published(split))
+        text = decode(content, path, expected=self._published(split))
         examples, understood = self._read(text)
         if not examples:
             odd = f" ({'; '.join(text.notes)})" if text.notes else ""
@@ -201,14 +198,12 @@ class FileTask:
         return f"{title} from {self.dataset.origin} ({self.dataset.licence})"
 
 
-lines, parse_json = text_files.lines, text_files.parse_json
-
-
 def shown(value: Any) -> str:
     """A value of JSON, for messages."""
     if value is None:
         return "null"
-    start = str(value)[:SHOWN] + (" ..." if len(str(value)) > SHOWN else "")
+    text = " ".join(str(value).split())
+    start = text[:SHOWN] + (" ..." if len(text) > SHOWN else "")
     if isinstance(value, list | dict):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}" + (f", {start}" if value else "")
     return f"{'true or false' if isinstance(value, bool) else 'a number' if isinstance(value, int | float) else 'text'} ({start})"

@@ -8,8 +8,9 @@ from typing import Any
 
 from wholeword.core.contracts.tasks import Answer, SpanExample
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import TextFile, parse_json
 from wholeword.plugins.tasks import editions
-from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, own_data, parse_json
+from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, own_data
 from wholeword.plugins.tasks.questions import UNKNOWN, Question, read_questions, unread_keys
 
 NO_SPAN = ("YES", "NO")  # CJRC's answers to yes-or-no questions
@@ -76,7 +77,7 @@ def spans(*, data: Path, dev_rate: float | None = None) -> FileTask:
     return FileTask(own_data("spans", OWN, DEFAULTS), data, head="span", read=read_spans, dev_rate=dev_rate)
 
 
-def read_spans(text: Text) -> Reading:
+def read_spans(text: TextFile) -> Reading:
     """Read questions; a wrong `answer_start` is replaced by the nearest occurrence of the text.
 
     The notes count wrong ones. An answer that is not in the context cannot be learnt, but counts when predictions are scored. If all

@@ -6,8 +6,9 @@ from typing import Any
 
 from wholeword.core.contracts.tasks import TaggedExample
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import TextFile, lines
 from wholeword.plugins.tasks import editions
-from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, Text, lines, own_data
+from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, own_data
 from wholeword.plugins.tasks.tags import spelling_of
 
 ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
@@ -54,7 +55,7 @@ def tagging(*, data: Path, labels: list[str] | None = None, dev_rate: float | No
     return FileTask(own_data("tagging", OWN, DEFAULTS), data, head="tagging", read=read_columns, labels=tags, dev_rate=dev_rate)
 
 
-def read_columns(text: Text) -> Reading:
+def read_columns(text: TextFile) -> Reading:
     """Read columns separated by tabs or else blanks: the unit is the first, its tag the last. A line without a unit tags a blank.
 
     A file with one column alone has units without tags.

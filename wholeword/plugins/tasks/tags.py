@@ -14,6 +14,7 @@ from wholeword.core.errors import UserError
 OUTSIDE = "O"
 OUTSIDE_SPELLINGS = ("O", "o", "0")
 LETTERS = "BIMESLU"
+MAX_LENGTH = 200  # characters of a tag; the patterns below take the square of it
 SAME_LETTERS = {"L": "E", "U": "S"}  # of BILOU, in BIOES
 PREFIX, SUFFIX = re.compile(r"([BIMESLU])([-_])(.*\w.*)", re.I | re.S), re.compile(r"(.*\w.*)([-_])([BIMESLU])", re.I | re.S)
 COMPOSED = re.compile(r"^[BIMESLU][^\w]|[^\w][BIMESLU]$|(?:\b|_)(begin|start|inside|middle|end|last|single|unit|whole)(?:\b|_)", re.I)
@@ -43,6 +44,8 @@ def spelling_of(tags: Iterable[str], where: Callable[[str], str] = lambda tag: "
     if len(outside) > 1:
         raise UserError(f"{where(outside[1])}tag {outside[1]!r} beside {outside[0]!r}; expected one spelling of O")
     for tag in rest:
+        if len(tag) > MAX_LENGTH:
+            raise UserError(f"{where(tag)}a tag of {len(tag):,} characters, {tag[:20]!r} ...; expected {EXPECTED}")
         if tag.strip("-_") != tag or not re.search(r"\w", tag) or tag.isdigit():
             raise UserError(f"{where(tag)}tag {tag!r}; expected {EXPECTED}")
     named, description = _named(rest, where) if rest else ({}, "no tag but O")
