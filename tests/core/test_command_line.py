@@ -139,3 +139,9 @@ def test_advice_is_for_recipes_of_ones_own(capsys: pytest.CaptureFixture[str], t
     assert "advice: " not in "".join(capsys.readouterr())
     main(["check", "roberta-wwm-ext", "--set", "phases.0.warmup_steps=0"])
     assert "advice: phases.0.warmup_steps: no warm-up" in capsys.readouterr().out
+
+
+def test_warnings_go_to_standard_error(capsys):
+    Plain().warn("tracker 'mlflow' failed")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "warning: tracker 'mlflow' failed\n")

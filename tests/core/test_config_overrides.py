@@ -43,6 +43,8 @@ def test_set_reaches_everywhere(load):
         ("=3", "expected section.key=value"),
         ("phases.7.steps=3", "phases has one entry; expected 0, found '7'"),
         ("phases.first.steps=3", "phases has one entry; expected 0, found 'first'"),
+        ("phases.-1.steps=3", "phases has one entry; expected 0, found '-1'"),
+        ("export=[3]", "export.0: 3; expected text or settings as key: value"),
         ("name.first=x", "name is not a section"),
         ("seed=[1", "no ',' or ']' in the list"),
         ("seed=&a 1", "'&a' (an anchor) is not allowed"),
@@ -62,3 +64,8 @@ def test_what_is_wrong_with_a_set_is_said_of_the_set(load, override, words):
 
 def test_a_later_set_wins(load):
     assert load({}, "seed=1", "seed=2").seed == 2
+
+
+def test_a_wrong_plugin_section_is_described_without_the_docstring_of_a_class(load):
+    (problem,) = load.problems({}, "export=[3]")
+    assert problem.endswith("export.0: 3; expected text or settings as key: value")
