@@ -209,11 +209,9 @@ def random_segments(
     starts, stops = np.zeros_like(documents), np.zeros_like(documents)
     if not len(documents):
         return starts, stops
-    if len(members) < 2:
-        other = documents
-    else:
-        number = below(draws(keys, 0, Stream.DOCUMENT), len(members) - 1)
-        other = members[number + (number >= np.searchsorted(members, documents.astype(members.dtype)))].astype(np.int64)
+    number = below(draws(keys, 0, Stream.DOCUMENT), max(1, len(members) - 1))
+    number += number >= np.searchsorted(members, documents.astype(members.dtype))
+    other = members[number % len(members)].astype(np.int64)
     shard_numbers = np.searchsorted([shard.document_offset for shard in store.shards], other, side="right") - 1
     for shard_number in np.unique(shard_numbers):
         rows = np.flatnonzero(shard_numbers == shard_number)
