@@ -78,6 +78,11 @@ def run(site, *arguments, code=0):
     return result
 
 
+def warnings_of(result):
+    """The warnings among the lines on standard error; a slow machine announces waits there too."""
+    return [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+
+
 def stand_in(folder, *libraries):
     """Libraries that count as installed where `folder` is on the path, whether they are or not."""
     for name in libraries:

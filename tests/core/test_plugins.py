@@ -4,7 +4,7 @@ import json
 from importlib.metadata import entry_points
 
 import pytest
-from plugin_sites import GOOD, SMALL, TOMORROW, install, run, stand_in
+from plugin_sites import GOOD, SMALL, TOMORROW, install, run, stand_in, warnings_of
 
 from wholeword.core.errors import PluginError
 from wholeword.core.registry.plugins import Broken, Entry, discover
@@ -95,13 +95,13 @@ def test_a_recipe_that_uses_a_plugin_with_unknown_hooks_gets_one_warning(site):
     recipe.write_text(SMALL + "segmenter: later\n", encoding="utf-8")
     (site / "text.txt").write_text("图书馆的新系统。\n\n今天天气很好。\n", encoding="utf-8")
     stand_in(site, "torch", "transformers")
-    [warning] = run(site, "check", recipe).stderr.splitlines()
+    [warning] = warnings_of(run(site, "check", recipe))
     assert warning.startswith("warning: ") and "segmenter.name: plugin tomorrow 1.2: unknown hook" in warning
     assert "'register_telescopes'" in warning and "'register_segmenter'" in warning
-    assert not run(site, "check", recipe, "--set", "segmenter=jieba").stderr
-    [on_the_command_line] = run(site, "mask", "今天天气", "--segmenter", "later").stderr.splitlines()
+    assert not warnings_of(run(site, "check", recipe, "--set", "segmenter=jieba"))
+    [on_the_command_line] = warnings_of(run(site, "mask", "今天天气", "--segmenter", "later"))
     assert on_the_command_line == "warning: " + warning.split(": ", 3)[3]
-    assert not run(site, "mask", "今天天气").stderr
+    assert not warnings_of(run(site, "mask", "今天天气"))
 
 
 def test_an_ambiguous_name_is_the_users_input_wherever_it_is_given(site):
