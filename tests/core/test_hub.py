@@ -235,6 +235,11 @@ def test_only_files_of_the_repository_are_requested() -> None:
     from wholeword.zoo.hub import model_files
 
     others = ["README.md", "tf_model.h5", "flax_model.msgpack", "tokenizer.json", "config.json"]
+    assert model_files(["bert_config.json", "vocab.txt", "added_tokens.json", "pytorch_model.bin"])[-2:] == [
+        "added_tokens.json",
+        "pytorch_model.bin",
+    ]
+    assert model_files(["model_config.json", "vocab.txt", "model_state.pdparams"])[0] == "model_config.json"
     assert model_files([*others, "vocab.txt", "pytorch_model.bin"]) == ["config.json", "vocab.txt", "pytorch_model.bin"]
     assert model_files([*others, "pytorch_model.bin", "model.safetensors"]) == ["config.json", "tokenizer.json", "model.safetensors"]
 

@@ -148,7 +148,7 @@ def test_partitioned_variables_are_refused_by_name(tmp_path: Path) -> None:
         v1.get_variable("cut", (8, 2), partitioner=v1.fixed_size_partitioner(4))
         session.run(v1.global_variables_initializer())
         prefix = v1.train.Saver().save(session, str(tmp_path / "model.ckpt"))
-    with pytest.raises(UserError, match="cut is a partitioned variable in 4 slices, which is not supported; save it whole"):
+    with pytest.raises(UserError, match="cut is a partitioned variable in 4 slices, which is not supported; save it in one piece"):
         read_bundle(prefix)
     assert read_entries(prefix).keys() == {"cut", "whole"}
     assert read_bundle(prefix, select=lambda name: name == "whole").keys() == {"whole"}

@@ -131,6 +131,17 @@ def test_the_tokenizer_is_berts(tmp_path: Path) -> None:
         assert dict(tokenizer(text)) == dict(expected(text))
 
 
+@pytest.mark.parametrize("positions", [24, 600])
+def test_a_truncated_text_fits_the_model(tmp_path: Path, positions: int) -> None:
+    folder = exported(random_model(max_position_embeddings=positions), tmp_path / "mine")
+    tokenizer, model = zoo.load_tokenizer(str(folder)), zoo.load(str(folder), framework="torch")
+    assert tokenizer.model_max_length == positions
+    features = tokenizer(SENTENCE * 200, truncation=True, return_tensors="pt")
+    assert features["input_ids"].shape == (1, positions)
+    with torch.no_grad():
+        assert model(**features).last_hidden_state.shape[1] == positions
+
+
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_what_transformers_saves_is_read(tmp_path: Path, lowercase: bool) -> None:
     """Which has no vocab.txt since version 5."""
