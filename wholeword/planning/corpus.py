@@ -107,7 +107,7 @@ Sample = list[tuple[str, ...]]  # documents, each a tuple of sentences
 def _samples(job: PrepareJob) -> tuple[list[Sample], int]:
     """The documents at the beginning of three files, and how many bytes of them were read."""
     files = expand_files(job.corpus)
-    cleaners, format = make_cleaners(job.cleaning), CheckedFormat(job.corpus.format)
+    cleaners, format = make_cleaners(job.cleaning), CheckedFormat(job.corpus.format, markup=job.corpus.markup)
     samples, num_read = [], 0
     for number in sorted({0, len(files) // 2, len(files) - 1}):
         data, size = _sample(files[number].path, format)
