@@ -1,9 +1,11 @@
 """Word lists have one form, wherever a setting or option takes one."""
 
+import multiprocessing
+
 import pytest
 
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.data.word_lists import Entry, parse_entry, pieces_of_words, read_word_list
+from wholeword.core.data.word_lists import Entry, parse_entry, pieces_of_words, read_word_list, warn_of_entries
 from wholeword.core.errors import InputWarning, UserError
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.plugins.masking.lexicon import Lexicon
@@ -96,3 +98,12 @@ def test_a_file_that_is_no_word_list_is_refused_by_every_reader(tmp_path, read, 
     path.write_bytes(content)
     with pytest.raises(UserError, match=message):
         read(path)
+
+
+def test_of_several_workers_the_first_alone_names_entries(capfd):
+    context = multiprocessing.get_context("spawn")
+    for name in ("SpawnProcess-1", "SpawnProcess-2"):
+        worker = context.Process(target=warn_of_entries, args=(["'a'"], 3, "words.txt"), name=name)
+        worker.start()
+        worker.join()
+    assert capfd.readouterr().err.count("warning: words.txt: 1 of 3 entries can never match: 'a'") == 1

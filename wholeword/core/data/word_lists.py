@@ -7,6 +7,7 @@ number. What follows a tab never belongs to it.
 
 import multiprocessing
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -93,8 +94,11 @@ def pieces_of_words(words: Iterable[str], tokenizer: WordPieceTokenizer, *, sour
 
 def warn_of_entries(never: Sequence[str], total: int, source: str) -> None:
     """Warn of the entries of a list that can never match, each with its reason."""
-    if never and multiprocessing.parent_process() is None:  # not from each worker
-        more = f" and {len(never) - SHOWN:,} more" if len(never) > SHOWN else ""
-        warnings.warn(
-            f"{source}: {len(never):,} of {total:,} entries can never match: {', '.join(never[:SHOWN])}{more}", InputWarning, stacklevel=3
-        )
+    if not never:
+        return
+    more = f" and {len(never) - SHOWN:,} more" if len(never) > SHOWN else ""
+    message = f"{source}: {len(never):,} of {total:,} entries can never match: {', '.join(never[:SHOWN])}{more}"
+    if multiprocessing.parent_process() is None:
+        warnings.warn(message, InputWarning, stacklevel=3)
+    elif multiprocessing.current_process().name.endswith("-1"):  # the first worker speaks for all
+        print(f"warning: {message}", file=sys.stderr)
