@@ -118,8 +118,17 @@ def test_a_small_one_is_its_parent_in_small(name):
     assert counts["same"] >= 10 and counts["scaled"] >= 5
     small, large = load_recipe(name), load_recipe(TWINS[name])
     assert len(small.phases) == len(large.phases) and small.examples == large.examples
-    assert small.optimizer.name == large.optimizer.name and small.masking == large.masking
+    assert small.optimizer.name == large.optimizer.name
+    assert small.masking == large.masking.model_copy(update={"fallback": "span"}) and small.segmenter.name == "jieba"
     assert (small.model.layers is None) == (large.model.layers is None)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_samples_that_a_segmenter_altered_are_not_masked_by_words(name):
+    """HFL's rule (#13). The small ones say why they do without it: `jieba` never alters text."""
+    assert load_recipe(name).masking.fallback == "sample"
+    assert [origin.sources for origin in origins(read_recipe(name), name) if origin.path == "masking.fallback"] == [["#13"]]
+    assert f"no fallback: sample as in {name}.yaml: jieba never alters text" in read_recipe(f"{name}-mini").decode()
 
 
 @pytest.mark.parametrize("name", TWINS)
