@@ -85,6 +85,7 @@ BROKEN = [
     (13, "evaluation: {maskings: ▸[wordpiece]}", "evaluation.maskings: no documents are held out to evaluate on"),
     (13, "evaluation: {held_out_rate: 0.1, maskings: [▸wordpeice]}", "unknown masking 'wordpeice'; did you mean 'wordpiece'?"),
     (13, "evaluation: {held_out_rate: ▸2}", "2 is not a share; expected a number of at least 0 and under 1"),
+    (13, "evaluation: {fill_mask: [▸'今天[CLS][MASK]很好。']}", "evaluation.fill_mask.0: '今天[CLS][MASK]很好。': [CLS] within the text"),
     (13, "evaluation: {fill_mask: [▸今天天气很好。]}", "evaluation.fill_mask.0: no [MASK] in '今天天气很好。'"),
     (13, "checkpoint: {every: ▸0}", "checkpoint.every: 0; expected a whole number of at least 1 (steps between checkpoints)"),
     (13, "▸batch_size: 32", "batch_size: unknown setting; did you mean 'phases.0.batch_size'?"),

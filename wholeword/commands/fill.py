@@ -28,8 +28,12 @@ DEFAULT_MODEL = "runs/quickstart"  # output folder of `wholeword train quickstar
 @click.option("--backend", default="pytorch", show_default=True, metavar="NAME", help="Backend that runs the model.")
 @json_option
 def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width: int | None, backend: str, as_json: bool) -> None:
-    """Fill in the [MASK]s of sentences. All masks of a sentence are filled jointly: 今天[MASK][MASK]很好."""
+    """Fill in the [MASK]s of sentences. All masks of a sentence are filled jointly: 今天[MASK][MASK]很好.
+
+    [CLS] at the beginning and [SEP] at the end may be written or not; a [SEP] within the text separates two texts.
+    """
     from wholeword.core.console import doing
+    from wholeword.core.data.masked_sentence import problem_of_masked
     from wholeword.core.data.tokenizer import WordPieceTokenizer
     from wholeword.core.data.word_lists import read_word_list
     from wholeword.core.errors import UserError
@@ -39,8 +43,8 @@ def fill(texts: tuple[str, ...], model: str, words: Path | None, top: int, width
 
     texts = tuple(map(as_text, texts))
     for text in texts:
-        if "[MASK]" not in text:
-            raise UserError(f"{text}: contains no [MASK]; expected one [MASK] for each piece to fill in")
+        if problem := problem_of_masked(text):
+            raise UserError(f"{text}: {problem}")
     allowed = [entry.word for entry in read_word_list(words)] if words else None
     if model == DEFAULT_MODEL and not Path(model).exists():
         raise UserError(f"{model}: no such folder; give --model, or train one with: wholeword train quickstart")

@@ -17,6 +17,7 @@ from wholeword.core.config.sources import FOLDER, expect_known_source, expect_mo
 from wholeword.core.config.yaml import KeyPath
 from wholeword.core.contracts import BertConfig
 from wholeword.core.data.examples import PAIRS
+from wholeword.core.data.masked_sentence import problem_of_masked
 from wholeword.core.errors import UserError, WholewordError
 from wholeword.core.registry.registry import registry
 
@@ -198,6 +199,8 @@ def sentences_have_a_mask(evaluation: models.EvaluationSection) -> Problems:
     for number, sentence in enumerate(evaluation.fill_mask):
         if "[MASK]" not in sentence:
             yield ("evaluation", "fill_mask", number), f"no [MASK] in {sentence!r}; expected one [MASK] for each piece to fill in"
+        elif problem := problem_of_masked(sentence):
+            yield ("evaluation", "fill_mask", number), f"{sentence!r}: {problem}"
 
 
 def exporters_are_named_once(export: list[models.BriefSection]) -> Problems:

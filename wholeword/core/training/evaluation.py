@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wholeword.core.contracts import Trainer
+from wholeword.core.data.masked_sentence import encode_masked
 from wholeword.core.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -100,16 +101,6 @@ def unigram_baseline(batches: Iterable[Mapping[str, np.ndarray]], vocabulary: "V
     share = counts[counts > 0] / counts.sum()
     entropy = float(-(share * np.log(share)).sum())
     return UnigramBaseline(entropy, float(share.max()), vocabulary.pieces[int(counts.argmax())])
-
-
-def encode_masked(sentence: str, tokenizer: "WordPieceTokenizer") -> tuple[np.ndarray, np.ndarray]:
-    """The ids of a sentence with [MASK], int32 [length] between [CLS] and [SEP], and the positions of its masks."""
-    vocabulary = tokenizer.vocabulary
-    ids = [vocabulary.cls_id]
-    for count, part in enumerate(sentence.split("[MASK]")):
-        ids += [vocabulary.mask_id] * (count > 0) + [int(piece) for piece in tokenizer.encode(part)[0]]
-    row = np.array([*ids, vocabulary.sep_id], np.int32)
-    return row, np.flatnonzero(row == vocabulary.mask_id)
 
 
 def prediction_batch(rows: np.ndarray, positions: np.ndarray) -> dict[str, np.ndarray]:
