@@ -171,7 +171,7 @@ def test_misspelt_names_get_suggestions() -> None:
 def test_framework_and_head_are_checked_before_anything_is_read() -> None:
     with pytest.raises(UserError, match="framework 'jax'; expected one of torch, tensorflow, paddle"):
         zoo.load("rbt3", framework="jax")
-    with pytest.raises(UserError, match="head 'xnli'; expected None, 'mlm' or 'nsp'"):
+    with pytest.raises(UserError, match="head 'xnli'; expected None, 'mlm', 'nsp', 'classification', 'span' or 'tagging'"):
         zoo.load("rbt3", head="xnli")
     for framework in ("torch", "tensorflow", "paddle"):
         if not find_spec(framework):

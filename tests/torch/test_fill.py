@@ -131,6 +131,13 @@ def test_what_cannot_be_filled_is_said(trainer):
             fill(trainer, TOKENIZER, sentence, words=words, max_seq_length=24)
 
 
+def test_a_written_frame_changes_no_candidate(trainer):
+    plain = fill(trainer, TOKENIZER, "今天[MASK][MASK]很好", top=5)
+    framed = fill(trainer, TOKENIZER, "[CLS]今天[MASK][MASK]很好[SEP]", top=5)
+    assert [(c.pieces, c.log_probability) for c in framed] == [(c.pieces, c.log_probability) for c in plain]
+    assert [c.text for c in framed] == [f"[CLS]{c.text}[SEP]" for c in plain]
+
+
 def toy_model():
     config = model_config(SECTION, vocab_size=len(VOCABULARY))
     return ModelFiles(config, initial_weights(config, 1), VOCABULARY, True, False)

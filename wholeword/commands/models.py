@@ -23,13 +23,16 @@ seed_option = click.option("--seed", default=12345, show_default=True, help="See
 )
 @click.option("--verify", is_flag=True, help="Read each export back, and check the outputs that the tool it is meant for computes.")
 def export(source: str, to: str, output: Path, verify: bool) -> None:
-    """Write a model in the formats of other tools. MODEL is the name of a zoo model, or the folder of a run, checkpoint or model."""
+    """Write a model in the formats of other tools. MODEL is the name of a zoo model, or the folder of a run, checkpoint or model.
+
+    A fine-tuned model is written with its head.
+    """
     from wholeword.core.console import doing
     from wholeword.core.registry.hookspecs import PROJECT
     from wholeword.core.registry.registry import registry
+    from wholeword.core.training.export import expect_head_written, export_folder, head_warnings, read_back, verify_by_exporter
     from wholeword.core.training.export import export as export_model
-    from wholeword.core.training.export import export_folder, read_back, verify_by_exporter
-    from wholeword.zoo.find import read
+    from wholeword.zoo.finetuned import read_with_head
     from wholeword.zoo.verify import model_path
     from wholeword.zoo.verify import verify as verify_export
 
@@ -37,7 +40,10 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
     for name in names:
         registry.find("exporter", name)
     warn_of_shadows("exporter", "to", names)
-    model = read(source)
+    model = read_with_head(source)
+    for name in names if model.head else ():
+        expect_head_written(model, name, registry.create("exporter", name))
+    print_warnings(head_warnings(model, source))
     unverified = []
     for name in names:
         target = output / export_folder(name) if len(names) > 1 else output
@@ -46,7 +52,7 @@ def export(source: str, to: str, output: Path, verify: bool) -> None:
         click.echo(f"{name}: {target}")
         is_own = registry.find("exporter", name).distribution == PROJECT  # whose files the zoo reads
         if is_own and (verify or model.provenance.slots is not None):
-            for line in read_back(model, read(str(model_path(target)))):
+            for line in read_back(model, read_with_head(str(model_path(target)), head=model.head)):
                 click.echo(f"{name}: {line}")
         if verify:
             try:
@@ -122,7 +128,7 @@ def take_layers(source: str, layers: str, pooler: str, heads: str, to: str, outp
         raise UserError(f"--layers: layer {duplicates[0]} appears twice; a recipe can repeat layers, with model.init.layers")
     model = take(parent, numbers, setting="--layers")
     model = renew(model, [part for part, choice in (("pooler", pooler), ("heads", heads)) if choice == "new"], seed)
-    _write(model, to, output)
+    _write(model, source, to, output)
     click.echo(f"{output}: layers {', '.join(map(str, numbers))} of {source}")
 
 
@@ -148,13 +154,14 @@ def grow_vocab(source: str, add: Path, rows: Any, reuse_unused: bool, to: str, o
     model, pieces = read(source), set(read_pieces(add))
     before = len(pieces & model.vocabulary.ids.keys())
     vocabulary = grow_vocabulary(model.vocabulary, read_pieces(add), lowercase=model.lowercase, reuse_unused=reuse_unused)
-    _write(grow_model(model, vocabulary, rows=rows, seed=seed), to, output)
+    _write(grow_model(model, vocabulary, rows=rows, seed=seed), source, to, output)
     added = f"{len(pieces) - before} pieces added, {before} already present"
     click.echo(f"{output}: {added}: {len(model.vocabulary):,} -> {len(vocabulary):,}")
 
 
-def _write(model: Any, to: str, output: Path) -> None:
-    from wholeword.core.training.export import export
+def _write(model: Any, source: str, to: str, output: Path) -> None:
+    from wholeword.core.training.export import export, head_warnings
 
     warn_of_shadows("exporter", "to", [to])
+    print_warnings(head_warnings(model, source))
     export(model, to, output)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from wholeword.commands import as_text, json_option, json_text, path_type, print_result, warn_of_shadows
+from wholeword.core.errors import UserError
 
 
 @click.command()
@@ -77,12 +78,21 @@ def report(
     as_json: bool,
     html: Path | None,
 ) -> None:
-    """Report what masking does to a corpus. With --compare, report how segmenters differ on its text instead."""
+    """Report what masking does to a corpus, or the results of a fine-tuning run.
+
+    With --compare, report how segmenters differ on the text of a corpus instead.
+    """
     from wholeword.core.console import doing
+    from wholeword.finetuning.report import holds_finetuning, report_run
     from wholeword.reports.compare import CompareReport, compare_source
     from wholeword.reports.lines import compare_lines, store_lines
     from wholeword.reports.store import report_source
 
+    if holds_finetuning(source):
+        if compare or strategy or rate or lengths or html:
+            raise UserError(f"{source}: a fine-tuning run; its report has no options but --json")
+        run = report_run(source)
+        return print_result(run.plain(), run.lines(), as_json)
     warn_of_shadows("masking", "strategy", [strategy] if strategy else [])
     warn_of_shadows("segmenter", "compare", [name.strip().partition("=")[0] for name in compare.split(",")] if compare else [])
     masks: dict[str, Any] = {"strategy": strategy, "rate": rate, "lengths": lengths}

@@ -1,28 +1,16 @@
-"""Fine-tuned models as transformers reads them: `model.safetensors`, configuration with the names of the labels, tokenizer, a card."""
+"""Fine-tuned models: what their configuration says about the head, in all formats, and their card."""
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from wholeword.core.bert.names import to_framework
-from wholeword.core.bert.shapes import HEADS
+from wholeword.core.bert.task_heads import TASK_HEADS, label_config, labels_of
 from wholeword.core.contracts import Head, ModelFiles
-from wholeword.core.files import to_json, write_file
-from wholeword.core.formats.tensors import write_tensors
 
-# head: transformers' class, its word for the head, the pipeline
-CLASSES: dict[Head, tuple[str, str, str]] = {
-    "classification": ("BertForSequenceClassification", "classifier", "text-classification"),
-    "span": ("BertForQuestionAnswering", "qa_outputs", "question-answering"),
-    "tagging": ("BertForTokenClassification", "classifier", "token-classification"),
-}
+HEADS: tuple[Head, ...] = tuple(TASK_HEADS)
 CARD = """\
 ---
 language: zh
-library_name: transformers
+library_name: {library}
 pipeline_tag: {pipeline}
 tags: [bert, whole-word-masking]
 ---
@@ -33,10 +21,7 @@ A Chinese BERT of {layers} layers, {hidden_size} wide, fine-tuned with wholeword
 中文 BERT 模型：{layers} 层，隐层维度 {hidden_size}，由 {origin} 微调而来。
 
 ```python
-from transformers import {architecture}, BertTokenizer
-tokenizer = BertTokenizer.from_pretrained("{name}")  # this folder
-model = {architecture}.from_pretrained("{name}")
-```
+{usage}```
 {labels}
 ## How it came about 训练过程
 
@@ -44,37 +29,47 @@ model = {architecture}.from_pretrained("{name}")
 {result}
 ```
 """
+USAGE = {
+    "transformers": """\
+from transformers import {architecture}, BertTokenizer
+tokenizer = BertTokenizer.from_pretrained("{name}")  # this folder
+model = {architecture}.from_pretrained("{name}")
+""",
+    "paddlenlp": """\
+from paddlenlp.transformers import {architecture}, BertTokenizer
+tokenizer = BertTokenizer.from_pretrained("{name}")  # this folder
+model = {architecture}.from_pretrained("{name}").eval()
+""",
+}
 
 
-def tensors(weights: Mapping[str, np.ndarray], head: Head) -> dict[str, np.ndarray]:
-    """By transformers' names."""
-    renamed = {f"{HEADS[head]}_weights": f"{CLASSES[head][1]}.weight", f"{HEADS[head]}_bias": f"{CLASSES[head][1]}.bias"}
-    encoder = {name: array for name, array in weights.items() if name not in renamed}
-    return to_framework(encoder, "transformers") | {other: weights[name] for name, other in renamed.items()}
-
-
-def write_finetuned(model: ModelFiles, folder: Path, config: Mapping[str, Any]) -> None:
-    """The files that hold the head; `config` is that of the encoder. Raises: DiskError."""
+def head_config(model: ModelFiles) -> dict[str, Any]:
+    """The keys of config.json that are those of the head: its class and its labels."""
     assert model.head is not None
-    labels = dict(enumerate(model.labels))
-    named = {"id2label": labels, "label2id": {label: number for number, label in labels.items()}} if labels else {}
-    write_tensors(folder / "model.safetensors", tensors(model.weights, model.head), metadata={"format": "pt"})
-    write_file(folder / "config.json", to_json({**config, **named, "architectures": [CLASSES[model.head][0]]}))
-    write_file(folder / "README.md", card(model).encode())
+    return {**label_config(model), "architectures": [TASK_HEADS[model.head].architecture]}
 
 
-def card(model: ModelFiles) -> str:
+def card(model: ModelFiles, library: str = "transformers") -> str:
     """The README.md of a fine-tuned model, in English and Chinese."""
     assert model.head is not None
-    architecture, _, pipeline = CLASSES[model.head]
     provenance = model.provenance
+    name, labels = provenance.name or "bert", labels_of(model)
     return CARD.format(
-        name=provenance.name or "bert",
-        architecture=architecture,
-        pipeline=pipeline,
+        name=name,
+        library=library,
+        usage=USAGE[library].format(name=name, architecture=TASK_HEADS[model.head].architecture),
+        pipeline=TASK_HEADS[model.head].pipeline,
         layers=model.config.num_hidden_layers,
         hidden_size=model.config.hidden_size,
         origin=(provenance.origin or {}).get("init", "a model"),
-        labels=f"\nLabels 标签: {', '.join(model.labels)}\n" if model.labels else "",
+        labels=f"\nLabels 标签: {', '.join(labels)}\n" if labels else "",
         result=json.dumps(dict(provenance.result or {}), ensure_ascii=False, indent=1, sort_keys=True),
     )
+
+
+def head_line(model: ModelFiles) -> str:
+    """Markdown, one line about the head."""
+    assert model.head is not None
+    labels = labels_of(model)
+    outputs = f"{len(labels)} outputs, one for each {TASK_HEADS[model.head].predicts}: {', '.join(labels)}" if labels else "begin and end"
+    return f"- {model.head} head: trained; {outputs}\n"

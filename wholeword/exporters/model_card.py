@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from wholeword.core.bert.heads import inspect
+from wholeword.core.bert.parts import lacks
 from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.contracts import ModelFiles
 
@@ -11,7 +12,7 @@ CARD = """\
 ---
 language: zh
 library_name: {library}
-pipeline_tag: fill-mask
+pipeline_tag: {pipeline}
 tags: [bert, whole-word-masking]
 ---
 
@@ -30,14 +31,14 @@ A Chinese BERT: {layers} layers, {hidden_size} wide, {parameters:,} parameters, 
 {heads}{notes}{sections}"""
 USAGE = {  # library: how to load what is in the folder
     "transformers": """\
-from transformers import BertForMaskedLM, BertTokenizer
+from transformers import {architecture}, BertTokenizer
 tokenizer = BertTokenizer.from_pretrained("{name}")  # this folder
-model = BertForMaskedLM.from_pretrained("{name}")
+model = {architecture}.from_pretrained("{name}")
 """,
     "paddlenlp": """\
-from paddlenlp.transformers import BertForMaskedLM, BertTokenizer
+from paddlenlp.transformers import {architecture}, BertTokenizer
 tokenizer = BertTokenizer.from_pretrained("{name}")  # this folder
-model = BertForMaskedLM.from_pretrained("{name}").eval()
+model = {architecture}.from_pretrained("{name}").eval()
 """,
     "paddlehub": """\
 import paddlehub as hub  # 2.x; the folder {module} in this folder, whose name has to stay a Python identifier
@@ -62,6 +63,16 @@ STATES = {  # of a head, by `wholeword.core.bert.heads`
 }
 
 
+def architecture(model: ModelFiles, library: str = "transformers") -> str:
+    """The class that uses all that the model has, and nothing that it lacks."""
+    if lacks(model, "MLM head"):
+        is_nsp = library == "transformers" and not lacks(model, "NSP head")
+        return "BertForNextSentencePrediction" if is_nsp else "BertModel"
+    if lacks(model, "NSP head"):
+        return "BertForMaskedLM"
+    return "BertForPreTraining" if library == "transformers" else "BertForPretraining"
+
+
 def model_card(model: ModelFiles, library: str = "transformers", **names: str) -> str:
     """Markdown from the configuration and the provenance; unknown facts are left out.
 
@@ -76,15 +87,18 @@ def model_card(model: ModelFiles, library: str = "transformers", **names: str) -
         for key, title in SECTIONS.items()
         if (text := getattr(provenance, key))
     ]
+    heads = inspect(model.weights, model.config)
+    predicts = heads.mlm.state not in ("missing", "untouched")
     notes = [f"- {note}\n" for note in provenance.notes or ()]
     return CARD.format(
         name=name,
         library=library,
-        usage=USAGE[library].format(name=name, **names),
+        pipeline="fill-mask" if predicts else "feature-extraction",
+        usage=USAGE[library].format(name=name, architecture="BertForMaskedLM" if predicts else "BertModel", **names),
         layers=model.config.num_hidden_layers,
         hidden_size=model.config.hidden_size,
         vocab_size=len(model.vocabulary),
-        parameters=count_parameters(model.config),
+        parameters=sum(array.size for array in model.weights.values()) if lacks(model, "MLM head") else count_parameters(model.config),
         made=f"Pre-trained with wholeword {provenance.wholeword}." if provenance.wholeword else "",
         heads="".join(head_lines(model)),
         notes="".join(notes),
@@ -95,7 +109,9 @@ def model_card(model: ModelFiles, library: str = "transformers", **names: str) -
 def head_lines(model: ModelFiles) -> Iterator[str]:
     """Markdown, one line per head and one for the pooler: the verdict on its weights."""
     for name, (state, why) in inspect(model.weights, model.config).named().items():
-        if name == "NSP head" and not model.next_sentence:
+        if lacks(model, name) and (name != "NSP head" or name in (model.provenance.missing or ())):
+            yield f"- {name}: missing: the files that the model was read from have none. {HEADS[name]}：{STATES['missing']}。\n"
+        elif name == "NSP head" and not model.next_sentence:
             yield "- NSP head: none, the model was trained without NSP. 无 NSP 头：训练时未使用 NSP。\n"
         else:
             yield f"- {name}: {state}: {why}. {HEADS[name]}：{STATES[state]}。\n"

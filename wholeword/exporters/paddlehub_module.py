@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from wholeword.core.bert.parts import without_lacking_parts
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.files import write_file
 from wholeword.exporters.model_card import model_card
@@ -18,7 +19,8 @@ class PaddleHubModule:
     """Writes a folder named like the module into the target folder: PaddleHub imports a module by the name of its folder."""
 
     def export(self, model: ModelFiles, folder: Path) -> None:
-        """An NSP head that was not trained is left out. Raises: UserError for an activation that paddlenlp lacks; DiskError."""
+        """Parts that the model lacks are left out. Raises: UserError for an activation that paddlenlp lacks; DiskError."""
+        model = without_lacking_parts(model)
         name = module_name(model)
         (folder / name / "assets").mkdir(parents=True)
         write_model(model, folder / name / "assets")

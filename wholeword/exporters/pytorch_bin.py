@@ -7,32 +7,35 @@ import numpy as np
 
 from wholeword.core.bert.gelu import ACTIVATIONS
 from wholeword.core.bert.names import to_framework
+from wholeword.core.bert.parts import without_lacking_parts
+from wholeword.core.bert.task_heads import to_framework_with_head
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.files import disk_errors, to_json, write_file
 from wholeword.core.formats.tensors import write_tensors
 from wholeword.core.vocabulary import Vocabulary
-from wholeword.exporters.finetuned import write_finetuned
-from wholeword.exporters.model_card import model_card
+from wholeword.exporters.finetuned import HEADS, card, head_config
+from wholeword.exporters.model_card import architecture, model_card
 
 
 class PyTorchBin:
-    """Writes every file that the classes BertModel, BertForMaskedLM and BertForPreTraining and both BertTokenizers read."""
+    """Writes every file that transformers' Bert classes and both BertTokenizers read."""
+
+    heads = HEADS
 
     libraries = ("torch",)
 
     def export(self, model: ModelFiles, folder: Path) -> None:
-        """An NSP head that was not trained is left out. A fine-tuned model has no `pytorch_model.bin`. Raises: DiskError."""
+        """Parts that the model lacks are left out. A fine-tuned model has no `pytorch_model.bin`. Raises: DiskError."""
+        model = without_lacking_parts(model)
         write_file(folder / "vocab.txt", model.vocabulary.to_bytes())
         write_file(folder / "tokenizer.json", _tokenizer(model.vocabulary, model.lowercase).encode())
         write_file(folder / "tokenizer_config.json", to_json(_tokenizer_config(model)))
-        if model.head is not None:
-            return write_finetuned(model, folder, _config(model))
-        left_out = () if model.next_sentence else ("cls/seq_relationship/",)
-        tensors = to_framework({name: array for name, array in model.weights.items() if not name.startswith(left_out)}, "transformers")
+        tensors = to_framework(model.weights, "transformers") if model.head is None else to_framework_with_head(model, "transformers")
         write_tensors(folder / "model.safetensors", tensors, metadata={"format": "pt"})
-        _write_bin(folder / "pytorch_model.bin", tensors)
+        if model.head is None:
+            _write_bin(folder / "pytorch_model.bin", tensors)
         write_file(folder / "config.json", to_json(_config(model)))
-        write_file(folder / "README.md", model_card(model).encode())
+        write_file(folder / "README.md", (model_card(model) if model.head is None else card(model)).encode())
 
 
 def _write_bin(path: Path, tensors: dict[str, np.ndarray]) -> None:
@@ -47,7 +50,7 @@ def _config(model: ModelFiles) -> dict[str, Any]:
     return {
         "layer_norm_eps": model.config.epsilon,
         **model.config.to_dict(),
-        "architectures": ["BertForPreTraining" if model.next_sentence else "BertForMaskedLM"],
+        **({"architectures": [architecture(model)]} if model.head is None else head_config(model)),
         "hidden_act": ACTIVATIONS[model.config.hidden_act].transformers,
         "model_type": "bert",  # without these two, transformers guesses classes from the folder's name
         "tokenizer_class": "BertTokenizer",

@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from wholeword.core.bert.gelu import ACTIVATIONS
+from wholeword.core.bert.parts import without_lacking_parts
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.files import disk_errors, to_json, write_file
 from wholeword.core.formats.tensor_bundle import write_bundle
+from wholeword.exporters.finetuned import HEADS, head_config, head_line
 from wholeword.exporters.model_card import head_lines
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ NOTICE = """\
 
 A checkpoint by the names and layouts of google-research/bert, without optimizer slots. {meta}
 
-    run_pretraining.py --init_checkpoint={checkpoint} --bert_config_file=bert_config.json --do_lower_case={lowercase} ...
+    {script} --init_checkpoint={checkpoint} --bert_config_file=bert_config.json --do_lower_case={lowercase} ...
     tf.train.load_checkpoint("{checkpoint}")
 
 {heads}{activation}"""
@@ -41,6 +43,12 @@ EPSILON_NOTICE = """
 The model has layer_norm_eps {epsilon:g}, which google-research/bert does not read from bert_config.json: it always computes with 1e-12,
 and its outputs differ slightly. Readers that honour `layer_norm_eps` compute what the model does.
 """
+SCRIPTS = {
+    None: "run_pretraining.py",
+    "classification": "run_classifier.py",
+    "span": "run_squad.py",
+    "tagging": "your_tagger.py",
+}  # by head; Google has no script for tagging
 META = {
     True: f"`{CHECKPOINT}.meta` holds the variables' graph for tf.train.import_meta_graph.",
     False: f"`{CHECKPOINT}.meta` (the graph) is left out, TensorFlow was not installed; no reader of the weights needs it.",
@@ -50,15 +58,19 @@ META = {
 class TFCheckpoint:
     """Writes the files, and a README.md that describes them."""
 
+    heads = HEADS
+
     def export(self, model: ModelFiles, folder: Path) -> None:
-        """An NSP head that was not trained is left out. Raises: DiskError."""
+        """Parts that the model lacks are left out. Raises: DiskError."""
+        model = without_lacking_parts(model)
         _write_checkpoint(model, folder)
         notice = NOTICE.format(
             name=model.provenance.name or "bert",
             meta=META[_has_tensorflow()],
+            script=SCRIPTS[model.head],
             checkpoint=CHECKPOINT,
             lowercase=model.lowercase,
-            heads="".join(head_lines(model)),
+            heads="".join(head_lines(model)) if model.head is None else head_line(model),
             activation=ACTIVATION if ACTIVATIONS[model.config.hidden_act].is_tanh else "",
         )
         write_file(folder / "README.md", (notice + _epsilon_notice(model)).encode())
@@ -67,8 +79,11 @@ class TFCheckpoint:
 class TFCheckpointZip:
     """Writes one archive of the files: `chinese_wwm_L-12_H-768_A-12.zip` for a model called bert-wwm."""
 
+    heads = HEADS
+
     def export(self, model: ModelFiles, folder: Path) -> None:
-        """An NSP head that was not trained is left out. Raises: DiskError."""
+        """Parts that the model lacks are left out. Raises: DiskError."""
+        model = without_lacking_parts(model)
         files, archive = folder / "files", folder / zip_name(model)
         files.mkdir()
         _write_checkpoint(model, files)
@@ -91,15 +106,14 @@ def zip_name(model: ModelFiles) -> str:
 
 
 def _write_checkpoint(model: ModelFiles, folder: Path) -> None:
-    left_out = () if model.next_sentence else ("cls/seq_relationship/",)
-    weights = {name: array for name, array in model.weights.items() if not name.startswith(left_out)}
-    write_bundle(folder / CHECKPOINT, weights)
+    write_bundle(folder / CHECKPOINT, model.weights)
     if _has_tensorflow():
-        write_file(folder / f"{CHECKPOINT}.meta", _meta(weights))
+        write_file(folder / f"{CHECKPOINT}.meta", _meta(model.weights))
     else:
         log.warning("%s.meta (the graph) is left out, since TensorFlow is not installed; no reader of the weights needs it", CHECKPOINT)
     config = replace(model.config, hidden_act=ACTIVATIONS[model.config.hidden_act].checkpoint)
-    write_file(folder / "bert_config.json", to_json(config.to_dict()))
+    head = {} if model.head is None else head_config(model)  # Google's code ignores these keys
+    write_file(folder / "bert_config.json", to_json(config.to_dict() | head))
     if notice := _epsilon_notice(model):
         log.warning("%s: %s", CHECKPOINT, notice.strip().replace("\n", " "))
     write_file(folder / "vocab.txt", model.vocabulary.to_bytes())

@@ -23,8 +23,11 @@ FRAMEWORKS = {
     "paddle": ("wholeword.zoo.to_paddle", ("paddle", "paddlenlp")),
 }
 OTHER_NAMES = {"pytorch": "torch", "keras": "tensorflow", "paddlepaddle": "paddle"}
-# head: the parts that a model needs for it
-HEADS = {None: ("pooler",), "mlm": ("MLM head",), "nsp": ("pooler", "NSP head")}
+# head: the parts that a model needs for it, beside its own layer after fine-tuning
+HEADS: dict[str | None, tuple[str, ...]] = {
+    **{None: ("pooler",), "mlm": ("MLM head",), "nsp": ("pooler", "NSP head")},
+    **{"classification": (), "span": (), "tagging": ()},
+}
 
 
 def load(
@@ -41,6 +44,11 @@ def load(
     | None | BertModel | BertBackbone | BertModel |
     | "mlm" | BertForMaskedLM | BertMaskedLM | BertForMaskedLM |
     | "nsp" | BertForPreTraining | none | BertForPretraining |
+    | "classification" | BertForSequenceClassification | BertTextClassifier | BertForSequenceClassification |
+    | "span" | BertForQuestionAnswering | Model on BertBackbone | BertForQuestionAnswering |
+    | "tagging" | BertForTokenClassification | Model on BertBackbone | BertForTokenClassification |
+
+    The last three are of fine-tuned models; their logits are [batch, labels], [batch, length, 2] (begin and end) and [batch, length, tags].
 
     Args:
         name: a name listed by `wholeword zoo ls` or an alias, `hub:owner/name`, or a path; see `zoo.find.find`.
@@ -51,12 +59,18 @@ def load(
         IntegrityError.
     """
     if head not in HEADS:
-        raise UserError(f"head {head!r}; expected None, 'mlm' or 'nsp'")
+        raise UserError(f"head {head!r}; expected None, 'mlm', 'nsp', 'classification', 'span' or 'tagging'")
     framework = choose_framework(framework)
     convert = _framework_function(framework, "to_{framework}")
+    from wholeword.core.bert.task_heads import TASK_HEADS
     from wholeword.zoo.find import read
+    from wholeword.zoo.finetuned import expect_head, read_with_head
 
-    model = read(name, revision=revision, local_files_only=local_files_only)
+    if head in TASK_HEADS:
+        model = read_with_head(name, head=head, revision=revision, local_files_only=local_files_only)
+        expect_head(model, head, name)
+    else:
+        model = read(name, revision=revision, local_files_only=local_files_only)
     _check_parts(model, head, name)
     with doing(f"making a model of {FRAMEWORKS[framework][1][-1]}"):
         return convert(model, head)
@@ -127,7 +141,7 @@ def _check_parts(model: "ModelFiles", head: str | None, name: str) -> None:
         warnings.warn(f'{name}: {ROBERTA_NOTE}; write "model_type": "bert" into its config.json', stacklevel=3)
     missing = model.provenance.missing or ()
     needed = HEADS[head]
-    if needed[-1] in missing and head is not None:
+    if needed and needed[-1] in missing and head is not None:
         advice = (
             "train one with `wholeword repair-head`, or continue pre-training" if head == "mlm" else "train one, or load with head=None"
         )

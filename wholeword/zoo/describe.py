@@ -1,14 +1,20 @@
 """Behind `wholeword zoo info`, `get` and `verify`: describe a model, copy its files, check them."""
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wholeword.core.bert.parts import without_lacking_parts
 from wholeword.core.bert.shapes import count_parameters
+from wholeword.core.bert.task_heads import labels_of
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_directory, check_manifest, write_manifest
 from wholeword.zoo.cards import FACTS, find_card
-from wholeword.zoo.find import HUB, find, read, without_own_source
+from wholeword.zoo.find import HUB, find, without_own_source
+from wholeword.zoo.finetuned import read_with_head
+from wholeword.zoo.finetuning_runs import result, seeds
 
 
 def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
@@ -20,7 +26,9 @@ def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
 
     name_or_location = without_own_source(name_or_location)
     card = find_card(name_or_location)
-    model = read(name_or_location) if weights or card is None else None
+    if card is None and len(runs := seeds(Path(name_or_location))) > 1:
+        return _describe_run(Path(name_or_location), runs)
+    model = read_with_head(name_or_location) if weights or card is None else None
     facts: dict[str, Any] = {}
     if card is not None:
         facts |= card.model_dump(by_alias=True) | {"size": card.size, "parameters": card.parameters}
@@ -31,10 +39,40 @@ def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
             "config": model.config.to_dict(),
             "lowercase": model.lowercase,
         }
-        facts |= {"total_parameters": count_parameters(model.config), "notes": model.provenance.notes or []}
+        if model.head is not None:
+            facts |= {"head": model.head, "labels": list(labels_of(model)), **_metrics(model.provenance.result)}
+        sizes = [array.size for array in without_lacking_parts(model).weights.values()]
+        total = count_parameters(model.config) if model.head is None else sum(sizes)
+        facts |= {"total_parameters": total, "notes": model.provenance.notes or []}
     if weights and model is not None:
         facts["weights"] = inspect_model(model).plain()
     return facts
+
+
+def _metrics(result: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The part of a fine-tuning result that describes the model; nothing for a model of another tool."""
+    if not result:
+        return {}
+    task = result.get("task")
+    return {
+        "task": task.get("name") if isinstance(task, dict) else task,
+        "fine_tuned_from": result.get("model"),
+        "metrics": result.get("splits"),
+    }
+
+
+def _describe_run(folder: Path, runs: Mapping[int, Path]) -> dict[str, Any]:
+    """A fine-tuning run of several seeds, each of which has a model of its own."""
+    finished = {number: values for number, path in runs.items() if (values := result(path))}
+    first = next(iter(finished.values()), None)
+    by_seed = {f"seed {number}": json.dumps(values["splits"], ensure_ascii=False) for number, values in finished.items()}
+    unfinished = {f"seed {number}": "not finished" for number in runs if number not in finished}
+    return {
+        "name": folder.name,
+        **_metrics(first),
+        "metrics": by_seed | unfinished,
+        "notes": [f"a fine-tuning run of {len(runs)} seeds, each with a model of its own: {folder}/seed-{next(iter(runs))}"],
+    }
 
 
 def lines(facts: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -106,8 +107,10 @@ class Zoo:
         return get_card(location).bert_config
 
 
-def read(name_or_location: str, *, revision: str | None = None, local_files_only: bool = False) -> "ModelFiles":
-    """Read a model. Raises: as `find` and `zoo.folder.Folder.read`."""
+def read(
+    name_or_location: str, *, revision: str | None = None, local_files_only: bool = False, read_elsewhere: Collection[str] = ()
+) -> "ModelFiles":
+    """Read a model. Arguments and Raises: as `find` and `zoo.folder.Folder.read`."""
     from wholeword.zoo.cards import find_card
     from wholeword.zoo.folder import Folder
 
@@ -119,7 +122,7 @@ def read(name_or_location: str, *, revision: str | None = None, local_files_only
     path = find(name_or_location, revision=revision, local_files_only=local_files_only)
     card = find_card(name_or_location)
     with doing(f"reading {path}"):
-        model = Folder().read(str(path))
+        model = Folder().read(str(path), read_elsewhere=read_elsewhere)
     if card is None:
         return model
     provenance = replace(model.provenance, name=model.provenance.name or card.name)

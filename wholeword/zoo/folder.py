@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from wholeword.core.bert.config import bert_config
 from wholeword.core.bert.config_files import config_file, plain_bert_config, read_config_file, says_roberta
 from wholeword.core.bert.names import TIED, from_framework, is_transposed, names, some
+from wholeword.core.bert.parts import PARTS
 from wholeword.core.bert.shapes import initial_weights, tensor_shapes
 from wholeword.core.bert.stored_names import BUFFERS, StoredNames, sort_names
 from wholeword.core.contracts import BertConfig, ModelFiles, Provenance, Slots
@@ -22,6 +23,7 @@ from wholeword.core.formats.checkpoints import latest_checkpoint, read_checkpoin
 from wholeword.core.formats.json_file import read_json
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.zoo.checksums import Checksums
+from wholeword.zoo.finetuning_runs import model_of_run
 from wholeword.zoo.formats import EXPECTED, Stored, stored_tensors
 from wholeword.zoo.tokenizer_files import assets_folder, capitals, read_tokenizer_files
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from wholeword.core.contracts import Tensors
 
 log = logging.getLogger(__name__)
-PARTS = {"bert/pooler/": "pooler", "cls/predictions/": "MLM head", "cls/seq_relationship/": "NSP head"}  # parts that a checkpoint may lack
 ADAPTERS = re.compile(r"\b(lora_|base_layer|adapter)")  # in the names of tensors of PEFT and adapter-transformers
 POSITIONS = 512  # of every released model, for a tokenizer without a configuration
 TOKEN_TYPES = "bert/embeddings/token_type_embeddings"
@@ -39,7 +40,7 @@ ROBERTA_NOTE = "the configuration says RoBERTa, the tensors are a BERT's: read a
 class Folder:
     """Reads a model; see `read`."""
 
-    def read(self, location: str) -> ModelFiles:
+    def read(self, location: str, *, read_elsewhere: Collection[str] = ()) -> ModelFiles:
         """Read a model, initialising parts that its files lack. What is left out, added or not honoured is logged once as a warning.
 
         Args:
@@ -47,13 +48,14 @@ class Folder:
                 weights: `model.safetensors` or `pytorch_model.bin` (sharded or not), a TF checkpoint or `model_state.pdparams`; a
                 PaddleHub module, which has these in `assets`; the prefix of a TF checkpoint, or its `.index` file; a .zip of a folder; or
                 a run or checkpoint of wholeword.
+            read_elsewhere: names of tensors of another head that the caller reads itself, so that they do not count as left out.
         Returns: a model with every tensor of its configuration; its `provenance` lists notes, missing parts and the optimizer's slots.
         Raises: UserError naming files, keys or tensors that are missing, unknown or of the wrong shape; IntegrityError if a file is
             damaged, malicious, or does not match the folder's manifest.
         """
         path = model_location(Path(location))
         checkpoint = _checkpoint(path)
-        return _read_saved_model(path) if checkpoint is None else _read_run(checkpoint)
+        return _read_saved_model(path, read_elsewhere) if checkpoint is None else _read_run(checkpoint)
 
     def vocabulary(self, location: str) -> Vocabulary:
         """The vocabulary, with a piece for every row of the model; no weights are read."""
@@ -93,6 +95,8 @@ def read_folder_tokenizer(path: Path) -> FolderTokenizer:
 def model_location(path: Path) -> Path:
     """The folder or the prefix of a TF checkpoint that a path means: one of the checkpoint's files, or an archive, which is unpacked.
 
+    The folder of a fine-tuning run means its model.
+
     Raises: UserError if it is none of these; as `unpack`.
     """
     if path.suffix == ".zip" and path.is_file():
@@ -100,7 +104,7 @@ def model_location(path: Path) -> Path:
 
         return unpack(path)
     if path.is_dir():
-        return path
+        return model_of_run(path)
     if path.suffix in (".index", ".meta") or ".data-" in path.name:
         prefix = path.with_suffix("")
         if prefix.with_name(f"{prefix.name}.index").is_file():
@@ -135,7 +139,7 @@ def _count_slots(slots: "Tensors") -> Slots | None:
     return Slots(len(slots), sum(array.nbytes for array in slots.values())) if slots else None
 
 
-def _read_saved_model(location: Path) -> ModelFiles:
+def _read_saved_model(location: Path, read_elsewhere: Collection[str]) -> ModelFiles:
     folder = location if location.is_dir() else location.parent
     manifest = _checked(folder) if (folder / MANIFEST).exists() else {}
     if (assets := assets_folder(folder)) != folder:
@@ -152,9 +156,9 @@ def _read_saved_model(location: Path) -> ModelFiles:
         if token_types < 2 or found.is_roberta:
             raise UserError(f"{folder}: these are the weights of an actual RoBERTa, not of a BERT called RoBERTa; only BERT can be read")
         notes.append(ROBERTA_NOTE)
-    if found.heads:
-        head_tensors = f"{len(found.heads)} tensors of another head are" if len(found.heads) > 1 else "a tensor of another head is"
-        warnings.append(f"{head_tensors} left out: {some(found.heads)}")
+    if heads := [name for name in found.heads if name not in read_elsewhere]:
+        head_tensors = f"{len(heads)} tensors of another head are" if len(heads) > 1 else "a tensor of another head is"
+        warnings.append(f"{head_tensors} left out: {some(heads)}")
     config = plain_bert_config(raw, config_path, type_vocab_size=token_types)
     tokenizer = read_tokenizer_files(folder).padded(config.vocab_size, config_path)
     warnings += tokenizer.notes
@@ -166,7 +170,7 @@ def _read_saved_model(location: Path) -> ModelFiles:
     for note in warnings:
         _warn(str(folder), note)
     for part in missing:
-        notes.append(f"the {part} was not in {folder.name} and is freshly initialised")
+        notes.append(f"the {part} was not in {folder.name}")
     slots = Slots(len(found.slots), sum(stored.sizes[name] for name in found.slots)) if found.slots else None
     provenance = Provenance.from_dict(manifest.get("provenance", {}))
     return ModelFiles(

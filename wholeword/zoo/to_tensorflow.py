@@ -1,10 +1,11 @@
 """Models as instances of KerasHub's own classes on TensorFlow, with BERT's exact gelu, and BERT's epsilon in the MLM head too."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wholeword.core.bert.gelu import ACTIVATIONS
 from wholeword.core.bert.names import to_framework
+from wholeword.core.bert.task_heads import head_tensors
 from wholeword.core.contracts import BertConfig
 from wholeword.core.errors import UserError
 
@@ -16,8 +17,10 @@ EPSILON = 1e-12  # layer norm epsilon of BERT, and the only one that KerasHub's 
 
 
 def to_tensorflow(model: "ModelFiles", head: str | None = None) -> Any:
-    """BertBackbone, or BertMaskedLM with head "mlm".
+    """BertBackbone, or BertMaskedLM with head "mlm"; for a fine-tuned model BertTextClassifier, or a Model of it.
 
+    Args:
+        head: that of the model, if it was fine-tuned.
     Raises: UserError for head "nsp", which KerasHub lacks; for any other layer norm epsilon; if Keras runs on another backend.
     """
     if head == "nsp":
@@ -29,12 +32,40 @@ def to_tensorflow(model: "ModelFiles", head: str | None = None) -> Any:
     config = model.config
     if config.epsilon != EPSILON:
         raise UserError(f'layer_norm_eps is {config.layer_norm_eps}, but KerasHub supports only {EPSILON}; load it with framework="torch"')
-    backbone_class, masked_lm_class = _classes(config.hidden_act)
-    backbone = backbone_class(**backbone_arguments(config))
-    keras_model = backbone if head is None else masked_lm_class(backbone, preprocessor=None)
-    tensors = to_framework(model.weights, "keras_hub", num_attention_heads=config.num_attention_heads)
+    classes = _classes(config.hidden_act)
+    backbone = classes.backbone(**backbone_arguments(config))
+    if model.head is not None:
+        return _with_task_head(model, classes, backbone)
+    keras_model = backbone if head is None else classes.masked_lm(backbone, preprocessor=None)
+    _assign(keras_model, model)
+    return keras_model
+
+
+def _assign(keras_model: Any, model: "ModelFiles") -> None:
+    weights = {name: array for name, array in model.weights.items() if name.startswith(("bert/", "cls/predictions/"))}
+    tensors = to_framework(weights, "keras_hub", num_attention_heads=model.config.num_attention_heads)
     for variable in keras_model.weights:
-        variable.assign(tensors[variable.path])
+        if model.head is None or variable.path in tensors:  # the pooler, which spans and tags do not use, keeps its initial values
+            variable.assign(tensors[variable.path])
+
+
+def _with_task_head(model: "ModelFiles", classes: "Classes", backbone: Any) -> Any:
+    import keras
+
+    assert model.head is not None
+    names = head_tensors(model.head, "canonical")
+    weights, bias = model.weights[names.weights], model.weights[names.bias]
+    _assign(backbone, model)
+    if model.head == "classification":
+        keras_model = classes.classifier(backbone, num_classes=len(bias), preprocessor=None)
+        dense = keras_model.output_dense
+    else:
+        dense = keras.layers.Dense(len(bias), name="logits")
+        keras_model = keras.Model(
+            backbone.input, dense(backbone(backbone.input)["sequence_output"])
+        )  # nested, so that it is saved as it is
+    dense.kernel.assign(weights.T)
+    dense.bias.assign(bias)
     return keras_model
 
 
@@ -52,9 +83,16 @@ def backbone_arguments(config: BertConfig) -> dict[str, Any]:
     }
 
 
+class Classes(NamedTuple):
+    """KerasHub's classes with the activation of a model, which saved models keep."""
+
+    backbone: Any
+    masked_lm: Any
+    classifier: Any
+
+
 @cache
-def _classes(hidden_act: str) -> tuple[Any, Any]:
-    """KerasHub's BertBackbone and BertMaskedLM with the given activation, which saved models keep."""
+def _classes(hidden_act: str) -> Classes:
     import keras
     import keras_hub
 
@@ -75,7 +113,7 @@ def _classes(hidden_act: str) -> tuple[Any, Any]:
             self.masked_lm_head._intermediate_dense.activation = activation
             self.masked_lm_head._intermediate_layer_norm.epsilon = EPSILON
 
-    return BertBackbone, BertMaskedLM
+    return Classes(BertBackbone, BertMaskedLM, keras_hub.models.BertTextClassifier)
 
 
 def tensorflow_tokenizer(vocabulary: "Vocabulary", *, lowercase: bool, max_length: int) -> Any:

@@ -6,13 +6,17 @@ import numpy as np
 
 from wholeword.core.bert.gelu import ACTIVATIONS
 from wholeword.core.bert.names import to_framework
+from wholeword.core.bert.task_heads import TASK_HEADS, label_config, to_framework_with_head
 from wholeword.core.threads import bound_spinning
 
 if TYPE_CHECKING:
     from wholeword.core.contracts import ModelFiles
     from wholeword.core.vocabulary import Vocabulary
 
-CLASSES = {None: "BertModel", "mlm": "BertForMaskedLM", "nsp": "BertForPreTraining"}
+CLASSES: dict[str | None, str] = {
+    **{None: "BertModel", "mlm": "BertForMaskedLM", "nsp": "BertForPreTraining"},
+    **{head: task_head.architecture for head, task_head in TASK_HEADS.items()},
+}
 LEFT_OUT: dict[str | None, tuple[str, ...]] = {  # weights that a class lacks
     None: ("cls/",),
     "mlm": ("bert/pooler/", "cls/seq_relationship/"),
@@ -21,7 +25,11 @@ LEFT_OUT: dict[str | None, tuple[str, ...]] = {  # weights that a class lacks
 
 
 def to_torch(model: "ModelFiles", head: str | None = None) -> Any:
-    """BertModel, BertForMaskedLM (head "mlm") or BertForPreTraining ("nsp"), in eval mode. Memory of arrays is shared where possible."""
+    """An instance of a key's class of CLASSES, in eval mode. Memory of arrays is shared where possible.
+
+    Args:
+        head: that of the model, if it was fine-tuned.
+    """
     bound_spinning()
     import torch
     import transformers
@@ -32,10 +40,15 @@ def to_torch(model: "ModelFiles", head: str | None = None) -> Any:
         | {"layer_norm_eps": model.config.epsilon, "hidden_act": ACTIVATIONS[model.config.hidden_act].transformers},
         architectures=[CLASSES[head]],
         pad_token_id=model.vocabulary.pad_id,
+        **label_config(model),
     )
     with torch.device("meta"), no_init_weights():
         bert = getattr(transformers, CLASSES[head])(config)
-    tensors = to_framework({name: array for name, array in model.weights.items() if not name.startswith(LEFT_OUT[head])}, "transformers")
+    if model.head is not None:
+        tensors = to_framework_with_head(model, "transformers")
+    else:
+        kept = {name: array for name, array in model.weights.items() if not name.startswith(LEFT_OUT[head])}
+        tensors = to_framework(kept, "transformers")
     state = {name if head else name.removeprefix("bert."): torch.from_numpy(_writable(array)) for name, array in tensors.items()}
     modules = dict(bert.named_modules())
     for name, tensor in state.items():

@@ -21,6 +21,8 @@ import numpy as np
 
 from wholeword.core.bert.config import bert_config
 from wholeword.core.bert.forward import forward
+from wholeword.core.bert.parts import completed, without_lacking_parts
+from wholeword.core.bert.task_heads import declared_head, head_logits
 from wholeword.core.console import doing
 from wholeword.core.contracts import ModelFiles
 from wholeword.core.data.tokenizer import WordPieceTokenizer
@@ -42,7 +44,11 @@ PAIRS = (
     ("“真的吗？”她笑着问——没有人回答……", "ＡＢＣ１２３是全角字符，价格涨了将近30%。"),
     ("臺灣的繁體中文，𠮷野家的第一個字在擴展區。", "😀"),
 )
-OUTPUTS = {"hidden_states": "hidden states", "pooler_output": "pooler", "mlm_logits": "MLM logits", "nsp_logits": "NSP logits"}
+OUTPUTS = {
+    **{"hidden_states": "hidden states", "pooler_output": "pooler", "mlm_logits": "MLM logits", "nsp_logits": "NSP logits"},
+    "head_logits": "logits of the fine-tuned head",
+}
+ALWAYS_COMPARED = {"hidden_states", "mlm_logits", "head_logits"}  # if the model has them; not every tool gives the other outputs
 
 
 class Tool(NamedTuple):
@@ -76,12 +82,23 @@ def verify(model: ModelFiles, exporter: str, folder: Path) -> str:
             reason = (finished.stderr.strip() or f"exit code {finished.returncode}").splitlines()[-1]
             raise IntegrityError(f"{exporter}: {tool.distribution} cannot read {folder}: {reason}")
         computed = read_tensors(results)
-    differences = _differences(computed, forward(model.weights, model.config, features), features["input_mask"] > 0)
+    expected = expected_outputs(model, features)
+    computed = {key: array for key, array in computed.items() if key.partition("@")[0] in expected}  # a tool may make up what a model lacks
+    if lacking := (ALWAYS_COMPARED & expected.keys()) - {key.partition("@")[0] for key in computed}:
+        raise IntegrityError(f"{exporter}: {folder}: {tool.distribution} found no {OUTPUTS[min(lacking)]} to compute")
+    differences = _differences(computed, expected, features["input_mask"] > 0)
     summary = ", ".join(f"{name} {difference:.1e}" for name, (difference, _) in differences.items())
     line = f"{exporter}: {finished.stdout.splitlines()[-1]} computes the same outputs; largest differences: {summary}"
     if wrong := [name for name, (difference, allowed) in differences.items() if not difference <= allowed]:
         raise IntegrityError(f"{exporter}: {folder}: {tool.distribution} computes different {wrong[0]}; largest differences: {summary}")
     return line
+
+
+def expected_outputs(model: ModelFiles, features: Arrays) -> dict[str, np.ndarray]:
+    """Everything that the model computes, by the keys of OUTPUTS; nothing of parts that it lacks."""
+    weights = without_lacking_parts(model).weights
+    results = forward(weights, model.config, features)
+    return results if model.head is None else results | {"head_logits": head_logits(weights, model.head, results)}
 
 
 def model_path(folder: Path) -> Path:
@@ -112,7 +129,7 @@ def _differences(computed: Arrays, expected: Arrays, real: np.ndarray) -> dict[s
         ours, theirs = expected[key], computed[f"{key}@{by}" if by else key].astype(np.float64)
         if key == "hidden_states":
             ours = ours[-len(theirs) :]  # if the tool returns only the last layer
-        if key in ("hidden_states", "mlm_logits"):
+        if key in ("hidden_states", "mlm_logits") or (key == "head_logits" and ours.ndim == 3):
             ours, theirs = ours[..., real, :], theirs[..., real, :]
         name, largest = f"{OUTPUTS[key]} of {by}" if by else OUTPUTS[key], float(np.abs(ours).max())
         differences[name] = (float(np.abs(ours - theirs).max()), TOLERANCE * max(1.0, largest))
@@ -120,6 +137,9 @@ def _differences(computed: Arrays, expected: Arrays, real: np.ndarray) -> dict[s
 
 
 # --- in the separate process
+
+
+LOGITS = {"BertForMaskedLM": "mlm_logits", "BertForNextSentencePrediction": "nsp_logits"}  # of other classes: of the fine-tuned head
 
 
 def _transformers(folder: Path, features: Arrays) -> Arrays:
@@ -134,11 +154,15 @@ def _transformers(folder: Path, features: Arrays) -> Arrays:
     with torch.no_grad():
         encoder = transformers.BertModel.from_pretrained(folder).eval()(**inputs, output_hidden_states=True)
         results = {"hidden_states": torch.stack(encoder.hidden_states), "pooler_output": encoder.pooler_output}
-        if transformers.AutoConfig.from_pretrained(folder).architectures == ["BertForPreTraining"]:
-            heads = transformers.BertForPreTraining.from_pretrained(folder).eval()(**inputs)
-            results |= {"mlm_logits": heads.prediction_logits, "nsp_logits": heads.seq_relationship_logits}
-        else:
-            results["mlm_logits"] = transformers.BertForMaskedLM.from_pretrained(folder).eval()(**inputs).logits
+        [architecture] = transformers.AutoConfig.from_pretrained(folder).architectures
+        if architecture != "BertModel":
+            heads = getattr(transformers, architecture).from_pretrained(folder).eval()(**inputs)
+            if architecture == "BertForPreTraining":
+                results |= {"mlm_logits": heads.prediction_logits, "nsp_logits": heads.seq_relationship_logits}
+            elif architecture == "BertForQuestionAnswering":
+                results["head_logits"] = torch.stack([heads.start_logits, heads.end_logits], -1)
+            else:
+                results[LOGITS.get(architecture, "head_logits")] = heads.logits
     return {name: tensor.numpy() for name, tensor in results.items()}
 
 
@@ -148,20 +172,30 @@ def _tensorflow(folder: Path, features: Arrays) -> Arrays:
 
     reader = tf.train.load_checkpoint(str(folder / "bert_model.ckpt"))
     weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    config = bert_config(json.loads((folder / "bert_config.json").read_bytes()), "bert_config.json")
+    raw = json.loads((folder / "bert_config.json").read_bytes())
+    config, head = bert_config(raw, "bert_config.json"), declared_head(raw, weights, "canonical")
+    model = ModelFiles(config, weights, Vocabulary.read(folder / "vocab.txt"), lowercase=True, next_sentence=True, head=head)
     results = forward(weights, config, features)
-    if find_spec("keras_hub"):
-        from wholeword.zoo.to_tensorflow import to_tensorflow
+    if head is not None:
+        results["head_logits"] = head_logits(weights, head, results)
+    return {**results, **(_keras_hub(model, features) if find_spec("keras_hub") else {})}
 
-        model = ModelFiles(config, weights, Vocabulary.read(folder / "vocab.txt"), lowercase=True, next_sentence=True)
-        names = {"token_ids": "input_ids", "padding_mask": "input_mask", "segment_ids": "segment_ids"}
-        inputs = {theirs: features[ours] for theirs, ours in names.items()}
-        outputs = to_tensorflow(model)(inputs)
-        results["hidden_states@KerasHub"] = outputs["sequence_output"].numpy()[None]
-        results["pooler_output@KerasHub"] = outputs["pooled_output"].numpy()
-        positions = np.broadcast_to(np.arange(inputs["token_ids"].shape[1]), inputs["token_ids"].shape)
-        results["mlm_logits@KerasHub"] = to_tensorflow(model, "mlm")(inputs | {"mask_positions": positions}).numpy()
-    return results
+
+def _keras_hub(model: ModelFiles, features: Arrays) -> Arrays:
+    from wholeword.zoo.to_tensorflow import to_tensorflow
+
+    names = {"token_ids": "input_ids", "padding_mask": "input_mask", "segment_ids": "segment_ids"}
+    inputs = {theirs: features[ours] for theirs, ours in names.items()}
+    if model.head is not None:
+        return {"head_logits@KerasHub": to_tensorflow(model, model.head)(inputs).numpy()}
+    complete = completed(model)  # KerasHub's classes have a pooler and an MLM head in any case
+    outputs = to_tensorflow(complete)(inputs)
+    positions = np.broadcast_to(np.arange(inputs["token_ids"].shape[1]), inputs["token_ids"].shape)
+    return {
+        "hidden_states@KerasHub": outputs["sequence_output"].numpy()[None],
+        "pooler_output@KerasHub": outputs["pooled_output"].numpy(),
+        "mlm_logits@KerasHub": to_tensorflow(complete, "mlm")(inputs | {"mask_positions": positions}).numpy(),
+    }
 
 
 def _tensorflow_zip(folder: Path, features: Arrays) -> Arrays:
@@ -172,23 +206,26 @@ def _tensorflow_zip(folder: Path, features: Arrays) -> Arrays:
 
 def _paddlenlp(folder: Path, features: Arrays) -> Arrays:
     import paddle
-    from paddlenlp.transformers import BertForMaskedLM, BertForPretraining, BertModel
+    from paddlenlp import transformers
 
+    [architecture] = json.loads((folder / "config.json").read_bytes())["architectures"]
     inputs = _paddle_inputs(features)
+
+    def outputs(name: str) -> Any:
+        model = getattr(transformers, name).from_pretrained(str(folder))
+        model.eval()
+        return model(**inputs)
+
     with paddle.no_grad():
-        encoder = BertModel.from_pretrained(str(folder))
-        encoder.eval()
-        hidden, pooled = encoder(**inputs)[:2]
+        hidden, pooled = outputs("BertModel")[:2]
         results = {"hidden_states": hidden.unsqueeze(0), "pooler_output": pooled}
-        if json.loads((folder / "config.json").read_bytes()).get("architectures") == ["BertForPretraining"]:
-            heads = BertForPretraining.from_pretrained(str(folder))
-            heads.eval()
-            results["mlm_logits"], results["nsp_logits"] = heads(**inputs)[:2]
-        else:
-            heads = BertForMaskedLM.from_pretrained(str(folder))
-            heads.eval()
-            logits = heads(**inputs)
-            results["mlm_logits"] = logits[0] if isinstance(logits, tuple) else logits
+        if architecture == "BertForPretraining":
+            results["mlm_logits"], results["nsp_logits"] = outputs(architecture)[:2]
+        elif architecture == "BertForQuestionAnswering":
+            results["head_logits"] = paddle.stack(list(outputs(architecture)[:2]), -1)
+        elif architecture != "BertModel":
+            logits = outputs(architecture)
+            results[LOGITS.get(architecture, "head_logits")] = logits[0] if isinstance(logits, tuple) else logits
     return {name: tensor.numpy() for name, tensor in results.items()}
 
 
@@ -200,8 +237,9 @@ def _paddlehub(folder: Path, features: Arrays) -> Arrays:
     module.eval()
     with paddle.no_grad():
         hidden, pooled = module(**_paddle_inputs(features))[:2]
-    logits = _paddlenlp(model_path(folder) / "assets", features)["mlm_logits"]  # the module does not expose its MLM head
-    return {"hidden_states": hidden.unsqueeze(0).numpy(), "pooler_output": pooled.numpy(), "mlm_logits@paddlenlp": logits}
+    others = _paddlenlp(model_path(folder) / "assets", features)  # the module does not expose its MLM head
+    logits = {f"{name}@paddlenlp": others[name] for name in ("mlm_logits",) if name in others}
+    return {"hidden_states": hidden.unsqueeze(0).numpy(), "pooler_output": pooled.numpy(), **logits}
 
 
 def _paddle_inputs(features: Arrays) -> dict[str, Any]:

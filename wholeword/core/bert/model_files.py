@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from wholeword.core.bert.config import bert_config
+from wholeword.core.bert.parts import PARTS
 from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import BertConfig, ModelFiles, Provenance
 from wholeword.core.errors import UserError
@@ -37,10 +38,11 @@ def problem_of(model: Any) -> str | None:
 
 
 def _problem_of_weights(model: ModelFiles) -> str | None:
-    shapes = tensor_shapes(model.config)
+    absent = tuple(prefix for prefix in PARTS if not any(name.startswith(prefix) for name in model.weights))
+    shapes = {name: shape for name, shape in tensor_shapes(model.config).items() if not name.startswith(absent)}
     if missing := [name for name in shapes if name not in model.weights]:
         others = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
-        return f"weights lack {missing[0]}{others}; expected every tensor of the config"
+        return f"weights lack {missing[0]}{others}; expected every tensor of the encoder, and all or none of each head"
     if unknown := [name for name in model.weights if name not in shapes]:
         return f"weights have the unknown tensor {unknown[0]!r}; expected Google's names, such as bert/embeddings/word_embeddings"
     for name, shape in shapes.items():

@@ -110,13 +110,17 @@ def take_layers(model: ModelFiles, layers: Sequence[int], *, setting: str = "mod
 
 
 PARTS = {"pooler": "bert/pooler/", "heads": "cls/"}
+NAMES = {"pooler": ("pooler",), "heads": ("MLM head", "NSP head")}  # in `Provenance.missing`
 
 
 def renew(model: ModelFiles, parts: Collection[str], seed: int) -> ModelFiles:
     """The model with initial values in some of its PARTS; renewing any of them leaves no trained NSP head."""
     names = [name for name in tensor_shapes(model.config) if name.startswith(tuple(PARTS[part] for part in parts))]
     fresh = initial_weights(model.config, seed, names) if names else {}
-    return model._replace(weights=model.weights | fresh, next_sentence=model.next_sentence and not parts)
+    given = {name for part in parts for name in NAMES[part]}
+    missing = [part for part in model.provenance.missing or () if part not in given]
+    provenance = replace(model.provenance, missing=missing or None)
+    return model._replace(weights=model.weights | fresh, next_sentence=model.next_sentence and not parts, provenance=provenance)
 
 
 def count_parameters(config: BertConfig, *, num_labels: int | None = None) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from wholeword.core.bert.model_files import problem_of
+from wholeword.core.bert.parts import completed
 from wholeword.core.contracts import BertConfig, ConfigSource, ModelFiles, VocabularySource
 from wholeword.core.errors import UserError
 from wholeword.core.registry.hookspecs import PROJECT
@@ -57,13 +58,16 @@ def expect_known_source(location: str, path: Path) -> None:
 
 
 def read_from_source(location: SourceLocation) -> ModelFiles:
-    """Read the whole model. Raises: PluginError if the source does not return a model; whatever the source raises."""
+    """Read the whole model, initialising parts that the source does not have.
+
+    Raises: PluginError if the source does not return a model; whatever the source raises.
+    """
     source = registry.create("zoo_source", location.source)
     with calling("zoo_source", location.source):
         model: ModelFiles = source.read(location.model)
     if problem := problem_of(model):
         raise contract_error("zoo_source", location.source, f"read({location.model!r}): {problem}")
-    return model
+    return completed(model) if model.head is None else model
 
 
 def vocabulary_from_source(location: SourceLocation) -> Vocabulary:

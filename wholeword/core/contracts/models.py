@@ -1,6 +1,6 @@
 """A model between frameworks, what writes it, and where it is read from."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -61,7 +61,7 @@ class Provenance:
     wholeword: str | None = None  # version
     slots: Slots | None = None  # in the files that were read
     notes: Sequence[str] | None = None  # what had to be assumed when the files were read
-    missing: Sequence[str] | None = None  # parts that were not in the files and are freshly initialised
+    missing: Sequence[str] | None = None  # parts that were not in the files: "pooler", "MLM head", "NSP head"; see `ModelFiles.weights`
     added_pieces: Mapping[str, Any] | None = None  # by `grow_model`
     other: Mapping[str, Any] = field(default_factory=dict)  # other keys of the JSON object that was read
 
@@ -84,7 +84,7 @@ class ModelFiles(NamedTuple):
     """A model between frameworks: what exporters get and zoo sources give."""
 
     config: BertConfig
-    weights: Tensors
+    weights: Tensors  # a source gives initial values to what its files lack; an exporter gets only what files or training gave the model
     vocabulary: Vocabulary
     lowercase: bool
     next_sentence: bool  # whether the NSP head was trained
@@ -95,11 +95,12 @@ class ModelFiles(NamedTuple):
 
 @runtime_checkable
 class Exporter(Protocol):
-    """Writes a model for another tool. Optional: `VerifyingExporter`."""
+    """Writes a model for another tool. Optional: `VerifyingExporter`, `HeadExporter`."""
 
     def export(self, model: ModelFiles, folder: Path) -> None:
         """Write the model's files into `folder`, which exists and is empty.
 
+        The weights lack the pooler, the MLM head or the NSP head if the model does: write none, and invent none.
         Equal models give equal files. The model's arrays stay as they are. The caller makes the folder appear atomically, and writes its
         `manifest.json`.
         """
@@ -121,6 +122,13 @@ class VerifyingExporter(Protocol):
 
 
 @runtime_checkable
+class HeadExporter(Protocol):
+    """An exporter that writes fine-tuned models too, with their head and its labels; other exporters are never given one."""
+
+    heads: Collection[Head]  # the kinds that it writes
+
+
+@runtime_checkable
 class ZooSource(Protocol):
     """A place that models are read from: `npz:exp1` is the model `exp1` of the source that is registered as `npz`.
 
@@ -128,7 +136,10 @@ class ZooSource(Protocol):
     """
 
     def read(self, location: str) -> ModelFiles:
-        """The model at a location, complete. Raises: UserError if there is none."""
+        """The model at a location: all tensors of its encoder, and those of the pooler, the MLM head and the NSP head that it has.
+
+        Raises: UserError if there is none.
+        """
         ...
 
 

@@ -2,10 +2,12 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from wholeword.core.contracts import Exporter, ModelFiles, VerifyingExporter
+from wholeword.core.bert.shapes import initial_head
+from wholeword.core.contracts import Exporter, HeadExporter, ModelFiles, VerifyingExporter
 from wholeword.core.errors import WholewordError
 from wholeword.core.files import MANIFEST, sha256_of
 from wholeword.core.formats.tensors import checksum
@@ -13,10 +15,11 @@ from wholeword.core.testing.samples import tiny_model
 
 
 def check_exporter(exporter: Exporter, model: ModelFiles | None = None, *, reproducible: bool = True) -> None:
-    """Check the contract of `contracts.Exporter`, and of `contracts.VerifyingExporter` if the exporter is one.
+    """Check the contract of `contracts.Exporter`, and of `contracts.VerifyingExporter` and `contracts.HeadExporter` if the exporter is one.
 
     Args:
-        model: what to export; by default a BERT with random weights, two layers of width 8.
+        model: what to export, a model for pre-training; by default a BERT with random weights, two layers of width 8. Its encoder is
+            exported alone too, and with a head of every kind that the exporter writes.
         reproducible: also demand that equal models give equal files; False for formats that hold a time of writing.
     Raises: AssertionError that says which rule was broken.
     """
@@ -34,6 +37,25 @@ def check_exporter(exporter: Exporter, model: ModelFiles | None = None, *, repro
             assert not changed, f"export() wrote {changed[0]} twice with different content for the same model"
         if isinstance(exporter, VerifyingExporter):
             _check_verify(exporter, model, first)
+        for kind, other in _variants(exporter, model):
+            folder = Path(scratch, kind.replace(" ", "-"))
+            try:
+                _exported(exporter, other, folder)
+                lines = list(exporter.verify(other, folder)) if isinstance(exporter, VerifyingExporter) else ["nothing to verify"]
+            except (KeyError, IndexError, AttributeError, TypeError) as error:
+                raise AssertionError(f"export() or verify() raised {error!r} for a model with {kind}") from error
+            assert lines, f"verify() compared nothing of a model with {kind}"
+
+
+def _variants(exporter: Exporter, model: ModelFiles) -> Iterator[tuple[str, ModelFiles]]:
+    """What an exporter may be given beside a model for pre-training."""
+    encoder = {name: array for name, array in model.weights.items() if name.startswith("bert/")}
+    missing = replace(model.provenance, missing=["MLM head", "NSP head"])
+    yield "no heads", model._replace(weights=encoder, next_sentence=False, provenance=missing)
+    for head in exporter.heads if isinstance(exporter, HeadExporter) else ():
+        labels = () if head == "span" else ("A", "B", "C")
+        weights = encoder | initial_head(head, len(labels) or 2, model.config.hidden_size, seed=1)
+        yield f"a {head} head", model._replace(weights=weights, next_sentence=False, head=head, labels=labels)
 
 
 def _exported(exporter: Exporter, model: ModelFiles, folder: Path) -> Mapping[str, str]:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from wholeword.core.bert.heads import inspect_model
+from wholeword.core.bert.parts import lacks, untrained_head
 from wholeword.core.contracts import ModelFiles, Trainer
+from wholeword.core.data.masked_sentence import MASK, encode_masked
 from wholeword.core.data.word_lists import pieces_of_words
 from wholeword.core.errors import UserError
 from wholeword.core.registry.registry import registry
-from wholeword.core.training.evaluation import encode_masked, prediction_batch
+from wholeword.core.training.evaluation import prediction_batch
 from wholeword.core.training.trainers import NoOptimizer, start_trainer
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 WIDTH = 64  # partial candidates kept after each mask
 TOKENS = 4096  # in rows that are computed together
-MASK = "[MASK]"
 
 
 class Candidate(NamedTuple):
@@ -61,14 +61,11 @@ def start_model(model: ModelFiles, *, backend: str = "pytorch") -> Trainer:
 
 def check_head(model: ModelFiles, name: str) -> str | None:
     """A warning about a model's predictions, in one line, or None. Raises: UserError if it has no MLM head to predict with."""
-    if "MLM head" in (model.provenance.missing or ()):
+    if model.head is not None or lacks(model, "MLM head"):
         raise UserError(
             f"{name}: its files contain no MLM head, and a random one would predict nothing useful; `wholeword repair-head` trains one"
         )
-    state, reason = inspect_model(model).mlm
-    if state == "untouched":
-        return f"{name}: its MLM head was never trained ({reason}), so its predictions are meaningless; `wholeword repair-head` trains it"
-    return None
+    return untrained_head(model, name)
 
 
 def fill(
@@ -87,11 +84,9 @@ def fill(
         width: partial candidates to keep after each mask. By default WIDTH; all of them for words of a list, so that none is missed.
         words: allowed fillings of adjacent masks; only words of that many pieces are used. By default any pieces that text can produce.
         max_seq_length: of the model.
-    Raises: UserError if the sentence has no mask or is too long, or no word fits.
+    Raises: UserError if the sentence has no mask, special pieces where none can be, or is too long, or no word fits.
     """
     row, positions = encode_masked(sentence, tokenizer)
-    if not len(positions):
-        raise UserError(f"{sentence}: contains no {MASK}; expected one for each piece to fill in")
     if len(row) > max_seq_length:
         raise UserError(
             f"{sentence}: {len(row)} pieces with [CLS] and [SEP]; the model takes at most {max_seq_length}: expected a shorter text"
