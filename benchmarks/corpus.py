@@ -149,7 +149,10 @@ def read(given: Recipe) -> None:
 def our_steps(lines: list[str], vocabulary: Vocabulary) -> dict[str, float]:
     """Seconds of the steps, in batches as `prepare` makes them."""
     seconds = dict.fromkeys(("rjieba", "words beside it", "tokenizer", "alignment"), 0.0)
-    tokenizer, segmenter = WordPieceTokenizer(vocabulary, lowercase=True), Jieba()  # new ones, as they have to learn
+    tokenizer, segmenter = (
+        WordPieceTokenizer(vocabulary, lowercase=True, definition="transformers"),
+        Jieba(),
+    )  # new ones, as they have to learn
     for batch in batches(lines):
         text = "\n".join(batch)
         cut = cpu_seconds(rjieba.cut, text, True)

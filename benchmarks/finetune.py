@@ -121,7 +121,7 @@ def main() -> None:
     task = chnsenticorp(data=data / "chnsenticorp")
     rows = make_rows(
         task.read("train"),
-        WordPieceTokenizer(vocabulary, True),
+        WordPieceTokenizer(vocabulary, True, definition="transformers"),
         head="classification",
         labels=task.labels,
         max_seq_length=MAX_SEQ_LENGTH,

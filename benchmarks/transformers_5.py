@@ -42,7 +42,9 @@ def theirs(sentences: list[str], vocabulary: Path, draws: int) -> np.ndarray:
 
 def ours(sentences: list[str], vocabulary: Vocabulary, draws: int) -> np.ndarray:
     """The same."""
-    pieces = pieces_of_batch(sentences, Jieba().segment(sentences), WordPieceTokenizer(vocabulary, lowercase=True))
+    pieces = pieces_of_batch(
+        sentences, Jieba().segment(sentences), WordPieceTokenizer(vocabulary, lowercase=True, definition="transformers")
+    )
     sizes = np.diff(pieces.sentence_pieces)
     places = np.arange(sizes.max() + 2)
     candidates = (places > 0) & (places <= sizes[:, None])

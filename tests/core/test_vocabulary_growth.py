@@ -39,7 +39,7 @@ def model(vocabulary: Vocabulary = OLD) -> ModelFiles:
 
 
 def row(vocabulary: Vocabulary, text: str) -> dict[str, np.ndarray]:
-    ids = WordPieceTokenizer(vocabulary, True).encode(text)[0]
+    ids = WordPieceTokenizer(vocabulary, True, definition="transformers").encode(text)[0]
     ids = np.array([[vocabulary.cls_id, *ids, vocabulary.sep_id]], np.int32)
     return {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
 
@@ -113,7 +113,7 @@ def test_what_the_tokenizer_never_gives_is_refused(piece: str, said: str) -> Non
 
 def test_a_cased_vocabulary_takes_capitals() -> None:
     grown = grow_vocabulary(OLD, ["Covid", "café"], lowercase=False)
-    tokenizer = WordPieceTokenizer(grown, False)
+    tokenizer = WordPieceTokenizer(grown, False, definition="transformers")
     assert [grown.pieces[number] for number in tokenizer.encode("Covid café")[0]] == ["Covid", "café"]
 
 
@@ -125,10 +125,10 @@ def test_what_is_not_refused_is_given(text: str, lowercase: bool) -> None:
         return
     if text.startswith("##") and len(text) > 2:
         whole = Vocabulary([*grown.pieces, *(["q"] if "q" not in grown.ids else [])])
-        found = WordPieceTokenizer(whole, lowercase).encode(f"q{text[2:]}")[0].tolist()
+        found = WordPieceTokenizer(whole, lowercase, definition="transformers").encode(f"q{text[2:]}")[0].tolist()
         assert found == [whole.ids["q"], whole.ids[text]]
     else:
-        assert WordPieceTokenizer(grown, lowercase).encode(text)[0].tolist() == [grown.ids[text]]
+        assert WordPieceTokenizer(grown, lowercase, definition="transformers").encode(text)[0].tolist() == [grown.ids[text]]
 
 
 def test_pieces_come_once_and_those_that_are_there_change_nothing(tmp_path: Path) -> None:
