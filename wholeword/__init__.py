@@ -2,12 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
+from wholeword.core.moved import install as _install_former_names
+
 if TYPE_CHECKING:
     from wholeword import zoo
     from wholeword.core.registry.hookspecs import hookimpl
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "hookimpl", "zoo"]
+
+_install_former_names()
 
 
 def __getattr__(name: str) -> Any:

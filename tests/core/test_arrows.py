@@ -10,7 +10,7 @@ from rooms import arrows, circles, files, imports, room_of_file
 import wholeword
 
 ROOT = Path(wholeword.__file__).parent
-GROUND = {"devices", "errors", "files", "console", "memory", "threads", "vocabulary", "ragged", "file_kinds", "text_files"}
+GROUND = {"devices", "errors", "files", "console", "memory", "moved", "threads", "vocabulary", "ragged", "file_kinds", "text_files"}
 CORE = GROUND | {"contracts", "registry", "formats", "data", "bert", "config", "training"}
 APPLICATIONS = {"plugins", "exporters", "zoo", "finetuning", "planning", "reports"}
 
@@ -26,6 +26,7 @@ ARROWS = {
     "core.devices": core("errors"),
     "core.memory": set(),
     "core.threads": set(),
+    "core.moved": set(),
     "core.ragged": set(),
     "core.files": core("errors"),
     "core.file_kinds": set(),
@@ -47,7 +48,7 @@ ARROWS = {
     "reports": core(*CORE),
     "commands": core(*CORE) | APPLICATIONS,
     "cli": core(*CORE) | APPLICATIONS | {"commands"},
-    "wholeword": {"core.registry", "zoo"},  # `wholeword.hookimpl` and `wholeword.zoo`; `__main__` belongs to cli
+    "wholeword": {"core.registry", "core.moved", "zoo"},  # `wholeword.hookimpl` and `wholeword.zoo`; `__main__` belongs to cli
 }
 
 FRAMEWORKS = {"torch", "transformers", "tensorflow", "keras", "keras_hub", "paddle", "paddlenlp", "paddlehub"}
