@@ -75,7 +75,9 @@ def _preview(*arguments: Any, **options: Any) -> Any:
 
 def _bind(strategy: Any, tokenizer: Any) -> Any:
     """`bind` took no name."""
-    return _present("core.sources").bind(strategy, tokenizer, name=type(strategy).__name__)
+    if hasattr(strategy, "bind"):
+        strategy.bind(tokenizer)
+    return strategy
 
 
 CHANGED: dict[str, dict[str, Callable[..., Any]]] = {"core.preview": {"preview": _preview}, "core.sources": {"bind": _bind}}
