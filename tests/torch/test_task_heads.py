@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import torch
 from finetuned_models import LABELS, VOCABULARY, finetuned_model, run_folder, whole_model
-from transformers import BertConfig, BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification
+from transformers import (
+    BertConfig,
+    BertForMultipleChoice,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+)
 
 from wholeword import zoo
 from wholeword.core.bert.task_heads import head_tensors, labels_of
@@ -184,6 +190,52 @@ def test_googles_checkpoint_of_a_classifier_is_what_the_caller_says(tmp_path: Pa
         (folder / "vocab.txt").write_bytes(VOCABULARY.to_bytes())
         assert read_with_head(str(folder)).head == ("span" if head == "span" else None)
         assert type(zoo.load(str(folder), "torch", head=head)) is CLASSES[head]
+
+
+def saved_by_transformers(model_class: Any, folder: Path, **changes: Any) -> Path:
+    """A small model of a class, with changes to its config.json."""
+    config = BertConfig(vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    model_class(config).save_pretrained(folder)
+    (folder / "vocab.txt").write_bytes(VOCABULARY.to_bytes())
+    content = json.loads((folder / "config.json").read_bytes()) | changes
+    (folder / "config.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_the_head_of_multiple_choice_is_not_taken_for_a_classifier(tmp_path: Path) -> None:
+    """Both have a tensor called `classifier.weight`."""
+    folder = saved_by_transformers(BertForMultipleChoice, tmp_path / "choices")
+    for head in CLASSES:
+        with pytest.raises(UserError, match=f"head='{head}', but its files contain the head of a BertForMultipleChoice"):
+            zoo.load(str(folder), "torch", head=head)
+    assert read_with_head(str(folder)).head is None
+
+
+@pytest.mark.parametrize("architectures", [None, ["BertForMaskedLM"]])
+def test_a_head_of_unknown_kind_is_left_out_with_the_setting_that_names_it(
+    architectures: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = saved_by_transformers(BertForSequenceClassification, tmp_path / "unknown", architectures=architectures)
+    assert read_with_head(str(folder)).head is None
+    assert '"architectures": ["BertForSequenceClassification"] or ["BertForTokenClassification"]' in caplog.text
+    saved_by_transformers(BertForSequenceClassification, folder, architectures=["BertForSequenceClassification"])
+    assert read_with_head(str(folder)).head == "classification"
+
+
+@pytest.mark.parametrize("head", CLASSES)
+def test_parts_that_a_fine_tuned_model_does_not_use_are_left_out_by_name(
+    head: Head, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Google's scripts leave the pooler under spans and tags; joint training leaves the MLM head."""
+    model, whole = finetuned_model(head), whole_model()
+    write_bundle(tmp_path / "model.ckpt-20", {**whole.weights, **model.weights})
+    (tmp_path / "bert_config.json").write_text(json.dumps(model.config.to_dict()))
+    (tmp_path / "vocab.txt").write_bytes(VOCABULARY.to_bytes())
+    found = read_with_head(str(tmp_path), head=head)
+    assert found.head == head and found.weights.keys() == model.weights.keys()
+    unused = "MLM head, NSP head" if head == "classification" else "pooler, MLM head, NSP head"
+    for text in (caplog.text, "\n".join(found.provenance.notes or ())):
+        assert f"left out, since a {CLASSES[head].__name__} does not use it: {unused}" in text
 
 
 def test_labels_that_do_not_fit_the_head_are_refused(tmp_path: Path) -> None:

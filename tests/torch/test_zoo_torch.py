@@ -215,6 +215,19 @@ def test_missing_parts_are_told(tmp_path: Path) -> None:
             zoo.load(str(tmp_path / "BertModel"), head=head)
 
 
+def test_a_random_mlm_head_beside_a_trained_nsp_head_is_told(tmp_path: Path) -> None:
+    """BertForPreTraining has both, in any case."""
+    config = transformers.BertConfig(vocab_size=len(PIECES), **SECTION | {"intermediate_size": 64})
+    saved = transformers.BertForNextSentencePrediction(config).eval()
+    saved.save_pretrained(tmp_path / "nsp")
+    (tmp_path / "nsp" / "vocab.txt").write_bytes(Vocabulary(PIECES).to_bytes())
+    with pytest.warns(UserWarning, match="its files contain no MLM head, so this one is random; use seq_relationship_logits alone"):
+        loaded = zoo.load(str(tmp_path / "nsp"), head="nsp")
+    ids = torch.arange(6)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(ids).seq_relationship_logits, saved(ids).logits)
+
+
 def test_a_head_that_was_never_trained_is_told(tmp_path: Path) -> None:
     """As in the published whole word masking checkpoints."""
     model = random_model()

@@ -150,6 +150,8 @@ def _check_parts(model: "ModelFiles", head: str | None, name: str) -> None:
         )
     if "pooler" in needed and "pooler" in missing:
         warnings.warn(f"{name}: its files contain no pooler, so this one is random; use the hidden states, or fine-tune", stacklevel=3)
+    if head == "nsp" and "MLM head" in missing:
+        warnings.warn(f"{name}: its files contain no MLM head, so this one is random; use seq_relationship_logits alone", stacklevel=3)
     if (
         head == "mlm" and (model.weights["cls/predictions/transform/LayerNorm/gamma"] == 1).all()
     ):  # quick to check, and true of every untrained head

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from wholeword.core.bert.parts import without_lacking_parts
-from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.bert.task_heads import labels_of
 from wholeword.core.errors import UserError
 from wholeword.core.files import MANIFEST, atomic_directory, check_manifest, write_manifest
@@ -41,8 +40,7 @@ def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
         }
         if model.head is not None:
             facts |= {"head": model.head, "labels": list(labels_of(model)), **_metrics(model.provenance.result)}
-        sizes = [array.size for array in without_lacking_parts(model).weights.values()]
-        total = count_parameters(model.config) if model.head is None else sum(sizes)
+        total = sum(array.size for array in without_lacking_parts(model).weights.values())
         facts |= {"total_parameters": total, "notes": model.provenance.notes or []}
     if weights and model is not None:
         facts["weights"] = inspect_model(model).plain()

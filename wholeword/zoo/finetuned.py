@@ -1,6 +1,7 @@
 """Fine-tuned models with their heads, and the folders of fine-tuning runs. `zoo.folder` reads the encoder alone."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wholeword.core.bert.config_files import config_file, read_config_file
-from wholeword.core.bert.task_heads import TASK_HEADS, HeadTensors, declared_head, head_tensors
+from wholeword.core.bert.parts import PARTS
+from wholeword.core.bert.task_heads import TASK_HEADS, HeadTensors, declared_classes, declared_head, head_tensors
 from wholeword.core.contracts import Head, ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.formats.json_file import read_json
 from wholeword.zoo.formats import Stored, stored_tensors
 from wholeword.zoo.tokenizer_files import assets_folder
+
+log = logging.getLogger(__name__)
+MULTIPLE_CHOICE = "BertForMultipleChoice"  # its `classifier` scores a choice, and is none of our heads
 
 
 def read_with_head(
@@ -25,7 +30,8 @@ def read_with_head(
 
     Args:
         head: the kind, if the files of a classifier or tagger do not declare it, as Google's do not.
-    Raises: UserError if the head's tensors or labels contradict each other; as `zoo.find.read`.
+    Raises: UserError if the head's tensors or labels contradict each other, or the files are of a model for multiple choice and a head is
+        expected; as `zoo.find.read`.
     """
     from wholeword.zoo.find import find, foreign_source, read
 
@@ -33,6 +39,14 @@ def read_with_head(
     files = None if foreign_source(name_or_location) else _files(find(name_or_location, **where))
     kind = None if files is None else declared_head(files.config, files.stored.shapes, files.stored.framework) or head
     names = None if files is None or kind is None else _stored_names(files.stored, kind)
+    if files is not None and MULTIPLE_CHOICE in declared_classes(files.config):
+        if head is not None:
+            raise UserError(
+                f"{name_or_location}: head={head!r}, but its files contain the head of a {MULTIPLE_CHOICE}; load with head=None"
+            )
+    elif files is not None and kind is None and (classes := _possible_classes(files.stored)):
+        choices = " or ".join(f'["{name}"]' for name in classes)
+        log.warning('%s: does not name the class of the head; to keep the head, add "architectures": %s', files.config_path, choices)
     if files is None or kind is None or names is None:
         return read(name_or_location, **where)
     return _with_head(read(name_or_location, **where, read_elsewhere=names[:2]), files, kind, names)
@@ -57,6 +71,11 @@ def _files(location: Path) -> _Files | None:
     return _Files(path, config, stored_tensors(location))
 
 
+def _possible_classes(stored: Stored) -> list[str]:
+    """The classes of which the tensors may be, by their names."""
+    return [TASK_HEADS[head].architecture for head in TASK_HEADS if _stored_names(stored, head)]
+
+
 def _with_head(model: ModelFiles, files: _Files, head: Head, names: HeadTensors) -> ModelFiles:
     config, path = files.config, files.config_path
     if config.get("problem_type") not in (None, "single_label_classification"):
@@ -67,10 +86,13 @@ def _with_head(model: ModelFiles, files: _Files, head: Head, names: HeadTensors)
         raise UserError(f"{path.parent}: a classifier without a pooler; expected bert/pooler/dense/kernel and bias")
     if head != "classification":
         kept = {name: array for name, array in kept.items() if not name.startswith("bert/pooler/")}
-    ours = head_tensors(head, "canonical")
+    missing, ours = model.provenance.missing or (), head_tensors(head, "canonical")
     notes = [
         note for note in model.provenance.notes or () if not note.startswith(("the MLM head was", "the NSP head was", "the pooler was"))
     ]
+    if unused := [part for prefix, part in PARTS.items() if part not in missing and not any(name.startswith(prefix) for name in kept)]:
+        notes.append(f"left out, since a {TASK_HEADS[head].architecture} does not use it: {', '.join(unused)}")
+        log.warning("%s: %s", path.parent, notes[-1])
     return model._replace(
         weights={**kept, ours.weights: weights, ours.bias: bias},
         next_sentence=False,

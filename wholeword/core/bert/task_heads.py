@@ -49,9 +49,15 @@ def head_tensors(head: Head, framework: str) -> HeadTensors:
     return HeadTensors(f"{prefix}.weight", f"{prefix}.bias", framework == "paddlenlp")
 
 
+def declared_classes(config: Mapping[str, Any]) -> set[str]:
+    """The classes that a configuration of transformers or paddlenlp names."""
+    architectures = config.get("architectures")
+    return set(map(str, [config.get("init_class"), *(architectures if isinstance(architectures, list) else ())]))
+
+
 def declared_head(config: Mapping[str, Any], tensor_names: Iterable[str], framework: str) -> Head | None:
     """The head that a configuration declares by its class, or that only one kind of model can have; None if there is no sign of one."""
-    declared = {str(config.get("init_class")), *(config["architectures"] if isinstance(config.get("architectures"), list) else ())}
+    declared = declared_classes(config)
     for head, task_head in TASK_HEADS.items():
         if task_head.architecture in declared:
             return head

@@ -55,7 +55,8 @@ def head_warnings(model: ModelFiles, name: str) -> Iterator[str]:
     if model.head is not None:
         return
     if lacks(model, "MLM head"):
-        advice = "load the export with BertModel, or train a head with `wholeword repair-head`"
+        bert = "BertModel" if lacks(model, "NSP head") else "BertForNextSentencePrediction"
+        advice = f"load the export with {bert}, or train a head with `wholeword repair-head`"
         yield f"{name}: its files contain no MLM head, so none is exported; {advice}"
     elif warning := untrained_head(model, name):
         yield warning
