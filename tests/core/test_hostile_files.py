@@ -189,10 +189,12 @@ def test_a_damaged_file_of_a_task_is_read_or_refused_in_one_line(name, folder):
         try:
             examples = task.read(split)
         except WholewordError as error:
-            assert "\n" not in str(error) and str(error), (number, error)
+            message = str(error).replace("\u3000", " ")
+            assert message.isprintable() and message and len(message) < 2000, (number, message[:300])
             outcomes["refused"] += 1
         else:
             outcomes["read"] += 1
+            assert all(line.replace("\u3000", " ").isprintable() and len(line) < 2000 for line in (*task.notes, *task.descriptions)), number
             check_rows(task, path, data, examples, number)
         path.write_bytes(original)
     assert min(outcomes.values()) > NUMBER // 50, outcomes

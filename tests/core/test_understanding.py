@@ -61,6 +61,8 @@ def test_columns_can_be_set(tmp_path):
     ("name", "content", "message"),
     [
         ("classification", "label\ttext_a\n1\t好\nlabel\ttext_a\n0\t差\n", r"train\.tsv:3: the header line again"),
+        ("classification", "label\ttext_a\n1\t好\ntext_a\tlabel\n0\t差\n", r"train\.tsv:3: the header line again"),
+        ("pairs", "label\ttext_a\ttext_b\n1\t好\t好\n0\t好\t差\nsentence1\tsentence2\tlabel\n", r"train\.tsv:4: the header line again"),
         ("classification", "label\tsentence1\tsentence2\n1\t好\t好\n", "sentence1 and sentence2 are a pair, which task pairs reads"),
         ("classification", "label\ttitle\tcontent\n1\t好\t好\n", r"content or title could be the text; set task\.text_column"),
         ("classification", "label\tclass\ttext\n1\t好\t好\n", r"label or class could be the label; set task\.label_column"),
@@ -74,9 +76,19 @@ def test_columns_can_be_set(tmp_path):
         ("classification", "uid\tlabel\n1\t好\n", r"train\.tsv:2: no text_a; .*it has uid, label: set task\.text_column"),
         ("classification", "label\ttext_a\na|b\t好\na\t差\nb\t中\n", r"label 'a\|b' \(1 examples\) looks like several"),
         ("classification", "text_a\tstars\n好\t1\n", r"train\.tsv: no example has a label; .*task\.label_column"),
-        ("classification", "label\ttext_a\n", r"train\.tsv: no examples; expected your data train"),
+        ("classification", "label\ttext_a\n", r"train\.tsv: no examples; expected examples in the form that task"),
         ("classification", "label\ttext_a\n1\t好\n0\u3000差\n", r"train\.tsv:3: 1 columns; expected 2: label, text_a"),
         ("tagging", "一 O\n二 O\n", "all tags of train are 'O'"),
+        (
+            "tagging",
+            "一,O\n二,B-LOC\n",
+            "no example has a label; expected a character or word on each line, and behind a blank or tab its tag",
+        ),
+        ("tagging", "O\t我\nO\t在\nB-LOC\t北\n", "the first column holds tags, such as B-LOC; expected a character or word first"),
+        ("tagging", "1 北 B-LOC\n2 京 I-LOC\n3 的 O\n\n1 我 O\n", "the first column counts from 1"),
+        ("tagging", "char\ttag\n北\tLOC\n的\tO\n", r"train\.txt:1: 'char\\ttag' names the columns; remove it"),
+        ("tagging", "我 在 北\tO O LOC\n我\tO\n", r"train\.txt:1: tag 'O O LOC'; expected O and tags"),
+        ("tagging", "我/O 北/B-LOC\n他/O 走/O\n", r"train\.txt:1: tag '北/B-LOC'; expected O and tags"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path, name, content, message):
@@ -84,6 +96,66 @@ def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path, name, content, me
     with pytest.raises(UserError, match=message) as error:
         lines_of(tmp_path, name)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content"),
+    [
+        ("classification", "train.tsv", "label\ttext\t{}\n1\t好\n"),
+        ("lcqmc", "train.tsv", "甲\t乙\t{}\n"),
+        ("tagging", "train.txt", "甲 O\n{}\n"),
+        ("tagging", "train.txt", "甲 O\n乙 B-{}\n"),
+        ("spans", "train.json", '{{"data": [{{"paragraphs": [{{"context": "甲", "qas": [{{"id": "{}", "question": 1}}]}}]}}]}}'),
+    ],
+)
+def test_a_message_shows_the_beginning_of_a_long_value(tmp_path, name, file, content):
+    (tmp_path / file).write_text(content.format("好" * 10_000), "utf-8")
+    with pytest.raises(UserError) as error:
+        lines_of(tmp_path, name, **({"check": False} if name == "lcqmc" else {}))
+    assert "好" * 10 in str(error.value) and len(str(error.value)) < 600
+
+
+def test_what_does_not_show_is_escaped(tmp_path):
+    write(tmp_path, train_tsv="label\ttext\ta\u2028b\n1\u2028\t好\t1\n0\x01\t差\t2\n")
+    lines = lines_of(tmp_path)
+    assert all(line.isprintable() for line in lines) and lines[0].endswith("not read: 'a\\u2028b'")
+
+
+def test_quotation_marks_around_labels_are_named(tmp_path):
+    write(tmp_path, train_tsv='label\ttext\n"1"\t"好"\n"0"\t"差"\n')
+    assert any("have the label '\"1\"': the quotation marks are part of it" in line for line in lines_of(tmp_path))
+
+
+def test_a_first_row_of_a_published_file_that_reads_like_chinese_names_is_a_row(tmp_path):
+    (tmp_path / "train.tsv").write_text("1\t评论\n0\t标题\n", "utf-8")
+    examples = registry.create("task", "chnsenticorp", data=tmp_path, check=False).read("train")
+    assert [(example.label, example.text) for example in examples] == [("1", "评论"), ("0", "标题")]
+
+
+def test_a_file_of_other_languages_alone_is_refused_as_such(tmp_path):
+    (tmp_path / "multinli.train.zh.tsv").write_text("language\tgold_label\tsentence1\tsentence2\nen\tneutral\ta\tb\n", "utf-8")
+    with pytest.raises(UserError, match=r"no examples .*1 of 1 rows are in other languages than 'zh'"):
+        registry.create("task", "xnli", data=tmp_path, check=False).read("train")
+
+
+@pytest.mark.parametrize(("place", "answer"), [(-1, "FAKE_ANSWER_1"), (0, "\n")])
+def test_hidden_answers_are_quoted_in_one_line(tmp_path, place, answer):
+    answers = [[{"text": "北京", "answer_start": 2}]] if place else []
+    answers.append([{"text": answer, "answer_start": place}])
+    qas = [{"id": str(number), "question": "？", "answers": item} for number, item in enumerate(answers)]
+    (tmp_path / "train.json").write_text(json.dumps({"data": [{"paragraphs": [{"context": "我在北京", "qas": qas}]}]}), "utf-8")
+    (line,) = (line for line in lines_of(tmp_path, "spans") if "hidden" in line)
+    assert answer.strip() in line and "北京" not in line and "\n" not in line
+
+
+def test_a_split_none_of_whose_answers_is_in_its_context_is_warned_of(tmp_path):
+    def content(*texts):
+        qas = [{"id": text, "question": "？", "answers": [{"text": text, "answer_start": 0}]} for text in texts]
+        return json.dumps({"data": [{"paragraphs": [{"context": "我在北京", "qas": qas}]}]})
+
+    (tmp_path / "train.json").write_text(content("北京"), "utf-8")
+    (tmp_path / "test.json").write_text(content("甲", "乙"), "utf-8")
+    assert any(line.startswith("warning: test: no answer is in its context") for line in lines_of(tmp_path, "spans"))
 
 
 @pytest.mark.parametrize(

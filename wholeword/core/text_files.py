@@ -9,7 +9,7 @@
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from wholeword.core.errors import UserError
 from wholeword.core.file_kinds import CARRIAGE_RETURNS, ends_lines_in_carriage_returns, kind_of
 
 MARK = "\ufeff"
+SHOWN = 60  # characters of a value in messages
 BLANKS = " \t\r\f\v\u3000"  # what may surround an entry of a list, or fill a white line
 SURROGATES = re.compile("[\ud800-\udfff]")
 LONE_RETURNS = re.compile(r"\r(?!\n)")
@@ -101,6 +102,16 @@ def not_utf8(data: bytes, error: UnicodeDecodeError, first_line: int = 1) -> str
 def lines(text: TextFile) -> list[str]:
     """The lines of a file, without their ends."""
     return [line.removesuffix("\r") for line in text.content.removesuffix("\n").split("\n")] if text.content else []
+
+
+def quoted(text: str) -> str:
+    """The beginning of a text in quotation marks, with escapes for what would not show: for messages."""
+    return repr(text[:SHOWN]) + (" ..." if len(text) > SHOWN else "")
+
+
+def printable(names: Iterable[str]) -> str:
+    """Names of columns and keys, for messages: as they are, or quoted if they are long or would not show."""
+    return ", ".join(name if name.isprintable() and name.strip() and len(name) <= SHOWN else quoted(name) for name in names)
 
 
 # --- tables --------------------------------------------------------------------------------------------------------------------------
@@ -217,7 +228,8 @@ def _parsed(text: str, where: str, expected: str) -> tuple[Any, int]:
     except RecursionError:
         raise UserError(f"{where}: JSON nested too deeply{expected}") from None
     except ValueError as error:
-        raise UserError(f"{where}: not JSON: {error}{expected}") from None
+        problem = "a whole number of thousands of digits" if "integer string conversion" in str(error) else f"not JSON: {error}"
+        raise UserError(f"{where}: {problem}{expected}") from None
     if "\\ud" not in text and "\\uD" not in text:
         return value, 0
     dumped = json.dumps(value, ensure_ascii=False)

@@ -3,6 +3,7 @@
 Runs and `wholeword check` print the same lines.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ import numpy as np
 from wholeword.core.contracts import Example, Head, Rows
 from wholeword.core.contracts.tasks import SpanExample, TaggedExample, TextExample
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import quoted
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.finetuning.checked import CheckedTask
 
 MISSING_VALUES = frozenset(("nan", "none", "null", "n/a", "na", "undefined"))  # what other programs write for a missing label
+QUOTED = re.compile(r"""(["']).*\1|“.*”|‘.*’""", re.S)
 MANY_CLASSES = 30  # beyond, the most and the least frequent are named
 NUM_NAMED = 8
 MUCH_UNKNOWN = 0.1  # share of [UNK] that is worth a warning
@@ -58,10 +61,15 @@ class SplitUnderstanding:
         if self.split != "train" and len(self.classes) == 1 and self.num_labelled > 1:
             (only,) = self.classes
             what = "tag" if self.head == "tagging" else "label"
-            yield f"warning: {self.split}: every {what} is {only!r}: metrics mean little; is this how hidden {what}s are written?"
+            yield f"warning: {self.split}: every {what} is {quoted(only)}: metrics mean little; is this how hidden {what}s are written?"
+        if self.split != "train" and self.num_unlearnable == self.num_labelled > 1:
+            yield f"warning: {self.split}: no answer is in its context: metrics mean little; are these answers hidden?"
         for name in self.classes:
+            if self.head == "classification" and QUOTED.fullmatch(name):
+                count = f"{self.classes[name]:,} examples have the label {quoted(name)}"
+                yield f'warning: {self.split}: {count}: the quotation marks are part of it; only a .csv may have " around cells'
             if self.head == "classification" and name.casefold() in MISSING_VALUES:
-                yield f"warning: {self.split}: {self.classes[name]:,} examples have the label {name!r}: is it a missing value?"
+                yield f"warning: {self.split}: {self.classes[name]:,} examples have the label {quoted(name)}: is it a missing value?"
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,8 @@ class Understanding:
         for split in self.splits:
             unseen = [name for name in split.classes if name not in train.classes]
             if unseen:
-                yield f"warning: {split.split} has {', '.join(map(repr, unseen[:NUM_NAMED]))}, which train never has: they cannot be learnt"
+                names = ", ".join(map(quoted, unseen[:NUM_NAMED]))
+                yield f"warning: {split.split} has {names}, which train never has: they cannot be learnt"
 
 
 def understand(task: CheckedTask, name: str, splits: Sequence[str] | None = None) -> Understanding:
@@ -117,7 +126,7 @@ def understanding_of(task: CheckedTask, name: str, examples: Mapping[str, Sequen
         if split.split == "train" and len(split.classes) == 1 and task.head != "span":
             (only,) = split.classes
             what = "tags" if task.head == "tagging" else f"{split.num_labelled:,} labels"
-            raise UserError(f"{name}: all {what} of train are {only!r}; expected at least two classes, or there is nothing to learn")
+            raise UserError(f"{name}: all {what} of train are {quoted(only)}; expected at least two classes, or there is nothing to learn")
     return Understanding(name, list(task.descriptions), list(task.notes), splits)
 
 
@@ -158,7 +167,7 @@ def _understood(split: str, head: Head, examples: Sequence[Example]) -> SplitUnd
 
 def _counted(classes: Mapping[str, int]) -> str:
     """`'0' 4,799, '1' 4,801`, the most frequent first."""
-    cells = [f"{name!r} {count:,}" for name, count in classes.items()]
+    cells = [f"{quoted(name)} {count:,}" for name, count in classes.items()]
     if len(cells) <= MANY_CLASSES:
         return ", ".join(cells)
     return f"{len(cells):,}, from {', '.join(cells[:NUM_NAMED])} to {', '.join(cells[-NUM_NAMED:])}"

@@ -9,10 +9,10 @@ from typing import Any
 
 from wholeword.core.contracts.tasks import TextExample
 from wholeword.core.errors import UserError
-from wholeword.core.text_files import TextFile, csv_rows, json_rows, tsv_rows
+from wholeword.core.text_files import TextFile, csv_rows, json_rows, printable, tsv_rows
 from wholeword.plugins.tasks import editions
-from wholeword.plugins.tasks.columns import COMMON, LABEL, TEXT, Columns, Settings, choose, is_header, plain
-from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, own_data, printable, shown
+from wholeword.plugins.tasks.columns import COMMON, LABEL, PAIRS, TEXT, Columns, Settings, choose, is_header, plain
+from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, own_data, shown
 
 WRITTEN_LIST = re.compile(r"\[(|.*['\",].*)\]")  # a list as text, as libraries for data frames write it
 UNDECIDED = "-"  # the label of OCNLI, CMNLI and SNLI where annotators disagree
@@ -181,6 +181,7 @@ def read_texts(
     rows = list(_rows(text, columns, settings))
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     chosen = choose(names, settings, is_paired=is_paired, is_published=is_published, where=str(text.path))
+    header = {*TEXT, *LABEL, *(name for pair in PAIRS for name in pair), *map(plain, filter(None, chosen))}
     examples, left_out, foreign = [], 0, 0
     for number, row in rows:
         if language and row.get("language", language) != language:
@@ -189,7 +190,7 @@ def read_texts(
         where = f"{text.path}:{number}"
         first, second = _texts(row, chosen, where, is_paired=is_paired, is_published=is_published)
         label = _label(row.get(chosen.label) if chosen.label else None, where)
-        if label and plain(first) in (*TEXT, chosen.text) and plain(label) in (*LABEL, chosen.label):
+        if label and {plain(first), plain(label)} <= header:
             raise UserError(f"{where}: the header line again; remove it (was the file joined from several?)")
         if undecided is not None and label == undecided:
             left_out += 1
@@ -236,7 +237,7 @@ def _table_rows(text: TextFile, columns: Sequence[str], settings: Settings) -> I
     """Rows as dicts; a first line with known names is the header, and overrides `columns`."""
     names, is_first = list(columns), True
     for number, cells in csv_rows(text) if text.path.suffix == ".csv" else tsv_rows(text):
-        if is_first and is_header(cells, settings):
+        if is_first and is_header(cells, settings, is_published=bool(columns)):
             names = cells
             if len(set(names)) < len(names):
                 raise UserError(f"{text.path}:{number}: two columns have one name: {printable(names)}")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import printable, quoted
 
 # names in published and common files; of several in one file, published tasks take the first
 PAIRS = (
@@ -47,13 +48,15 @@ class Columns(NamedTuple):
     def describe(self, names: Iterable[str], *, is_paired: bool) -> str:
         """`text is 'content', label is 'label'; not read: id`."""
         parts = (("text", self.text), ("second text", self.pair if is_paired else None), ("label", self.label))
-        read = ", ".join(f"{part} is {name!r}" for part, name in parts if name is not None)
-        rest = ", ".join(name if name.strip() else repr(name) for name in names if name not in self)
+        read = ", ".join(f"{part} is {quoted(name)}" for part, name in parts if name is not None)
+        rest = printable(name for name in names if name not in self)
         return read + ("" if self.label is not None else ", no label") + (f"; not read: {rest}" if rest else "")
 
 
-def is_header(cells: Sequence[str], settings: Settings) -> bool:
-    """Whether the first row of a table names its columns."""
+def is_header(cells: Sequence[str], settings: Settings, *, is_published: bool = False) -> bool:
+    """Whether the first row of a table names its columns. Published files name them in English: a Chinese word is text there."""
+    if is_published:
+        cells = [cell for cell in cells if cell.isascii()]
     return not KNOWN.isdisjoint(map(plain, cells)) or any(name in cells for name in settings if name)
 
 
@@ -74,13 +77,17 @@ def choose(names: Sequence[str], settings: Settings, *, is_paired: bool, is_publ
     """
     for setting, name in settings._asdict().items():
         if name is not None and name not in names:
-            raise UserError(f"{where}: no {name!r}, which task.{setting}_column names; it has {', '.join(names)}")
+            raise UserError(f"{where}: no {name!r}, which task.{setting}_column names; it has {printable(names)}")
+    twice = next((name for name in settings if name is not None and settings.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"{where}: {twice!r} is set for two columns; expected another for each")
     by_name: Mapping[str, str] = {plain(name): name for name in reversed(names)}
-    label = settings.label or _only([*LABEL], by_name, "label", is_published, where) or _only([*LABEL_TEXT], by_name, "label", True, where)
+    rest = {known: name for known, name in by_name.items() if name not in (settings.text, settings.pair)}
+    label = settings.label or _only([*LABEL], rest, "label", is_published, where) or _only([*LABEL_TEXT], rest, "label", True, where)
     if is_paired:
         text, pair = _texts_of_pair(by_name, settings, is_published, where)
         return Columns(text, pair, label)
-    text = settings.text or _only([*TEXT], by_name, "text", is_published, where)
+    text = settings.text or _only([name for name in TEXT if by_name.get(name) != label], by_name, "text", is_published, where)
     second = next((by_name[b] for a, b in PAIRS if text is not None and plain(text) == a and b in by_name), None)
     if second and not settings.text:
         raise UserError(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from wholeword.core.contracts import Head
 from wholeword.core.contracts.tasks import Example
 from wholeword.core.errors import UserError
-from wholeword.core.text_files import TextFile, decode, read_file
+from wholeword.core.text_files import SHOWN, TextFile, decode, printable, quoted, read_file
 from wholeword.plugins.tasks.editions import File
 from wholeword.plugins.tasks.labels import expect_different, held_back, without_hidden
 from wholeword.plugins.tasks.metrics import METRICS, score, score_classes
 
-SHOWN = 60  # characters of a value in messages
+MOST_SHOWN = 30  # labels in messages
 
 
 class Dataset(NamedTuple):
@@ -83,7 +83,11 @@ class FileTask:
         Raises: UserError if nothing in the training file has a label.
         """
         if not self._known_labels and self.head != "span":
-            setting = "; is it in a column of another name (task.label_column)?" if self.head == "classification" else ""
+            setting = (
+                "; is it in a column of another name (task.label_column)?"
+                if self.head == "classification"
+                else "; expected a character or word on each line, and behind a blank or tab its tag"
+            )
             raise UserError(f"{self._path('train')}: no example has a label{setting}")
         return self._known_labels
 
@@ -116,8 +120,9 @@ class FileTask:
         for example in examples if known else []:
             for label in (example.tags or ()) if self.head == "tagging" else (example.label,):
                 if label is not None and label not in known:
-                    path, expected = self._path(split) or self._path("train"), ", ".join(self._known_labels)
-                    raise UserError(f"{path}: example {example.id} is {label!r}; expected one of {expected}")
+                    path, expected = self._path(split) or self._path("train"), printable(self._known_labels[:MOST_SHOWN])
+                    expected += " ..." if len(self._known_labels) > MOST_SHOWN else ""
+                    raise UserError(f"{path}: example {example.id} is {quoted(label)}; expected one of {expected}")
         return examples
 
     def score(self, examples: Sequence[Any], predictions: Mapping[str, Any]) -> dict[str, float]:
@@ -136,7 +141,7 @@ class FileTask:
         text = decode(content, path, expected=self._published(split))
         examples, understood = self._read(text)
         if not examples:
-            odd = f" ({'; '.join(text.notes)})" if text.notes else ""
+            odd = f" ({'; '.join((*text.notes, *understood))})" if text.notes or understood else ""
             raise UserError(f"{path}: no examples{odd}; expected {self._published(split)}")
         descriptions = list(understood)
         for line in (*text.notes, *self._edition_notes(split, path, len(examples), hashlib.sha256(content).hexdigest(), descriptions)):
@@ -195,7 +200,7 @@ class FileTask:
         fingerprints = " or ".join(edition.sha256 for edition in editions if edition.sha256)
         facts = [f"{rows} examples"] * bool(rows) + [f"sha256 {fingerprints}"] * bool(fingerprints)
         title = f"{self.dataset.name} {split}" + (f" ({', '.join(facts)})" if facts else "")
-        return f"{title} from {self.dataset.origin} ({self.dataset.licence})"
+        return f"{title} from {self.dataset.origin} ({self.dataset.licence})" if self.dataset.licence else self.dataset.origin
 
 
 def shown(value: Any) -> str:
@@ -203,17 +208,12 @@ def shown(value: Any) -> str:
     if value is None:
         return "null"
     text = " ".join(str(value).split())
-    start = text[:SHOWN] + (" ..." if len(text) > SHOWN else "")
+    start = (text if text.isprintable() else repr(text)[1:-1])[:SHOWN] + (" ..." if len(text) > SHOWN else "")
     if isinstance(value, list | dict):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}" + (f", {start}" if value else "")
     return f"{'true or false' if isinstance(value, bool) else 'a number' if isinstance(value, int | float) else 'text'} ({start})"
 
 
-def printable(names: Iterable[str]) -> str:
-    """Names of columns, for messages: as they are, or with escapes if they would not show."""
-    return ", ".join(name if name.isprintable() and name.strip() else repr(name) for name in names)
-
-
 def own_data(kind: str, names: Mapping[str, tuple[str, ...]], defaults: Mapping[str, Any]) -> Dataset:
     """The dataset of a user's own files."""
-    return Dataset("your data", f"you, in the form that task {kind!r} reads", "yours", {s: File(n) for s, n in names.items()}, (), defaults)
+    return Dataset("your data", f"examples in the form that task {kind!r} reads", "", {s: File(n) for s, n in names.items()}, (), defaults)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from wholeword.core.contracts.tasks import Example, SpanExample, TaggedExample, TextExample
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import quoted
 
 SEPARATORS = re.compile(r"[|,;，；、/ ]")
 
@@ -24,11 +25,13 @@ def expect_different(counts: Mapping[str, int], path: Path | None) -> None:
     for label in sorted(counts):
         other = spellings.setdefault(_meaning(label), label)
         if other != label:
-            places = f"{other!r} ({counts[other]:,} examples) and {label!r} ({counts[label]:,} examples)"
+            places = f"{quoted(other)} ({counts[other]:,} examples) and {quoted(label)} ({counts[label]:,} examples)"
             raise UserError(f"{path}: labels {places} look like one class; write them alike, or list both under task.labels")
         parts = SEPARATORS.split(label)
         if len(parts) > 1 and all(part.strip() in counts for part in parts):
-            raise UserError(f"{path}: label {label!r} ({counts[label]:,} examples) looks like several; one label for a text is supported")
+            raise UserError(
+                f"{path}: label {quoted(label)} ({counts[label]:,} examples) looks like several; one label for a text is supported"
+            )
 
 
 def _meaning(label: str) -> str:

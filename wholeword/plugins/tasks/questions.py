@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import quoted
 from wholeword.plugins.tasks.files import shown
 
 UNKNOWN = -1  # no answer_start
@@ -70,7 +71,7 @@ def _squad(paragraph: Any, where: str) -> Iterator[Question]:
     context = _text(paragraph, "context", where)
     for item in items:
         id = _id(item, "id", where)
-        place = f"{where}, question {id!r}"
+        place = f"{where}, question {quoted(id)}"
         impossible = str(item.get("is_impossible", False)).lower() == "true"
         yield Question(id, _text(item, "question", place), context, list(_answers(item.get("answers"), place)), impossible)
 
@@ -80,7 +81,7 @@ def _original(paragraph: Any, where: str) -> Iterator[Question]:
     context = _text(paragraph, "context_text", where)
     for item in items:
         id = _id(item, "query_id", where)
-        place = f"{where}, question {id!r}"
+        place = f"{where}, question {quoted(id)}"
         answers = item.get("answers")
         if not isinstance(answers, list | None):
             raise UserError(f"{place}: answers is {shown(answers)}; expected a list of texts")

@@ -8,7 +8,7 @@ from typing import Any
 
 from wholeword.core.contracts.tasks import Answer, SpanExample
 from wholeword.core.errors import UserError
-from wholeword.core.text_files import TextFile, parse_json
+from wholeword.core.text_files import TextFile, parse_json, printable, quoted
 from wholeword.plugins.tasks import editions
 from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, own_data
 from wholeword.plugins.tasks.questions import UNKNOWN, Question, read_questions, unread_keys
@@ -108,15 +108,15 @@ def read_spans(text: TextFile) -> Reading:
             examples.append(SpanExample(item.id, item.question, item.context, answers))
     for id, count in Counter(example.id for example in examples).items():
         if count > 1:
-            raise UserError(f"{text.path}: question {id!r} appears {count} times; expected a different id for each question")
+            raise UserError(f"{text.path}: question {quoted(id)} appears {count} times; expected a different id for each question")
     if counts["moved"] or counts["lost"]:
         places = f"{counts['moved']} found elsewhere in the context, {counts['lost']} nowhere"
         wrong = counts["moved"] + counts["lost"]
         text.notes.append(f"{wrong:,} of {counts['answers']:,} answers are not where answer_start says: {places}")
     if counts["left out"]:
         text.notes.append(f"{counts['left out']:,} of {len(questions):,} questions are left out: no span answers them")
-    unread = [f"keys not read: {', '.join(keys)}"] if (keys := unread_keys(content)) else []
-    return Reading(examples, [*unread, *_descriptions(questions, sum(hidden), counts)])
+    unread = [f"keys not read: {printable(keys)}"] if (keys := unread_keys(content)) else []
+    return Reading(examples, [*unread, *_descriptions(questions, hidden, counts)])
 
 
 def _is_placeholder(text: str) -> bool:
@@ -147,10 +147,11 @@ def _kinds_of(item: Question, answers: Sequence[Answer]) -> Iterator[str]:
             yield "moved"
 
 
-def _descriptions(questions: Sequence[Question], num_hidden: int, counts: Counter[str]) -> Iterator[str]:
-    if num_hidden:
-        example = next((answer.text for item in questions for answer in item.answers if answer.text), "empty")
-        yield f"the answers to {num_hidden:,} of {len(questions):,} questions are hidden ({example}): they are predicted, not scored"
+def _descriptions(questions: Sequence[Question], hidden: Sequence[bool], counts: Counter[str]) -> Iterator[str]:
+    if any(hidden):
+        texts = (answer.text for item, is_hidden in zip(questions, hidden, strict=True) if is_hidden for answer in item.answers)
+        example = next((printable([text]) for text in texts if text), "empty")
+        yield f"the answers to {sum(hidden):,} of {len(questions):,} questions are hidden ({example}): they are predicted, not scored"
     if counts["numbers"]:
         yield f"{counts['numbers']:,} answers are numbers and read as text (2018.0 is '2018.0'), as the official script does"
     if counts["searched"]:

@@ -1,16 +1,20 @@
 """Sentences with a tag for each character or word: one on each line, an empty line between sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wholeword.core.contracts.tasks import TaggedExample
 from wholeword.core.errors import UserError
-from wholeword.core.text_files import TextFile, lines
+from wholeword.core.text_files import TextFile, lines, quoted
 from wholeword.plugins.tasks import editions
+from wholeword.plugins.tasks.columns import plain
 from wholeword.plugins.tasks.files import Dataset, FileTask, Reading, own_data
-from wholeword.plugins.tasks.tags import spelling_of
+from wholeword.plugins.tasks.tags import OUTSIDE_SPELLINGS, is_tag, spelling_of
 
+UNITS = ("char", "character", "token", "word", "text", "text_a", "sentence", "字", "字符", "词", "文本")
+TAGS = ("label", "labels", "tag", "tags", "ner", "ner_tag", "ner_tags", "标签", "标注")
+HEADERS = frozenset((unit, tag) for unit in UNITS for tag in TAGS)
 ENTITIES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 
 # assumed: the seeds give no values for tagging
@@ -74,21 +78,24 @@ def read_columns(text: TextFile) -> Reading:
         elif not line.startswith("-DOCSTART-"):
             cells = line.split("\t") if "\t" in line else _columns(line)
             unit, *_, tag = cells
+            if (plain(unit), plain(tag)) in HEADERS:
+                raise UserError(f"{text.path}:{number}: {quoted(line)} names the columns; remove it: files of tags have no header line")
             if not is_tagged:
                 units.append(unit.strip() or " ")
                 continue
             if not tag or tag.isspace():
-                raise UserError(f"{text.path}:{number}: {line!r}; expected a character or word and its tag")
+                raise UserError(f"{text.path}:{number}: {quoted(line)}; expected a character or word and its tag")
             if unit:
                 width = width or (len(cells), number)
                 if len(cells) != width[0]:
-                    raise UserError(f"{text.path}:{number}: {len(cells)} columns ({line!r}); line {width[1]} has {width[0]}")
+                    raise UserError(f"{text.path}:{number}: {len(cells)} columns ({quoted(line)}); line {width[1]} has {width[0]}")
             units.append(unit or " ")
             tags.append(tag.strip())
             first_lines.setdefault(tags[-1], number)
     if not is_tagged:
         examples = [TaggedExample(str(number), tuple(units), None) for number, (units, _) in enumerate(sentences)]
         return Reading(examples, ["one column: units without tags"])
+    _expect_units(sentences, str(text.path))
     spelling = spelling_of(first_lines, lambda tag: f"{text.path}:{first_lines[tag]}: ")
     examples = [
         TaggedExample(str(number), tuple(units), tuple(map(spelling.tags.__getitem__, tags)))
@@ -96,6 +103,19 @@ def read_columns(text: TextFile) -> Reading:
     ]
     between = f"; the {width[0] - 2} columns between unit and tag are not read" if width and width[0] > 2 else ""
     return Reading(examples, [spelling.description + between] if first_lines else [])
+
+
+def _expect_units(sentences: Sequence[tuple[list[str], list[str]]], where: str) -> None:
+    """Raises: UserError if the first column holds tags, or the number of each unit in its sentence."""
+    units = [unit for sentence, _ in sentences for unit in sentence]
+    tag = next((unit for unit in units if is_tag(unit)), None)
+    if tag and all(unit in OUTSIDE_SPELLINGS or is_tag(unit) for unit in units):
+        raise UserError(f"{where}: the first column holds tags, such as {tag}; expected a character or word first and its tag last")
+    for first in (0, 1):
+        if len(units) > len(sentences) and all(
+            unit == str(number) for sentence, _ in sentences for number, unit in enumerate(sentence, first)
+        ):
+            raise UserError(f"{where}: the first column counts from {first}; expected a character or word first: take that column out")
 
 
 def _columns(line: str) -> list[str]:

@@ -19,6 +19,7 @@ SAME_LETTERS = {"L": "E", "U": "S"}  # of BILOU, in BIOES
 PREFIX, SUFFIX = re.compile(r"([BIMESLU])([-_])(.*\w.*)", re.I | re.S), re.compile(r"(.*\w.*)([-_])([BIMESLU])", re.I | re.S)
 COMPOSED = re.compile(r"^[BIMESLU][^\w]|[^\w][BIMESLU]$|(?:\b|_)(begin|start|inside|middle|end|last|single|unit|whole)(?:\b|_)", re.I)
 NO_ENTITY = frozenset(("none", "other", "others", "out", "outside", "null", "nil", "nan", "na"))
+KIND = re.compile(r"""[^\s\x00-\x1f/|\\,;"'\[\]{}]+""")  # alone: what holds other characters is no tag, but a line of another form
 EXPECTED = "O and tags such as B-PER and I-PER"
 
 
@@ -63,6 +64,11 @@ def spelling_of(tags: Iterable[str], where: Callable[[str], str] = lambda tag: "
     return Spelling({tag: tag if bare and tag in rest else scored[tag] for tag in every}, scored, description)
 
 
+def is_tag(text: str) -> bool:
+    """Whether a text is a tag of an entity, such as B-PER, whatever it is beside."""
+    return (PREFIX.fullmatch(text) or SUFFIX.fullmatch(text)) is not None
+
+
 def _named(tags: list[str], where: Callable[[str], str]) -> tuple[dict[str, str], str]:
     """Tags other than O -> their meaning, and a description."""
     for pattern, order, separator, form in (
@@ -85,7 +91,7 @@ def _named(tags: list[str], where: Callable[[str], str]) -> tuple[dict[str, str]
     if {"B", "I"} <= set(tags):
         other = next(tag for tag in tags if tag not in LETTERS)
         raise UserError(f"{where(other)}tag {other!r} beside 'B' and 'I'; expected {EXPECTED}")
-    unclear = next(filter(_looks_composed(tags), tags), None)
+    unclear = next((tag for tag in tags if not KIND.fullmatch(tag)), None) or next(filter(_looks_composed(tags), tags), None)
     if unclear:
         raise UserError(f"{where(unclear)}tag {unclear!r}; expected {EXPECTED}, or kinds such as PER alone")
     return {tag: f"I-{tag}" for tag in tags}, "kinds without B- or I-: neighbouring units of one kind are one entity"
