@@ -206,10 +206,12 @@ def test_lone_surrogates_are_replaced_and_counted(tmp_path):
     ("line", "message"),
     [
         ("{", "not JSON"),
-        ("[" * 100_000, "not JSON"),
+        ("[" * 100_000, "JSON nested too deeply"),
         ('["text"]', "found a list; expected an object with text under 'text'"),
         ('{"content": "好", "id": 1}', "an object with 'content', 'id'"),
-        ('{"text": 1}', "a int under 'text'"),
+        ('{"text": 1}', "found a number under 'text'"),
+        ('{"text": null}', "found null under 'text'"),
+        ('"好"', "found a string; expected an object"),
         ("{}", "no key"),
     ],
 )

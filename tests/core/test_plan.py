@@ -113,6 +113,16 @@ def test_an_estimate_of_all_there_is_is_near_the_truth(recipe, form, packed):
     assert result.num_tokens == pytest.approx(1000 * pieces, rel=0.1)
 
 
+@pytest.mark.parametrize("form", ["sentences", "jsonl"])
+def test_byte_order_marks_in_the_middle_change_no_estimate(recipe, form):
+    text = ("\n".join(DOCUMENT) + "\n\n" if form == "sentences" else json.dumps({"text": "".join(DOCUMENT)}) + "\n") * 10
+    results = []
+    for content in (text + text, f"\ufeff{text}\ufeff{text}"):
+        (recipe.corpus / "a.txt").write_text(content, encoding="utf-8")
+        results.append(plan(recipe(f"corpus.format={form}")))
+    assert len({(result.num_documents, result.num_sentences, result.num_tokens) for result in results}) == 1
+
+
 def test_an_estimate_scales_to_files_that_were_not_read(recipe):
     for number in range(9):
         (recipe.corpus / f"{number}.txt").write_text(("\n".join(DOCUMENT) + "\n\n") * 100, encoding="utf-8")

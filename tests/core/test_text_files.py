@@ -55,7 +55,15 @@ def tar(data):
         (REVIEWS.encode("utf-16-le"), "UTF-16 text"),
         (REVIEWS.encode("utf-16-be"), "UTF-16 text"),
         ("label\ttext\n1\tgood\n".encode("utf-16-le"), "UTF-16 text"),
+        (("房间很干净，服务员态度也不错。" * 300).encode("utf-16-le"), "UTF-16 text"),
+        (("房间很干净，服务员态度也不错。" * 300).encode("utf-16-be"), "UTF-16 text"),
         (REVIEWS.encode("utf-32"), "UTF-32 text"),
+        (REVIEWS.encode("utf-32-le"), "UTF-32 text"),
+        (REVIEWS.encode("utf-32-be"), "UTF-32 text"),
+        (b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "-//W3C">\n<html>', "an HTML page"),
+        (b"<!-- saved from url=(0014)about:internet -->\n<!-- a -->\n<html>", "an HTML page"),
+        (REVIEWS.encode()[:-2], "the file ends within a character: it is cut off"),
+        ("好".encode() + b"\xed\xa0\xbd\n", "CESU-8"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "Microsoft Office"),
         (b"PAR1\x15\x04\x15", "a Parquet file"),
@@ -73,7 +81,7 @@ def test_a_file_that_is_no_text_is_called_what_it_is(data, name):
     with pytest.raises(UserError) as error:
         text(data)
     message = str(error.value)
-    assert message.startswith("a.txt: ") and name in message and "\n" not in message
+    assert message.startswith("a.txt:") and name in message and "\n" not in message
     assert "gb18030" not in message and "bad_bytes" not in message
 
 

@@ -57,11 +57,17 @@ BEGINNINGS = (
     (codecs.BOM_UTF16_BE, UTF_16),
 )
 TAR = (257, b"ustar")
-MARKUP = ((re.compile(rb"<(!doctype\s+html|html)\b", re.IGNORECASE), HTML), (re.compile(rb"(<\?xml[^>]*>\s*)?<mediawiki\b"), MEDIAWIKI))
+PROLOGUE = rb"(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*"
+MARKUP = (
+    (re.compile(PROLOGUE + rb"<(!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL), HTML),
+    (re.compile(rb"(<\?xml[^>]*>\s*)?<mediawiki\b"), MEDIAWIKI),
+)
 # pickles of protocol 2 and later, as torch.save and joblib write them
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x8a\x95(}\]X\x8c\x63]")
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 MAX_CONTROLS = 0.02  # of the bytes of text in a wrong encoding; a tenth of random bytes are control characters
+CHINESE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+MIN_CHINESE, MOSTLY = 8, 0.9  # characters, and their share, by which UTF-16 is told from a multi-byte encoding read as such
 MAX_ZEROS = 0.2  # of the bytes of text; half the bytes of Latin text in UTF-16 are zero
 
 
@@ -81,7 +87,7 @@ def kind_of(head: bytes) -> Kind | None:
     if PICKLE.match(head):
         return Kind("a Python pickle", NOT_TEXT)
     if head.count(0) > MAX_ZEROS * len(head):
-        return UTF_16 if _is_utf16(head) else BINARY
+        return UTF_32 if _is_utf32(head) else UTF_16 if _is_utf16(head) else BINARY
     if _is_utf8(head):
         return None
     if _is_utf16(head):
@@ -105,14 +111,26 @@ def _is_utf8(head: bytes) -> bool:
     return True
 
 
+def _is_utf32(head: bytes) -> bool:
+    """Whether bytes are UTF-32 without its mark: few numbers are characters, so that nothing else reads as such."""
+    for encoding in ("utf-32-le", "utf-32-be"):
+        try:
+            text = head[: len(head) // 4 * 4].decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return "\0" not in text
+    return False
+
+
 def _is_utf16(head: bytes) -> bool:
-    """Whether bytes are UTF-16 without its mark, in which a line feed or blank is a pair with a zero byte."""
+    """Whether bytes are UTF-16 without its mark: a line feed or blank is a pair with a zero byte, or nearly all is Chinese."""
+    even = head[: len(head) // 2 * 2]
     for encoding, blanks in (("utf-16-le", (b"\n\0", b" \0")), ("utf-16-be", (b"\0\n", b"\0 "))):
-        even = head[: len(head) // 2 * 2]
-        if any(even[place : place + 2] in blanks for place in range(0, len(even), 2)):
-            try:
-                codecs.getincrementaldecoder(encoding)().decode(even)
-            except UnicodeDecodeError:
-                continue
+        try:
+            text = codecs.getincrementaldecoder(encoding)().decode(even)
+        except UnicodeDecodeError:
+            continue
+        has_blanks = any(even[place : place + 2] in blanks for place in range(0, len(even), 2))
+        if has_blanks or len(CHINESE.findall(text)) >= max(MIN_CHINESE, MOSTLY * len(text)):
             return True
     return False

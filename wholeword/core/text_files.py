@@ -19,6 +19,7 @@ from wholeword.core.file_kinds import CARRIAGE_RETURNS, ends_lines_in_carriage_r
 MARK = "\ufeff"
 SHOWN = 60  # characters of a value in messages
 BLANKS = " \t\r\f\v\u3000"  # what may surround an entry of a list, or fill a white line
+SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 SURROGATES = re.compile("[\ud800-\udfff]")
 LONE_RETURNS = re.compile(r"\r(?!\n)")
 QUOTED = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')
@@ -76,7 +77,7 @@ def decode(data: bytes, path: Path | str, *, expected: str, setting: str = "", k
     try:
         content = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{where}{not_utf8(data, error)}; convert the file (iconv -f gb18030 -t utf-8)") from None
+        raise UserError(f"{where}{not_utf8(data, error)}; {advice_for(data, error)}") from None
     if ends_lines_in_carriage_returns(data):
         raise UserError(f"{where}: {CARRIAGE_RETURNS}")
     notes = []
@@ -90,6 +91,15 @@ def decode(data: bytes, path: Path | str, *, expected: str, setting: str = "", k
     if returns := len(LONE_RETURNS.findall(content.removesuffix("\r"))):
         notes.append(f"{returns:,} carriage returns inside of lines are kept as text")
     return TextFile(Path(path), content, notes)
+
+
+def advice_for(data: bytes, error: UnicodeDecodeError) -> str:
+    """What to do about data that is not UTF-8."""
+    if error.reason == "unexpected end of data":
+        return "the file ends within a character: it is cut off, fetch it again"
+    if SURROGATE.match(data, error.start):
+        return "it is half a surrogate pair, as Java and MySQL write for some characters (CESU-8): write the file anew as UTF-8"
+    return "convert the file (iconv -f gb18030 -t utf-8)"
 
 
 def not_utf8(data: bytes, error: UnicodeDecodeError, first_line: int = 1) -> str:

@@ -12,7 +12,7 @@ from wholeword.core.config.preparation import PrepareJob
 from wholeword.core.config.sources import source_location
 from wholeword.core.contracts import SplittingSegmenter
 from wholeword.core.data.align import segment
-from wholeword.core.data.chunks import BYTE_ORDER_MARK, Chunk, Span
+from wholeword.core.data.chunks import Chunk, Span, without_marks
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import expand_files
 from wholeword.core.data.corpus_format import CheckedFormat
@@ -131,7 +131,7 @@ def _sample(path: Path, format: CheckedFormat) -> tuple[bytes, int]:
                 lines = data[: data.rfind(b"\n") + 1]
                 data = lines or data.decode("utf-8", "ignore").encode()  # of a line without end, whole characters
             break
-    return data.removeprefix(BYTE_ORDER_MARK), size
+    return without_marks(data), size
 
 
 def _tokens(sentence: str) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wholeword.core.data.chunks import BYTE_ORDER_MARK, Chunk, Span
+from wholeword.core.data.chunks import BYTE_ORDER_MARK, Chunk, Span, without_marks
 from wholeword.core.data.cleaning import make_cleaners
 from wholeword.core.data.corpus import CorpusFile, CorpusLayout, expand_files
 from wholeword.core.data.corpus_format import CheckedFormat
@@ -80,6 +80,7 @@ def sample_lines(files: Sequence[CorpusFile], format: CheckedFormat) -> tuple[li
             else:
                 lines = data[data.find(b"\n") + 1 if first else 0 : len(data) if ended else data.rfind(b"\n") + 1]
             if lines := lines or (data if format.smallest_part == "text" else b""):
+                lines = without_marks(lines)
                 spans.append(Span(f"{file.path} (from byte {first:,})" if first else str(file.path), 1, lines))
         begin += file.size
     return spans, sampled

@@ -27,6 +27,11 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MARKS = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
 
 
+def without_marks(data: bytes) -> bytes:
+    """Lines without the byte order marks at their beginning, which joined files have in the middle too."""
+    return MARKS.sub(b"", data) if BYTE_ORDER_MARK in data else data
+
+
 class Span(NamedTuple):
     """Some consecutive lines of a file."""
 
@@ -143,13 +148,12 @@ class _Window:
     def take(self, size: int) -> tuple[int, bytes]:
         """Remove bytes from the front, which is where a line begins.
 
-        Returns: the number of their first line, and the bytes without byte order marks, which joined files have in the middle too.
+        Returns: the number of their first line, and the bytes without byte order marks.
         """
         with memoryview(self._buffer) as view:
             data, line = bytes(view[:size]), self.line
         del self._buffer[:size]
-        if BYTE_ORDER_MARK in data:
-            data = MARKS.sub(b"", data)
+        data = without_marks(data)
         self.line += data.count(b"\n")
         if len(data) > MAX_LINE:
             for number, text in enumerate(data.split(b"\n")):

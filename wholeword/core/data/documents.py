@@ -17,7 +17,7 @@ from wholeword.core.data.google_text import ends_at_blank_lines, split_at_blank_
 from wholeword.core.data.sentences import split_sentences
 from wholeword.core.errors import UserError
 from wholeword.core.file_kinds import HEAD, kind_of
-from wholeword.core.text_files import not_utf8
+from wholeword.core.text_files import advice_for, not_utf8
 
 MAX_SENTENCE = 100_000  # characters; a longer sentence is cut, so that an endless line is segmented in bounded memory
 MAX_PASSAGE = 4096  # sentences that are gathered
@@ -159,4 +159,4 @@ def _decode(span: Span, bad_bytes: str, counts: Counter[str]) -> str:
         start = span.data.rfind(b"\n", 0, error.start) + 1
         if kind := kind_of(span.data[start : start + HEAD]):
             raise UserError(f"{where}, and what follows is {kind}") from None
-        raise UserError(f"{where}; convert the file (iconv -f gb18030 -t utf-8), or set corpus.bad_bytes to replace") from None
+        raise UserError(f"{where}; {advice_for(span.data, error)}, or set corpus.bad_bytes to replace") from None

@@ -5,6 +5,7 @@ from typing import Literal
 
 from wholeword.core.contracts import Documents, TextPart
 from wholeword.core.errors import UserError
+from wholeword.core.text_files import json_type, quoted
 from wholeword.plugins.corpus_formats.lines import BLANKS, LINES
 
 
@@ -38,17 +39,19 @@ class Jsonl:
     def _text(self, line: str, where: str) -> str:
         try:
             value = json.loads(line)
-        except (ValueError, RecursionError) as error:
+        except RecursionError:
+            raise UserError(f"{where}: JSON nested too deeply") from None
+        except ValueError as error:
             raise UserError(f"{where}: not JSON: {error}") from None
         key = self._key
         if isinstance(value, dict) and isinstance(value.get(key), str):
             return str(value[key])
         if not isinstance(value, dict):
-            content = f"a {type(value).__name__}"
+            content = json_type(value)
         elif key in value:
-            content = f"a {type(value[key]).__name__} under {key!r}"
+            content = f"{json_type(value[key])} under {key!r}"
         else:
-            content = f"an object with {', '.join(map(repr, value)) or 'no key'}"
+            content = f"an object with {', '.join(map(quoted, value)) or 'no key'}"
         raise UserError(f"{where}: found {content}; expected an object with text under {key!r} (corpus.text_key)")
 
     def split(self, data: bytes) -> list[bytes]:
