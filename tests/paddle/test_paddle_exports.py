@@ -107,7 +107,7 @@ def test_an_untrained_nsp_head_is_left_out(folder: Path) -> None:
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_both_tokenizers_are_ours(folder: Path, lowercase: bool) -> None:
     PaddleNLP().export(random_model(lowercase=lowercase), folder)
-    ours = WordPieceTokenizer(VOCABULARY, lowercase=lowercase)
+    ours = WordPieceTokenizer(VOCABULARY, lowercase=lowercase, definition="transformers")
     pieces = ["[CLS]", *SENTENCE[:14], "pro", "##ba", "##bility", "，", "e" if lowercase else "É", "。", "[SEP]"]
     for tokenizer in (BertTokenizer.from_pretrained(str(folder)), paddle_tokenizer(VOCABULARY, lowercase=lowercase, max_length=512)):
         ids = tokenizer(SENTENCE)["input_ids"]

@@ -46,7 +46,7 @@ def test_it_is_what_it_says(model: ModelFiles) -> None:
 
     sentence = "使用语言模型来预测下一个词的Probability，２０２３年𠮷野家。"
     theirs = Tokenizer.from_file(str(source() / "tokenizer.json"))
-    ours = WordPieceTokenizer(model.vocabulary, lowercase=False)
+    ours = WordPieceTokenizer(model.vocabulary, lowercase=False, definition="transformers")
     assert ours.encode(sentence)[0].tolist() == theirs.encode(sentence, add_special_tokens=False).ids
 
 

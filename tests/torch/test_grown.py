@@ -59,7 +59,7 @@ def test_old_logits_stay_and_tokenizers_agree(old: Path, rows: str, reuse: list[
     expected = forward(grown.weights, grown.config, {"input_ids": row, "input_mask": np.ones_like(row), "segment_ids": np.zeros_like(row)})
     np.testing.assert_allclose(after, expected["mlm_logits"][0], rtol=0, atol=1e-5)
 
-    ours = WordPieceTokenizer(grown.vocabulary, True).encode(TEXT)[0].tolist()
+    ours = WordPieceTokenizer(grown.vocabulary, True, definition="transformers").encode(TEXT)[0].tolist()
     assert set(NEW) <= {grown.vocabulary.pieces[number] for number in ours}
     for tokenizer in (BertTokenizer.from_pretrained(new), AutoTokenizer.from_pretrained(new), zoo.load_tokenizer(str(new), "torch")):
         assert tokenizer(TEXT, add_special_tokens=False)["input_ids"] == ours
@@ -86,7 +86,7 @@ def test_a_recipe_cuts_grows_trains_and_exports(old: Path) -> None:
     exported = folder / "export" / "pytorch-bin"
     model = read(str(exported))
     assert model.vocabulary.pieces == (*PIECES, *NEW) and model.config.num_hidden_layers == 2
-    ours = WordPieceTokenizer(model.vocabulary, True).encode(TEXT)[0].tolist()
+    ours = WordPieceTokenizer(model.vocabulary, True, definition="transformers").encode(TEXT)[0].tolist()
     assert BertTokenizer.from_pretrained(exported)(TEXT, add_special_tokens=False)["input_ids"] == ours
     words = "bert/embeddings/word_embeddings"
     moved = np.abs(model.weights[words] - _grown(old).weights[words]).max(1)

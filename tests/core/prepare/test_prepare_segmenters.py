@@ -61,7 +61,7 @@ def test_hostile_text_gives_its_pieces_and_no_more(tmp_path_factory, texts, segm
     text = "\n\n".join(texts)
     (folder / "a.txt").write_bytes(text.encode())
     sentences = [line.strip() for line in text.split("\n")]
-    tokenizer = WordPieceTokenizer(Vocabulary.read(SMALL / "vocab.txt"), True)
+    tokenizer = WordPieceTokenizer(Vocabulary.read(SMALL / "vocab.txt"), True, definition="transformers")
     expected = [tokenizer.encode(sentence)[0].tolist() for sentence in sentences]
     expected = [ids for ids in expected if ids]
     job = prepare_job(recipe_in(folder, f"segmenter={segmenter}"))
