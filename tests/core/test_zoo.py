@@ -26,7 +26,7 @@ from wholeword.core.config.recipes import shipped_recipes
 from wholeword.core.contracts import BertConfig
 from wholeword.core.data.store import TokenStore
 from wholeword.core.errors import RecipeError, UserError
-from wholeword.core.formats.tensors import write_tensors
+from wholeword.core.formats.tensors import read_tensors, write_tensors
 from wholeword.core.training.prepare import prepare
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.planning.plan import plan
@@ -261,6 +261,16 @@ def model_folder(folder: Path, **section: int) -> Path:
     (folder / "config.json").write_text(json.dumps(config.to_dict() | {"model_type": "bert"}))
     (folder / "vocab.txt").write_bytes(Vocabulary(pieces).to_bytes())
     return folder
+
+
+def test_info_counts_the_tensors_of_an_optimizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An average of the weights, which somebody may have wanted, is among them."""
+    folder = model_folder(tmp_path / "mine")
+    tensors = dict(read_tensors(folder / "model.safetensors"))
+    name = "bert.embeddings.word_embeddings.weight"
+    write_tensors(folder / "model.safetensors", tensors | {f"{name}.ExponentialMovingAverage": tensors[name]})
+    notes = json.loads(run(["zoo", "info", str(folder), "--json"], capsys)[1])["notes"]
+    assert f"not read: tensors of an optimizer, or averages: 1, {tensors[name].nbytes:,} bytes" in notes
 
 
 def test_info_describes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,10 @@ def describe(name_or_location: str, *, weights: bool = False) -> dict[str, Any]:
         if model.head is not None:
             facts |= {"head": model.head, "labels": list(labels_of(model)), **_metrics(model.provenance.result)}
         total = sum(array.size for array in without_lacking_parts(model).weights.values())
-        facts |= {"total_parameters": total, "notes": model.provenance.notes or []}
+        slots, notes = model.provenance.slots, [*(model.provenance.notes or [])]
+        if slots is not None:
+            notes.append(f"not read: tensors of an optimizer, or averages: {slots.tensors:,}, {slots.bytes:,} bytes")
+        facts |= {"total_parameters": total, "notes": notes}
     if weights and model is not None:
         facts["weights"] = inspect_model(model).plain()
     return facts
