@@ -65,13 +65,14 @@ def problems(*overrides: str) -> list[str]:
 
 
 def checked(capsys, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of `wholeword check`."""
+    """Exit code, standard output and standard error of `wholeword check`; what a slow machine waits for is left out."""
     code = 0
     try:
         main(["check", *(item for argument in arguments for item in (["--set", argument] if "=" in argument else [argument]))])
     except SystemExit as stopped:
         code = int(stopped.code or 0)
-    return (code, *capsys.readouterr())
+    printed, errors = capsys.readouterr()
+    return code, printed, "".join(line for line in errors.splitlines(keepends=True) if not line.endswith(" ...\n"))
 
 
 def test_a_sound_recipe_passes(folder, capsys):
@@ -264,6 +265,21 @@ def test_a_word_list_that_is_not_there_is_refused(folder, capsys, setting, probl
     assert code == 2 and errors.startswith(problem) and problems(setting) == errors.splitlines()
     (folder / "words.txt").write_text("酒店\n", encoding="utf-8")
     assert problems(setting) == []
+
+
+@pytest.mark.parametrize("setting", ["segmenter={name: jieba, user_dictionary: words.txt}", "masking={name: lexicon, words: words.txt}"])
+def test_a_word_list_is_read_by_check_as_by_a_run(folder, capsys, setting):
+    (folder / "words.txt").write_bytes("酒店\n".encode("gb18030"))
+    code, _, errors = checked(capsys, "recipe.yaml", setting)
+    assert code == 2 and "words.txt:1: byte 1 of the line (0xbe) is not UTF-8" in errors and problems(setting) == errors.splitlines()
+    with pytest.raises(SystemExit) as stopped:
+        main(["prepare", "recipe.yaml", "--set", setting])
+    assert stopped.value.code == 2 and capsys.readouterr().err.endswith(errors) and not (folder / "run").exists()
+    (folder / "words.txt").write_text("酒店\n房间，龘\n", encoding="utf-8")
+    code, _, errors = checked(capsys, "recipe.yaml", setting)
+    assert code == 0 and len(errors.splitlines()) == 1 and errors.startswith("warning: ")
+    assert "words.txt: 1 of 2 entries can never match: '房间，龘' (" in errors
+    assert expect_ready(job(setting)) == []  # the run itself warns
 
 
 def test_pairs_of_one_document_are_warned_of(folder, capsys):

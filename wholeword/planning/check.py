@@ -54,9 +54,9 @@ def check(job: Job, *, warnings: Sequence[str] = (), is_shipped: bool = False) -
         is_shipped: see `wholeword.planning.preflight.preflight`.
     Raises: IntegrityError if a store is damaged.
     """
-    numbers, problems, is_template = preflight(job, is_shipped=is_shipped)
+    numbers, problems, is_template, file_warnings = preflight(job, is_shipped=is_shipped)
     missing, lines = (problems.problems, []) if is_template and numbers else ([], problems.problems)
-    every_warning = [*warnings, *problems.warnings]
+    every_warning = [*warnings, *file_warnings, *problems.warnings]
     if numbers is None:
         return Check(None, [], every_warning, None, missing, lines)
     if machine := this_machine(DEVICES, device=str(job.backend.settings.get("device", "auto"))):

@@ -4,6 +4,7 @@ Each check is a function that raises UserError or PluginError; those that only w
 """
 
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from wholeword.core.console import doing
 from wholeword.core.data.corpus import expand_files
 from wholeword.core.data.examples import PAIRS
 from wholeword.core.data.selection import held_out
-from wholeword.core.errors import PluginError, UserError
+from wholeword.core.data.tokenizer import WordPieceTokenizer, definition_of
+from wholeword.core.errors import InputWarning, PluginError, UserError
 from wholeword.core.files import MANIFEST, read_manifest
 from wholeword.core.formats.checkpoints import latest_checkpoint
 from wholeword.core.registry.hookspecs import PROJECT
@@ -29,7 +31,7 @@ from wholeword.core.registry.spec import PluginSpec
 from wholeword.core.training.inputs import expect_reusable, partial_store
 from wholeword.core.training.optional import hosts_of
 from wholeword.core.training.problems import Problems, expect_backend, expect_known_pieces, expect_room, size_of_folder
-from wholeword.core.training.sources import identity_of
+from wholeword.core.training.sources import bind, identity_of
 from wholeword.core.training.start import expect_same_run, expect_shape, starting_model
 from wholeword.planning.corpus import CorpusSize, count, estimate, local_vocabulary
 from wholeword.planning.plan import Plan, initial_config, plan
@@ -44,11 +46,13 @@ class Preflight(NamedTuple):
     Args:
         plan: None where a problem hides the numbers.
         is_template: whether it is a shipped recipe that waits for its text: what it lacks on this machine is no problem yet.
+        file_warnings: what the plugins say of their files; they say it again when a run uses them.
     """
 
     plan: Plan | None
     problems: Problems
     is_template: bool
+    file_warnings: list[str]
 
 
 def preflight(job: Job, *, resume: str = "auto", fetch: bool = False, is_shipped: bool = False) -> Preflight:
@@ -60,13 +64,13 @@ def preflight(job: Job, *, resume: str = "auto", fetch: bool = False, is_shipped
         is_shipped: whether corpus, vocabulary and initial model are those of a shipped recipe.
     Raises: IntegrityError if a store is damaged.
     """
-    problems, is_template = Problems(), is_shipped and _waits_for_text(job)
+    problems, is_template, file_warnings = Problems(), is_shipped and _waits_for_text(job), []
     if resume == "never" and (job.output / "recipe.json").exists():
         job = _begun_anew(job)
     for kind, plugin in _plugins(job):
         with problems.collected():
             expect_libraries(kind, plugin.name)
-            expect_files(kind, plugin, job)
+            file_warnings += expect_files(kind, plugin, job)
     with problems.collected():
         expect_backend(job.backend.name, job.backend.settings)
     numbers = _numbers(job, problems, fetch=fetch, is_template=is_template)
@@ -80,7 +84,7 @@ def preflight(job: Job, *, resume: str = "auto", fetch: bool = False, is_shipped
             expect_room(bytes_to_write(job, numbers))
         with problems.collected():
             problems.warnings += text_fits(job, numbers)
-    return Preflight(numbers, problems, is_template)
+    return Preflight(numbers, problems, is_template, file_warnings)
 
 
 def _begun_anew(job: Job) -> Job:
@@ -152,14 +156,26 @@ def _plugins(job: Job) -> Iterator[tuple[str, PluginSpec]]:
     yield from (("exporter", exporter) for exporter in job.export)
 
 
-def expect_files(kind: str, plugin: PluginSpec, job: Job) -> None:
-    """Raises: UserError for a file that a plugin's settings name, and that is not there."""
+def expect_files(kind: str, plugin: PluginSpec, job: Job) -> list[str]:
+    """Let a plugin of text or masking read the files that its settings name, as a run will.
+
+    Returns: what it warns of. Raises: UserError for a file that is not there, or that the plugin refuses.
+    """
     section = {"corpus_format": "corpus.format", "cleaner": "corpus.cleaning", "tracker": "log.trackers", "exporter": "export"}.get(
         kind, kind
     )
     folder = job.model.base_folder
     for key, value in missing_files(kind, plugin):
         raise UserError(f"{section}.{key}: {value}: no such file (looked in {folder.absolute()})")
+    if kind not in TEXT_PLUGINS or not any(isinstance(value, Path) and value.is_file() for value in plugin.settings.values()):
+        return []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        created = registry.create(kind, plugin.name, **plugin.settings)
+        if kind == "masking" and (vocabulary := local_vocabulary(job.prepare)) is not None:
+            definition = definition_of(job.prepare.compat)
+            bind(created, WordPieceTokenizer(vocabulary, job.prepare.tokenizer.lowercase, definition=definition), name=plugin.name)
+    return [str(warning.message) for warning in caught if issubclass(warning.category, InputWarning)]
 
 
 def _numbers(job: Job, problems: Problems, *, fetch: bool, is_template: bool) -> Plan | None:
@@ -246,22 +262,22 @@ def _state(job: Job) -> dict[str, Any]:
 
 def text_fits(job: Job, numbers: Plan | CorpusSize) -> list[str]:
     """Returns: warnings. Raises: UserError for text that teaches nothing with this vocabulary, or a split without a document."""
-    warnings = []
+    lines = []
     if numbers.unknown_rate is not None and (warning := expect_known_pieces(numbers.unknown_rate)):
-        warnings.append(warning)
+        lines.append(warning)
     rate, num_documents = job.rows.held_out_rate, numbers.num_documents
     if not 0 < num_documents < MANY_DOCUMENTS:
-        return warnings
+        return lines
     num_held_out = int(held_out(np.arange(num_documents), job.seed, rate).sum())
     if rate and num_held_out in (0, num_documents):
         which = "none" if num_held_out == 0 else "all"
         message = f"evaluation.held_out_rate: {rate:g} holds out {which} of the {num_documents:,} documents; change it, or the seed"
         if numbers.state == "exact":
             raise UserError(message)
-        warnings.append(message)
+        lines.append(message)
     if job.rows.examples == "nsp-pairs" and num_documents - num_held_out == 1:
-        warnings.append(
+        lines.append(
             "examples: nsp-pairs of one document: a random B comes from that document too, as in Google's code, and may be the sentences "
             "that follow A; separate documents (corpus.documents), or use sop-pairs or full-sentences"
         )
-    return warnings
+    return lines
