@@ -245,6 +245,19 @@ def test_a_disk_without_room_is_refused(folder, capsys):
     assert raised.value.exit_code == 2
 
 
+@pytest.mark.parametrize("setting", ["output", "store", "cache"])
+@pytest.mark.parametrize("value", ["vocab.txt", "vocab.txt/below"])
+def test_a_file_in_place_of_a_folder_is_refused(folder, capsys, setting, value):
+    code, _, errors = checked(capsys, "recipe.yaml", f"{setting}={value}")
+    expected = f"{setting}: {value}: vocab.txt is a file; expected a folder"
+    assert code == 2 and expected in errors.replace(f"{folder}/", "")
+    if setting != "output":
+        with pytest.raises(SystemExit) as stopped:
+            main(["prepare", "recipe.yaml", "--set", f"{setting}={value}"])
+        assert stopped.value.code == 2 and expected in capsys.readouterr().err.replace(f"{folder}/", "")
+    assert problems(f"{setting}={value}") == errors.splitlines()
+
+
 def test_folders_on_one_disk_are_counted_together(tmp_path):
     free = shutil.disk_usage(tmp_path).free
     half = free * 2 // 3

@@ -7,6 +7,7 @@ from plugin_sites import stand_in
 
 from wholeword.cli import main
 from wholeword.core.errors import RecipeError
+from wholeword.core.vocabulary import SPECIAL_PIECES
 from wholeword.finetuning.bench.check import expect_ready as expect_table
 from wholeword.finetuning.bench.recipe import load_table
 from wholeword.finetuning.job import resolve
@@ -53,6 +54,9 @@ def folder(tmp_path, monkeypatch):
 def write_model(folder, **changes):
     (folder / "small").mkdir(exist_ok=True)
     config = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 207}
+    pieces = [*SPECIAL_PIECES, *"好大高来不小低去"]
+    pieces += [f"[unused{number}]" for number in range(207 - len(pieces))]
+    (folder / "small" / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
     (folder / "small" / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 64, "type_vocab_size": 2} | changes))
 
 
@@ -119,6 +123,30 @@ def test_a_table_is_refused_before_its_first_run(folder, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["bench", "run", "table.yaml", "--set", "tasks.0.max_seq_length=128"])
     assert stopped.value.code == 2 and not (folder / "bench").exists()
+
+
+@pytest.mark.parametrize("recipe", ["tuned.yaml", "table.yaml"])
+def test_text_that_the_model_has_no_piece_for_is_refused(folder, capsys, recipe):
+    (folder / "data" / "train.tsv").write_text("text_a\ttext_b\tlabel\n龘\t齉\t1\n齾\t爩\t0\n", encoding="utf-8")
+    code, _, errors = checked(capsys, recipe)
+    assert code == 2 and "pairs: every piece of train is [UNK]: the vocabulary does not have a character of it" in errors
+    (folder / "data" / "train.tsv").write_text("text_a\ttext_b\tlabel\n龘\t齉\t1\n齾好\t爩\t0\n", encoding="utf-8")
+    code, _, errors = checked(capsys, recipe)
+    assert code == 0 and "warning: train: 80% of the pieces are [UNK]" in errors
+    (folder / "small" / "vocab.txt").unlink()
+    code, _, errors = checked(capsys, recipe)
+    assert code == 2 and "vocab.txt" in errors
+
+
+@pytest.mark.parametrize("recipe, command", [("tuned.yaml", ["finetune"]), ("table.yaml", ["bench", "run"])])
+@pytest.mark.parametrize("output", ["data/dev.tsv", "data/dev.tsv/below"])
+def test_a_file_in_place_of_the_output_folder_is_refused(folder, capsys, recipe, command, output):
+    code, _, errors = checked(capsys, recipe, f"output={output}")
+    expected = f"output: {output}: data/dev.tsv is a file; expected a folder"
+    assert code == 2 and expected in errors.replace(f"{folder}/", "")
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, recipe, "--set", f"output={output}"])
+    assert stopped.value.code == 2 and expected in capsys.readouterr().err.replace(f"{folder}/", "")
 
 
 def test_a_shipped_recipe_waits_for_its_files(folder, capsys):

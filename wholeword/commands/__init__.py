@@ -144,7 +144,7 @@ class Commands(click.Group):
 
             names = self.list_commands(ctx)
             close = get_close_matches(args[0], names, n=1)
-            message = f"No such command {args[0]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+            message = f"No such command {args[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ".")
             raise click.UsageError(f"{message} Commands: {', '.join(names)}", ctx) from error
 
 

@@ -1,10 +1,12 @@
 """What `wholeword check` prints about a fine-tuning recipe."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wholeword.core.bert.shapes import count_parameters
+from wholeword.core.config.locations import read_vocabulary
+from wholeword.core.config.sources import FOLDER, source_location
 from wholeword.core.contracts import BertConfig, Example
 from wholeword.core.errors import UserError
 from wholeword.core.training.problems import Problems
@@ -13,7 +15,7 @@ from wholeword.finetuning.preflight import bytes_to_write, examine
 from wholeword.finetuning.prepare import expect_segments
 from wholeword.finetuning.recipe import FinetuneRecipe
 from wholeword.finetuning.results import is_finished
-from wholeword.finetuning.understanding import understanding_of
+from wholeword.finetuning.understanding import share_of_unknown_text, understanding_of, unknown_lines
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,20 @@ def read_data(job: FinetuneJob, config: BertConfig | None, problems: Problems) -
         with problems.collected():
             data[split] = job.task.read(split)
     if config is not None and "train" in data:
-        with problems.collected():
-            expect_segments(job, config, data["train"])
+        examine_text(job, config, data["train"], problems)
     return data
+
+
+def examine_text(job: FinetuneJob, config: BertConfig, examples: Sequence[Example], problems: Problems) -> None:
+    """Check whether the texts of train fit the model: its segments, and its vocabulary if that is on this machine."""
+    with problems.collected():
+        expect_segments(job, config, examples)
+    source = source_location(job.model)
+    if source is not None and source.source != FOLDER:  # may have to be fetched
+        return
+    with problems.collected():
+        share = share_of_unknown_text(examples, read_vocabulary(job.model, job.base_folder))
+        problems.warnings += [line.removeprefix("warning: ") for line in unknown_lines({"train": share}, job.task_name)][1:]
 
 
 def _num_outputs(job: FinetuneJob, data: Mapping[str, list[Example]]) -> int:
@@ -106,7 +119,8 @@ def _num_outputs(job: FinetuneJob, data: Mapping[str, list[Example]]) -> int:
 def _description(job: FinetuneJob, num_examples: int) -> str:
     """How the job trains. Long texts may be several rows each, so that steps are not known before they are cut."""
     training = job.training
-    steps = f"about {-(-num_examples // training.batch_size) * training.epochs:,} steps" if num_examples else f"{training.epochs} epochs"
+    num_steps = -(-num_examples // training.batch_size) * training.epochs
+    steps = f"about {num_steps:,} steps of" if num_examples else "batches of"
     rows = f"{training.batch_size} rows of up to {training.max_seq_length} pieces"
     seeds = f"{len(job.seeds)} seed{'s' * (len(job.seeds) > 1)}"
-    return f"training: {steps} of {rows}, {training.epochs} epochs, learning rate {training.learning_rate:g}; {seeds}"
+    return f"training: {steps} {rows}, {training.epochs} epoch{'s' * (training.epochs != 1)}, learning rate {training.learning_rate:g}; {seeds}"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from wholeword.core.console import Observer
 from wholeword.core.errors import UserError
 from wholeword.core.files import locked_folder
+from wholeword.core.training.problems import expect_folders
 from wholeword.finetuning.identity import expect_same, files_changed
 from wholeword.finetuning.job import FinetuneJob, resolve
 from wholeword.finetuning.preflight import expect_ready
@@ -36,6 +37,7 @@ def finetune(recipe: "FinetuneRecipe", *, observer: Observer) -> Path:
         breaks its contract; DivergedError at a loss that is not finite; KeyboardInterrupt after SIGINT or SIGTERM, a checkpoint saved.
     """
     job = resolve(recipe)
+    expect_folders({"output": job.output})
     job.output.mkdir(parents=True, exist_ok=True)
     try:
         with locked_folder(job.output):

@@ -6,7 +6,7 @@ from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.config.locations import read_config, read_model
 from wholeword.core.contracts import BertConfig, NeedsMachine
 from wholeword.core.registry.libraries import expect_libraries
-from wholeword.core.training.problems import Problems, expect_room, size_of_folder
+from wholeword.core.training.problems import Problems, expect_folders, expect_room, size_of_folder
 from wholeword.finetuning.identity import expect_same
 from wholeword.finetuning.job import FinetuneJob
 from wholeword.finetuning.prepare import expect_positions
@@ -36,6 +36,7 @@ def examine(job: FinetuneJob, num_seeds: int, problems: Problems) -> BertConfig 
         with problems.collected():
             expect_libraries(kind, name)
     with problems.collected():
+        expect_folders({"output": job.output})
         expect_same(job.output, {"settings": job.settings})
     with problems.collected():
         config = read_config(job.model, job.base_folder) or read_model(job.model, job.base_folder).config

@@ -12,6 +12,7 @@ import numpy as np
 
 from wholeword.core.contracts import Example, Head, Rows
 from wholeword.core.contracts.tasks import SpanExample, TaggedExample, TextExample
+from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.text_files import quoted
 from wholeword.core.vocabulary import Vocabulary
@@ -21,6 +22,7 @@ MISSING_VALUES = frozenset(("nan", "none", "null", "n/a", "na", "undefined"))  #
 QUOTED = re.compile(r"""(["']).*\1|“.*”|‘.*’""", re.S)
 MANY_CLASSES = 30  # beyond, the most and the least frequent are named
 NUM_NAMED = 8
+SAMPLE_TEXTS = 1000
 MUCH_UNKNOWN = 0.1  # share of [UNK] that is worth a warning
 
 
@@ -134,6 +136,29 @@ def unknown_share(rows: Rows, vocabulary: Vocabulary) -> float:
     """The share of [UNK] in the text of rows."""
     special = np.isin(rows.ids, (vocabulary.cls_id, vocabulary.sep_id))
     return float((rows.ids == vocabulary.unk_id).sum() / max(1, (~special).sum()))
+
+
+def share_of_unknown_text(examples: Sequence[Example], vocabulary: Vocabulary) -> float:
+    """The share of [UNK] in the first texts of a split; 1 only if there is nothing else in any text.
+
+    Where only one of lower-casing or not gives known pieces, that counts: a model's files say which it is, but not without its weights.
+    """
+    tokenizers = [WordPieceTokenizer(vocabulary, lowercase, definition="transformers") for lowercase in (True, False)]
+    texts = [text for example in examples for text in _texts(example)]
+    num_unknown = num_pieces = 0
+    for first in range(0, len(texts), SAMPLE_TEXTS):
+        ids = [tokenizer.encode_batch(texts[first : first + SAMPLE_TEXTS]).ids for tokenizer in tokenizers]
+        num_pieces += max(map(len, ids))
+        num_unknown += min(int((part == vocabulary.unk_id).sum()) for part in ids)
+        if num_unknown < num_pieces:
+            break
+    return num_unknown / num_pieces if num_pieces else 0.0
+
+
+def _texts(example: Example) -> tuple[str, ...]:
+    if isinstance(example, TaggedExample):
+        return (" ".join(example.units),)
+    return (example.context, example.question) if isinstance(example, SpanExample) else (example.text, example.pair or "")
 
 
 def unknown_lines(shares: Mapping[str, float], name: str) -> Iterator[str]:

@@ -30,7 +30,7 @@ from wholeword.core.registry.registry import registry
 from wholeword.core.registry.spec import PluginSpec
 from wholeword.core.training.inputs import expect_reusable, partial_store
 from wholeword.core.training.optional import hosts_of
-from wholeword.core.training.problems import Problems, expect_backend, expect_known_pieces, expect_room, size_of_folder
+from wholeword.core.training.problems import Problems, expect_backend, expect_folders, expect_known_pieces, expect_room, size_of_folder
 from wholeword.core.training.sources import bind, identity_of
 from wholeword.core.training.start import expect_same_run, expect_shape, starting_model
 from wholeword.planning.corpus import CorpusSize, count, estimate, local_vocabulary
@@ -73,6 +73,11 @@ def preflight(job: Job, *, resume: str = "auto", fetch: bool = False, is_shipped
             file_warnings += expect_files(kind, plugin, job)
     with problems.collected():
         expect_backend(job.backend.name, job.backend.settings)
+    before = len(problems.problems)
+    with problems.collected():
+        expect_folders({"output": job.output, "store": job.prepare.store, "cache": job.prepare.cache})
+    if len(problems.problems) > before:
+        return Preflight(None, problems, is_template, file_warnings)
     numbers = _numbers(job, problems, fetch=fetch, is_template=is_template)
     with problems.collected():
         if latest_checkpoint(job.output / "checkpoints") is not None:
@@ -120,6 +125,7 @@ def expect_preparable(job: Job) -> list[str]:
                 expect_libraries(kind, plugin.name)
                 expect_files(kind, plugin, job)
     with problems.collected(), doing("reading the beginning of the corpus"):
+        expect_folders({"store": job.prepare.store, "cache": job.prepare.cache})
         finished = expect_reusable(job.prepare)
         corpus = count(job.prepare.store) if finished else estimate(job, fetch=True)
         problems.warnings += text_fits(job, corpus)

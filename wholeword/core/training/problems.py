@@ -72,6 +72,22 @@ def expect_room(needed: Mapping[Path, int]) -> None:
             )
 
 
+def expect_folders(folders: Mapping[str, Path | None]) -> None:
+    """Raises: UserError for a folder that could not be written: a file is in its place or in its path, or nobody may write there.
+
+    Args:
+        folders: by the setting that names it.
+    """
+    for setting, folder in folders.items():
+        if folder is None:
+            continue
+        there = _existing(folder)
+        if not there.is_dir():
+            raise UserError(f"{setting}: {folder}: {there} is a file; expected a folder, or a path that is free")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise UserError(f"{setting}: {folder}: {there} may not be written to; choose another folder, or change its permissions")
+
+
 def size_of_folder(folder: Path) -> int:
     """Bytes of all files in a folder; 0 if there is none."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0

@@ -6,14 +6,13 @@ from typing import Any
 
 from wholeword.core.config.yaml import Document, Mark
 from wholeword.core.contracts import Example
-from wholeword.core.training.problems import Problems
+from wholeword.core.training.problems import Problems, expect_folders
 from wholeword.finetuning.bench.job import Cell, TableJob, resolve_table
 from wholeword.finetuning.bench.recipe import TableRecipe
 from wholeword.finetuning.bench.run import expect_same_settings, planned
-from wholeword.finetuning.check import read_data
+from wholeword.finetuning.check import examine_text, read_data
 from wholeword.finetuning.job import FinetuneJob, resolve
 from wholeword.finetuning.preflight import examine
-from wholeword.finetuning.prepare import expect_segments
 from wholeword.finetuning.recipe import finetune_recipe_from
 
 
@@ -66,6 +65,7 @@ def expect_ready(recipe: TableRecipe) -> None:
 def _examine(table: TableJob, problems: Problems) -> dict[str, dict[str, int]]:
     """Returns: the number of examples, by task and split."""
     data: dict[str, dict[str, list[Example]]] = {}
+    expect_folders({"output": table.output})
     with problems.collected():
         expect_same_settings(table)
     for task in table.tasks:
@@ -81,8 +81,7 @@ def _examine(table: TableJob, problems: Problems) -> dict[str, dict[str, int]]:
             if task.name not in data:
                 data[task.name] = read_data(job, config, problems)
             elif config is not None:
-                with problems.collected():
-                    expect_segments(job, config, data[task.name].get("train", []))
+                examine_text(job, config, data[task.name].get("train", []), problems)
             named = [f"{model.name}, {task.name}: {line}" for line in problems.problems[before:]]
             problems.problems[before:] = named
     return {task: {split: len(examples) for split, examples in splits.items()} for task, splits in data.items()}

@@ -22,6 +22,7 @@ from wholeword.core.config.yaml import Document, Mark
 from wholeword.core.console import Observer
 from wholeword.core.errors import DiskError, NetworkError, OtherOriginError, UserError, WholewordError
 from wholeword.core.files import atomic_write, differences, locked_folder, to_json
+from wholeword.core.training.problems import expect_folders
 from wholeword.finetuning.bench.job import Cell, TableJob, TableModel, TableTask, resolve_table
 from wholeword.finetuning.bench.results import NUM_LABELS, RESULTS, rate_text
 from wholeword.finetuning.bench.search import Score, best_of, climb, score
@@ -75,6 +76,7 @@ def run_table(recipe: "TableRecipe", *, retry: bool = False, observer: Observer,
         NetworkError, which would stop any other run too; KeyboardInterrupt. Any other error makes its run a failed one.
     """
     job = resolve_table(recipe)
+    expect_folders({"output": job.output})
     job.output.mkdir(parents=True, exist_ok=True)
     try:
         with locked_folder(job.output):
