@@ -123,4 +123,5 @@ def _description(job: FinetuneJob, num_examples: int) -> str:
     steps = f"about {num_steps:,} steps of" if num_examples else "batches of"
     rows = f"{training.batch_size} rows of up to {training.max_seq_length} pieces"
     seeds = f"{len(job.seeds)} seed{'s' * (len(job.seeds) > 1)}"
-    return f"training: {steps} {rows}, {training.epochs} epoch{'s' * (training.epochs != 1)}, learning rate {training.learning_rate:g}; {seeds}"
+    epochs = f"{training.epochs} epoch{'s' * (training.epochs > 1)}"
+    return f"training: {steps} {rows}, {epochs}, learning rate {training.learning_rate:g}; {seeds}"
