@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -16,6 +17,13 @@ sys.path.append(str(HERE / "shared"))
 
 if "OMP_WAIT_POLICY" not in os.environ:  # as wholeword/core/threads.py has it, before any test imports a framework
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+
+@pytest.fixture(autouse=True)
+def silent_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine announces waits on standard error; tests that count lines there shall not depend on its speed."""
+    if find_spec("wholeword"):
+        monkeypatch.setattr("wholeword.core.console.SILENT_SECONDS", 3600.0)
 
 
 @pytest.fixture

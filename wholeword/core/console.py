@@ -30,15 +30,16 @@ _outer: list[Any] = []  # the timer of an activity that anything more specific r
 
 
 @contextmanager
-def doing(activity: str, *, seconds: float = SILENT_SECONDS, outer: bool = False) -> Iterator[None]:
-    """Announce on standard error what is being done, once it has taken so many seconds.
+def doing(activity: str, *, seconds: float | None = None, outer: bool = False) -> Iterator[None]:
+    """Announce on standard error what is being done, once it has taken some time.
 
     Args:
+        seconds: how long it may take in silence; by default SILENT_SECONDS.
         outer: not if another activity, or an observer, begins before that.
     """
     import threading
 
-    timer = threading.Timer(seconds, lambda: print(f"{activity} ...", file=sys.stderr, flush=True))
+    timer = threading.Timer(SILENT_SECONDS if seconds is None else seconds, lambda: print(f"{activity} ...", file=sys.stderr, flush=True))
     timer.daemon = True
     _replace_outer()
     if outer:
