@@ -22,6 +22,7 @@ from wholeword.core.bert.task_heads import head_tensors, labels_of
 from wholeword.core.contracts import Head, ModelFiles
 from wholeword.core.errors import UserError
 from wholeword.core.formats.tensor_bundle import read_bundle, write_bundle
+from wholeword.core.formats.tensors import read_tensors, write_tensors
 from wholeword.core.training.export import export
 from wholeword.zoo.finetuned import read_with_head
 from wholeword.zoo.verify import TOOLS, _features, expected_outputs
@@ -220,6 +221,25 @@ def test_a_head_of_unknown_kind_is_left_out_with_the_setting_that_names_it(
     assert '"architectures": ["BertForSequenceClassification"] or ["BertForTokenClassification"]' in caplog.text
     saved_by_transformers(BertForSequenceClassification, folder, architectures=["BertForSequenceClassification"])
     assert read_with_head(str(folder)).head == "classification"
+
+
+@pytest.mark.parametrize("head", CLASSES)
+def test_a_head_beside_an_auxiliary_one_is_the_one_that_transformers_reads(head: Head, tmp_path: Path) -> None:
+    folder = saved_by_transformers(CLASSES[head], tmp_path / "two")
+    tensors, names = dict(read_tensors(folder / "model.safetensors")), head_tensors(head, "transformers")
+    write_tensors(folder / "model.safetensors", tensors | {f"aux.{name}": tensors[name] + 1 for name in names[:2]})
+    found = read_with_head(str(folder))
+    assert found.head == head
+    assert np.array_equal(found.weights[head_tensors(head, "canonical").weights], tensors[names.weights])
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_a_head_that_is_not_of_floating_point_numbers_is_refused(kind: Any, tmp_path: Path) -> None:
+    folder = saved_by_transformers(BertForTokenClassification, tmp_path / "integers")
+    tensors = dict(read_tensors(folder / "model.safetensors"))
+    write_tensors(folder / "model.safetensors", tensors | {"classifier.weight": tensors["classifier.weight"].astype(kind)})
+    with pytest.raises(UserError, match=r"tensors must be floating-point numbers: classifier.weight \(" + np.dtype(kind).name):
+        read_with_head(str(folder))
 
 
 @pytest.mark.parametrize("head", CLASSES)

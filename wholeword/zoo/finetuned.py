@@ -105,13 +105,15 @@ def _with_head(model: ModelFiles, files: _Files, head: Head, names: HeadTensors)
 def _stored_names(stored: Stored, head: Head) -> HeadTensors | None:
     """The names of the head's tensors in the file, maybe behind the prefix of a wrapper; None if there are none."""
     expected = head_tensors(head, stored.framework)
-    found = [[name for name in stored.shapes if name == end or name.endswith(f".{end}")] for end in expected[:2]]
+    found = [[end] if end in stored.shapes else [name for name in stored.shapes if name.endswith(f".{end}")] for end in expected[:2]]
     return HeadTensors(found[0][0], found[1][0], expected.is_transposed) if [len(names) for names in found] == [1, 1] else None
 
 
 def _arrays(stored: Stored, names: HeadTensors, path: Path, hidden_size: int) -> tuple[np.ndarray, np.ndarray]:
     """float32 [num_outputs, hidden] and [num_outputs]."""
     arrays = stored.read(names[:2])
+    if not_float := [f"{name} ({arrays[name].dtype.name})" for name in names[:2] if arrays[name].dtype.kind != "f"]:
+        raise UserError(f"{path.parent}: tensors must be floating-point numbers: {'; '.join(not_float)}")
     weights, bias = (arrays[name].astype(np.float32, copy=False) for name in names[:2])
     weights = weights.T if names.is_transposed else weights
     if weights.shape != (*bias.shape, hidden_size) or not len(bias):
