@@ -293,6 +293,10 @@ def test_a_word_list_is_read_by_check_as_by_a_run(folder, capsys, setting):
     assert code == 0 and len(errors.splitlines()) == 1 and errors.startswith("warning: ")
     assert "words.txt: 1 of 2 entries can never match: '房间，龘' (" in errors
     assert expect_ready(job(setting)) == []  # the run itself warns
+    (folder / "words.txt").unlink()
+    (folder / "words.txt").mkdir()
+    code, _, errors = checked(capsys, "recipe.yaml", setting)
+    assert code == 2 and "words.txt: Is a directory; expected a word list" in errors
 
 
 def test_pairs_of_one_document_are_warned_of(folder, capsys):

@@ -14,7 +14,7 @@ import numpy as np
 
 from wholeword.core.config.job import Job
 from wholeword.core.config.locations import read_model
-from wholeword.core.config.settings import missing_files
+from wholeword.core.config.settings import missing_files, names_own_files
 from wholeword.core.config.sources import FOLDER, source_location
 from wholeword.core.console import doing
 from wholeword.core.data.corpus import expand_files
@@ -173,7 +173,7 @@ def expect_files(kind: str, plugin: PluginSpec, job: Job) -> list[str]:
     folder = job.model.base_folder
     for key, value in missing_files(kind, plugin):
         raise UserError(f"{section}.{key}: {value}: no such file (looked in {folder.absolute()})")
-    if kind not in TEXT_PLUGINS or not any(isinstance(value, Path) and value.is_file() for value in plugin.settings.values()):
+    if kind not in TEXT_PLUGINS or not names_own_files(kind, plugin):
         return []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

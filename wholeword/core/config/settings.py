@@ -50,6 +50,12 @@ def missing_files(kind: str, plugin: PluginSpec) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
+def names_own_files(kind: str, plugin: PluginSpec) -> bool:
+    """Whether a plugin's settings name a file or folder that is there, in a setting that takes no other text."""
+    parameters = registry.parameters(kind, plugin.name)
+    return any(isinstance(value, Path) and not _takes_text(parameters[key]) for key, value in plugin.settings.items() if key in parameters)
+
+
 def _takes_text(parameter: Parameter) -> bool:
     return str in (parameter.annotation, *get_args(parameter.annotation))
 
