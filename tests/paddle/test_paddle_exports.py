@@ -15,7 +15,7 @@ from wholeword.core.bert.names import TIED, from_framework, names, to_framework
 from wholeword.core.bert.shapes import tensor_shapes
 from wholeword.core.contracts import ModelFiles, Provenance
 from wholeword.core.data.tokenizer import WordPieceTokenizer
-from wholeword.core.errors import IntegrityError, UserError
+from wholeword.core.errors import UserError
 from wholeword.core.formats.pdparams import read_pdparams, write_pdparams
 from wholeword.core.vocabulary import SPECIAL_PIECES, Vocabulary
 from wholeword.exporters.paddlenlp import PaddleNLP
@@ -177,16 +177,13 @@ def test_files_of_paddle_are_read_as_paddle_reads_them(tmp_path: Path, protocol:
     state = to_paddle(random_model(), "mlm").state_dict()
     for content in (state, {name: tensor.numpy() for name, tensor in state.items()}, {"epoch": (), **state}):
         paddle.save(content, str(path), protocol=protocol)
-        if "epoch" in content:
-            with pytest.raises(IntegrityError, match="'epoch' is not an array"):
-                read_pdparams(path)
-            continue
         expected, found = paddle.load(str(path), return_numpy=True), read_pdparams(path)
+        expected.pop("epoch", None)  # what lies beside the tensors is left out
         assert list(found) == list(expected)
         assert all(found[name].tobytes() == expected[name].tobytes() for name in found)
-    paddle.save({"a": paddle.ones([2]).astype("bfloat16")}, str(path), protocol=protocol)
-    with pytest.raises(IntegrityError, match="type 'u2'"):
-        read_pdparams(path)
+    halves = paddle.to_tensor([1.0, -2.5, 3.0e38, 1e-3]).astype("bfloat16")
+    paddle.save({"a": halves}, str(path), protocol=protocol)
+    assert np.array_equal(read_pdparams(path)["a"], halves.astype("float32").numpy())
 
 
 def test_paddle_reads_what_is_written(tmp_path: Path) -> None:
