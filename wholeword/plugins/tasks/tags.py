@@ -66,7 +66,7 @@ def spelling_of(tags: Iterable[str], where: Callable[[str], str] = lambda tag: "
 
 def is_tag(text: str) -> bool:
     """Whether a text is a tag of an entity, such as B-PER, whatever it is beside."""
-    return (PREFIX.fullmatch(text) or SUFFIX.fullmatch(text)) is not None
+    return len(text) <= MAX_LENGTH and (PREFIX.fullmatch(text) or SUFFIX.fullmatch(text)) is not None
 
 
 def _named(tags: list[str], where: Callable[[str], str]) -> tuple[dict[str, str], str]:
