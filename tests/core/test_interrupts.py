@@ -53,7 +53,8 @@ def test_without_a_request_a_library_cannot_hold_the_end_up() -> None:
     process = start("None")
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)  # the call itself would take an hour
-    assert process.returncode == 130 and errors == "stopping; Ctrl-C again leaves at once\n"
+    assert errors.startswith("stopping; Ctrl-C again leaves at once\n")
+    assert process.returncode in (130, -signal.SIGINT)  # the second one if the signal came before the call began
 
 
 class Counter:
