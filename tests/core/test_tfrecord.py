@@ -276,7 +276,7 @@ def test_a_finished_phase_is_kept_and_another_one_is_refused(recipe, run):
     again = run("--to", "tfrecord", "-o", str(recipe.parent / "out"), "--set", "phases.0.peak_lr=0.01")
     assert again.returncode == 0 and f"{recipe.parent / 'out' / 'phase-1'}: finished earlier, intact, and kept" in again.stdout
     other = run("--to", "tfrecord", "-o", str(recipe.parent / "out"), "--passes", "4", "--set", "masking.dynamic=true")
-    assert other.returncode == 2 and len(other.stderr.splitlines()) == 1 and "inputs.passes: 3 -> 4" in other.stderr
+    assert other.returncode == 2 and "inputs.passes: 3 -> 4" in other.stderr.splitlines()[-1]
     assert hashes(recipe.parent / "out") == before
     path = recipe.parent / "out" / "phase-2" / "part-00003-of-00010.tfrecord"
     path.write_bytes(path.read_bytes()[:-1])
