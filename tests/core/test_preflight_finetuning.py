@@ -153,3 +153,23 @@ def test_a_shipped_recipe_waits_for_its_files(folder, capsys):
     code, printed, errors = checked(capsys, "finetune-chnsenticorp")
     assert code == 0 and not errors and "not here yet: chnsenticorp: no such folder" in printed
     assert checked(capsys, "finetune-chnsenticorp", "task.data=nowhere")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "rows, problem",
+    [("好\t不好\t1\n大\t小\t1\n", "all 2 labels of train are '1'"), ("好\t不好\t\n大\t小\t\n", "no example has a label")],
+)
+@pytest.mark.parametrize("recipe", ["tuned.yaml", "table.yaml"])
+def test_a_task_that_teaches_nothing_is_refused(folder, capsys, recipe, rows, problem):
+    (folder / "data" / "train.tsv").write_text("text_a\ttext_b\tlabel\n" + rows, encoding="utf-8")
+    (folder / "data" / "dev.tsv").unlink()
+    code, _, errors = checked(capsys, recipe)
+    assert code == 2 and problem in errors
+
+
+def test_questions_without_an_answer_in_any_context_are_refused(folder, capsys):
+    question = {"id": "1", "question": "谁来？", "answers": [{"text": "海鸥", "answer_start": 0}]}
+    article = {"paragraphs": [{"context": "好大高来。", "qas": [question, question | {"id": "2"}]}]}
+    (folder / "data" / "train.json").write_text(json.dumps({"data": [article]}), encoding="utf-8")
+    code, _, errors = checked(capsys, "tuned.yaml", "task.name=spans", "max_query_length=8")
+    assert code == 2 and "no answer in train is in its context; there is nothing to learn from" in errors

@@ -140,10 +140,11 @@ def test_a_file_of_other_languages_alone_is_refused_as_such(tmp_path):
 
 @pytest.mark.parametrize(("place", "answer"), [(-1, "FAKE_ANSWER_1"), (0, "\n")])
 def test_hidden_answers_are_quoted_in_one_line(tmp_path, place, answer):
-    answers = [[{"text": "北京", "answer_start": 2}]] if place else []
-    answers.append([{"text": answer, "answer_start": place}])
-    qas = [{"id": str(number), "question": "？", "answers": item} for number, item in enumerate(answers)]
-    (tmp_path / "train.json").write_text(json.dumps({"data": [{"paragraphs": [{"context": "我在北京", "qas": qas}]}]}), "utf-8")
+    known = [[{"text": "北京", "answer_start": 2}]]
+    answers = [*(known if place else []), [{"text": answer, "answer_start": place}]]
+    for split, items in (("train", known), ("dev", answers)):
+        qas = [{"id": str(number), "question": "？", "answers": item} for number, item in enumerate(items)]
+        (tmp_path / f"{split}.json").write_text(json.dumps({"data": [{"paragraphs": [{"context": "我在北京", "qas": qas}]}]}), "utf-8")
     (line,) = (line for line in lines_of(tmp_path, "spans") if "hidden" in line)
     assert answer.strip() in line and "北京" not in line and "\n" not in line
 

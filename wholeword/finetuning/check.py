@@ -8,7 +8,6 @@ from wholeword.core.bert.shapes import count_parameters
 from wholeword.core.config.locations import read_vocabulary
 from wholeword.core.config.sources import FOLDER, source_location
 from wholeword.core.contracts import BertConfig, Example
-from wholeword.core.errors import UserError
 from wholeword.core.training.problems import Problems
 from wholeword.finetuning.job import FinetuneJob, resolve
 from wholeword.finetuning.preflight import bytes_to_write, examine
@@ -67,10 +66,7 @@ def check(recipe: FinetuneRecipe, *, is_shipped: bool = False) -> FinetuneCheck:
     data, understood = read_data(job, config, problems), []
     with problems.collected():
         if data:
-            understanding = understanding_of(job.task, job.task_name, data)
-            understood = list(understanding.lines())
-            if any(split.split == "train" and not split.num_labelled for split in understanding.splits):
-                raise UserError(f"{job.task_name}: no example in train has a label; there is nothing to learn from")
+            understood = list(understanding_of(job.task, job.task_name, data).lines())
     warnings = [line.removeprefix("warning: ") for line in understood if line.startswith("warning: ")]
     return FinetuneCheck(
         name=job.name,

@@ -15,6 +15,7 @@ from wholeword.core.contracts.tasks import SpanExample, TaggedExample, TextExamp
 from wholeword.core.data.tokenizer import WordPieceTokenizer
 from wholeword.core.errors import UserError
 from wholeword.core.text_files import quoted
+from wholeword.core.training.problems import MANY_UNKNOWN
 from wholeword.core.vocabulary import Vocabulary
 from wholeword.finetuning.checked import CheckedTask
 
@@ -23,7 +24,6 @@ QUOTED = re.compile(r"""(["']).*\1|“.*”|‘.*’""", re.S)
 MANY_CLASSES = 30  # beyond, the most and the least frequent are named
 NUM_NAMED = 8
 SAMPLE_TEXTS = 1000
-MUCH_UNKNOWN = 0.1  # share of [UNK] that is worth a warning
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,19 @@ def understand(task: CheckedTask, name: str, splits: Sequence[str] | None = None
     Args:
         name: as in the recipe.
         splits: what to read besides train; by default all whose files are there.
-    Raises: UserError for what cannot be used, and for one class only.
+    Raises: UserError for what cannot be used, for one class only, and for nothing to learn from.
     """
     wanted = task.splits if splits is None else splits
     return understanding_of(task, name, {split: task.read(split) for split in dict.fromkeys(("train", *wanted))})
 
 
 def understanding_of(task: CheckedTask, name: str, examples: Mapping[str, Sequence[Example]]) -> Understanding:
-    """The same, for examples that have been read, by split. Raises: UserError for one class only."""
+    """The same, for examples that have been read, by split. Raises: UserError for one class only, or nothing to learn from."""
     splits = [_understood(split, task.head, part) for split, part in examples.items()]
     for split in splits:
+        if split.split == "train" and split.num_labelled == split.num_unlearnable:
+            problem = "no answer in train is in its context" if split.num_labelled else "no example in train has a label"
+            raise UserError(f"{name}: {problem}; there is nothing to learn from")
         if split.split == "train" and len(split.classes) == 1 and task.head != "span":
             (only,) = split.classes
             what = "tags" if task.head == "tagging" else f"{split.num_labelled:,} labels"
@@ -167,7 +170,7 @@ def unknown_lines(shares: Mapping[str, float], name: str) -> Iterator[str]:
     if shares.get("train") == 1:
         raise UserError(f"{name}: every piece of train is [UNK]: the vocabulary does not have a character of it; is it the model's?")
     for split, share in shares.items():
-        if share >= MUCH_UNKNOWN:
+        if share >= MANY_UNKNOWN:
             yield f"warning: {split}: {share:.0%} of the pieces are [UNK]; the vocabulary does not fit this text"
 
 

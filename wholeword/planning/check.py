@@ -8,7 +8,7 @@ from wholeword.core.config.job import Job
 from wholeword.planning.advice import Advice, advise
 from wholeword.planning.corpus import local_vocabulary
 from wholeword.planning.machine import this_machine
-from wholeword.planning.plan import DEVICES, UTILISATION, Plan, planned_config
+from wholeword.planning.plan import UTILISATION, Plan, planned_config
 from wholeword.planning.preflight import preflight
 from wholeword.planning.tpu import TpuPlan, plan_tpu
 
@@ -59,7 +59,7 @@ def check(job: Job, *, warnings: Sequence[str] = (), is_shipped: bool = False) -
     every_warning = [*warnings, *file_warnings, *problems.warnings]
     if numbers is None:
         return Check(None, [], every_warning, None, missing, lines)
-    if machine := this_machine(DEVICES, device=str(job.backend.settings.get("device", "auto"))):
+    if machine := this_machine(device=str(job.backend.settings.get("device", "auto"))):
         numbers = replace(numbers, machine=machine.name, machine_hours=numbers.flops / machine.flops / 3600)
     config = planned_config(job, numbers.vocab_size, is_template=is_template)
     counted = numbers if numbers.num_tokens else None

@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-# FLOP/s of dense 16-bit matrix products with 32-bit sums, from NVIDIA's data sheets, beside those of `planning.plan.DEVICES`
+from wholeword.planning.plan import DEVICES, UTILISATION
+
+# FLOP/s of dense 16-bit matrix products with 32-bit sums, from NVIDIA's data sheets, beside those of `DEVICES`
 GPUS = {
     "H100": 989e12,
     "L40S": 362e12,
@@ -19,7 +20,6 @@ GPUS = {
     "RTX 3090": 71e12,
     "T4": 65e12,
 }
-UTILISATION = 0.40  # as in `planning.plan`
 CPU_UTILISATION = 0.5
 SIZE = 1024  # of the square matrices that are multiplied
 SECONDS = 0.2
@@ -32,18 +32,17 @@ class Machine(NamedTuple):
     flops: float  # per second, that a run would reach
 
 
-def this_machine(known: Mapping[str, float], *, device: str = "auto") -> Machine | None:
+def this_machine(*, device: str = "auto") -> Machine | None:
     """The first GPU, or the processor; None for a GPU whose speed is not known.
 
     Args:
-        known: FLOP/s of GPUs by a part of their names.
         device: "cpu" if the recipe says so.
     """
     name = None if device == "cpu" else _gpu()
     if name is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return Machine(f"{cores} core{'s' * (cores > 1)}, measured", CPU_UTILISATION * _measured_flops(cores))
-    speeds = {**GPUS, **known}
+    speeds = {**GPUS, **DEVICES}
     match = next((part for part in sorted(speeds, key=len, reverse=True) if part in name), None)
     return None if match is None else Machine(name, UTILISATION * speeds[match])
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from wholeword.core.data.store import TokenStore
+from wholeword.core.training.problems import MANY_UNKNOWN
 
 LOSSES = {  # counts of the manifest
     "num_replaced": "{:,} bytes or characters that are not valid Unicode were replaced by U+FFFD, which has no piece",
@@ -12,7 +13,7 @@ LOSSES = {  # counts of the manifest
     ),
     "num_cut": "{:,} documents were larger than a shard and were cut; a larger corpus.shard_mb keeps them whole",
 }
-MUCH_UNKNOWN, MANY_FALLBACKS = 0.1, 0.05  # shares that are worth a warning
+MANY_FALLBACKS = 0.05  # share that is worth a warning
 LONGEST = 40  # characters of an example
 
 
@@ -28,7 +29,7 @@ def store_lines(store: TokenStore) -> Iterator[str]:
         parts.insert(1, f"{unknown / pieces:.2%} [UNK]")
     yield "; ".join(parts)
     yield from (f"store: {loss.format(counts[key])}" for key, loss in LOSSES.items() if counts.get(key))
-    if unknown is not None and unknown / pieces >= MUCH_UNKNOWN:
+    if unknown is not None and unknown / pieces >= MANY_UNKNOWN:
         recorded: dict[str, int] = store.manifest.get("unknown", {})
         most = ", ".join(sorted(recorded, key=lambda text: (-recorded[text], text))[:8])
         yield f"warning: {unknown / pieces:.0%} of the pieces are [UNK] ({most}); the vocabulary does not fit this corpus"

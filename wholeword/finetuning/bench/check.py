@@ -14,6 +14,7 @@ from wholeword.finetuning.check import examine_text, read_data
 from wholeword.finetuning.job import FinetuneJob, resolve
 from wholeword.finetuning.preflight import examine
 from wholeword.finetuning.recipe import finetune_recipe_from
+from wholeword.finetuning.understanding import understanding_of
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ def _examine(table: TableJob, problems: Problems) -> dict[str, dict[str, int]]:
             config = examine(job, 1, problems)
             if task.name not in data:
                 data[task.name] = read_data(job, config, problems)
+                with problems.collected():
+                    if data[task.name]:
+                        understanding_of(job.task, job.task_name, data[task.name])
             elif config is not None:
                 examine_text(job, config, data[task.name].get("train", []), problems)
             named = [f"{model.name}, {task.name}: {line}" for line in problems.problems[before:]]
