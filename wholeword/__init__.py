@@ -1,8 +1,7 @@
 """Whole word masking pre-training for Chinese BERT models, from raw text and one YAML file."""
 
+import sys
 from typing import TYPE_CHECKING, Any
-
-from wholeword.core.moved import install as _install_former_names
 
 if TYPE_CHECKING:
     from wholeword import zoo
@@ -11,7 +10,22 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["__version__", "hookimpl", "zoo"]
 
-_install_former_names()
+
+class FormerNames:
+    """Asks `wholeword.core.moved` about modules that are not found; importing that costs nothing before."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        """See `importlib.abc.MetaPathFinder`."""
+        if not name.startswith("wholeword."):
+            return None
+        from wholeword.core.moved import find_spec
+
+        return find_spec(name)
+
+
+if FormerNames not in sys.meta_path:
+    sys.meta_path.append(FormerNames)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ import errno
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,19 @@ from wholeword.commands import (
     set_option,
     show_warning,
 )
-from wholeword.commands.bench import bench
-from wholeword.commands.check import check
-from wholeword.commands.fill import fill
-from wholeword.commands.finetune import finetune
-from wholeword.commands.leakage import leakage
-from wholeword.commands.models import export, grow_vocab, repair_head, take_layers
-from wholeword.commands.recipes import recipes
-from wholeword.commands.show import mask, report
-from wholeword.commands.zoo import zoo
-from wholeword.core.console import doing
 from wholeword.core.errors import WholewordError
 from wholeword.core.threads import bound_spinning
+
+MODULES = {  # command -> where it is, imported when it is used or listed
+    **{"check": "check", "mask": "show", "report": "show", "fill": "fill", "recipes": "recipes", "zoo": "zoo"},
+    **{"export": "models", "repair-head": "models", "take-layers": "models", "grow-vocab": "models"},
+    **{"finetune": "finetune", "bench": "bench", "leakage": "leakage"},
+}
 
 
 @click.group(
     cls=AppCommands,
+    modules=MODULES,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="RECIPE is a YAML file or the name of a shipped recipe. Add --debug to any command to see the traceback of an error. "
     "Exit codes: 0 success, 1 diverged training, 2 invalid input, 3 damaged data, 4 plugin error, 5 network error, 74 disk error, "
@@ -154,10 +152,6 @@ def doctor(as_json: bool) -> None:
             click.echo(f"  {name:28} {value}")
 
 
-for command in (check, mask, report, fill, recipes, zoo, export, repair_head, take_layers, grow_vocab, finetune, bench, leakage):
-    app.add_command(command)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; standard error has one line for each problem."""
     bound_spinning()
@@ -168,7 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
     if debug:
         arguments.remove("--debug")
     try:
-        with doing(f"loading what `wholeword {' '.join(arguments[:1])}` needs", outer=True):
+        with _announced(arguments):
             app(arguments, prog_name="wholeword", standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -183,6 +177,15 @@ def main(arguments: list[str] | None = None) -> None:
         elif str(cause) and not isinstance(cause, SystemExit):
             print(cause, file=sys.stderr)
         sys.exit(code)
+
+
+def _announced(arguments: Sequence[str]) -> AbstractContextManager[None]:
+    """Around a command, whose imports may take long; help and the version have none."""
+    if not arguments or not {"-h", "--help", "-V", "--version"}.isdisjoint(arguments):
+        return nullcontext()
+    from wholeword.core.console import doing
+
+    return doing(f"loading what `wholeword {arguments[0]}` needs", outer=True)
 
 
 def _exit_code(error: BaseException) -> int | None:

@@ -36,7 +36,7 @@ def test_both_languages_show_the_same_code(page):
 def test_commands_and_settings_exist(page):
     code = "".join(code for kind, code in blocks(text_of(page, "")) if kind == "sh")
     for command in re.findall(r"wholeword (\w+)", re.sub(r"#.*|URL\S+ wholeword|cd wholeword", "", code)):
-        assert command in app.commands, command
+        assert command in app.list_commands(None), command
     backend = registry.parameters("backend", "tensorflow")
     for setting in re.findall(r"backend\.(\w+)", code):
         assert setting in {*backend, "name"}, setting

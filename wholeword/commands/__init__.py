@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,14 +150,24 @@ class Commands(click.Group):
 
 
 class AppCommands(Commands):
-    """The commands of wholeword itself, then those of plugins, which never replace one of the former."""
+    """The commands of wholeword itself, then those of plugins, which never replace one of the former.
+
+    Args:
+        modules: command -> its module in this package, which is imported when the command is used or listed.
+    """
+
+    def __init__(self, *arguments: Any, modules: Mapping[str, str], **settings: Any):
+        super().__init__(*arguments, **settings)
+        self.modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """As click does, with the commands of plugins at the end."""
-        return [*super().list_commands(ctx), *self._plugins()]
+        return [*sorted({*super().list_commands(ctx), *self.modules}), *self._plugins()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """As click does; plugins are looked up for names that are not wholeword's own."""
+        if (module := self.modules.get(cmd_name)) and cmd_name not in self.commands:
+            self.add_command(getattr(import_module(f"{__name__}.{module}"), cmd_name.replace("-", "_")))
         return super().get_command(ctx, cmd_name) or self._plugins().get(cmd_name)
 
     def _plugins(self) -> Mapping[str, click.Command]:

@@ -1,38 +1,20 @@
 """`wholeword check`: what a recipe will do and need, and what would stop it."""
 
 import re
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
 from wholeword.commands import json_option, print_result, print_warnings, recipe_argument, set_option
 
+if TYPE_CHECKING:
+    from wholeword.finetuning.bench.check import TableCheck
+    from wholeword.finetuning.check import FinetuneCheck
+    from wholeword.planning.check import Check
+
 # settings that a shipped recipe waits for
-TEXT = re.compile(r"corpus$|corpus\.files|model\.init|tokenizer\.vocab")
-TASK = re.compile(r"models?$|models\.|task$|task\.data|tasks")
-
-
-class Result(Protocol):
-    """What is known about a recipe of any kind."""
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """Lines."""
-        ...
-
-    @property
-    def problems(self) -> Sequence[str]:
-        """Lines: what would stop a run."""
-        ...
-
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
-        ...
-
-    def lines(self) -> list[str]:
-        """For people."""
-        ...
+TEXT = r"corpus$|corpus\.files|model\.init|tokenizer\.vocab"
+TASK = r"models?$|models\.|task$|task\.data|tasks"
 
 
 @click.command()
@@ -50,7 +32,7 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
         raise RecipeError(list(result.problems))
 
 
-def _check(recipe: str, overrides: tuple[str, ...]) -> Result:
+def _check(recipe: str, overrides: tuple[str, ...]) -> "Check | FinetuneCheck | TableCheck":
     from wholeword.core.config.sections import open_document
 
     document, _ = open_document(recipe, expected="a .yaml file or the name of a shipped recipe")
@@ -61,14 +43,14 @@ def _check(recipe: str, overrides: tuple[str, ...]) -> Result:
     return _check_finetuning(recipe, overrides) if "task" in document.data else _check_pretraining(recipe, overrides)
 
 
-def _is_shipped(recipe: str, overrides: tuple[str, ...], waits_for: re.Pattern[str]) -> bool:
+def _is_shipped(recipe: str, overrides: tuple[str, ...], waits_for: str) -> bool:
     """Whether a recipe is a shipped one, with nothing filled in."""
     from wholeword.core.config.recipes import shipped_recipes
 
-    return recipe in shipped_recipes() and not any(waits_for.match(text.partition("=")[0].strip()) for text in overrides)
+    return recipe in shipped_recipes() and not any(re.match(waits_for, text.partition("=")[0].strip()) for text in overrides)
 
 
-def _check_pretraining(recipe: str, overrides: tuple[str, ...]) -> Result:
+def _check_pretraining(recipe: str, overrides: tuple[str, ...]) -> "Check":
     from wholeword.core.config import load_recipe
     from wholeword.core.config.job import resolve
     from wholeword.core.console import doing
@@ -79,7 +61,7 @@ def _check_pretraining(recipe: str, overrides: tuple[str, ...]) -> Result:
         return check_job(resolve(loaded), warnings=loaded.warnings, is_shipped=_is_shipped(recipe, overrides, TEXT))
 
 
-def _check_finetuning(recipe: str, overrides: tuple[str, ...]) -> Result:
+def _check_finetuning(recipe: str, overrides: tuple[str, ...]) -> "FinetuneCheck":
     from wholeword.core.console import doing
     from wholeword.finetuning.check import check as check_recipe
     from wholeword.finetuning.recipe import load_finetune_recipe
@@ -89,7 +71,7 @@ def _check_finetuning(recipe: str, overrides: tuple[str, ...]) -> Result:
         return check_recipe(loaded, is_shipped=_is_shipped(recipe, overrides, TASK))
 
 
-def _check_table(recipe: str, overrides: tuple[str, ...]) -> Result:
+def _check_table(recipe: str, overrides: tuple[str, ...]) -> "TableCheck":
     from wholeword.core.console import doing
     from wholeword.finetuning.bench.check import check as check_table
     from wholeword.finetuning.bench.recipe import load_table

@@ -3,9 +3,8 @@
 Until the rooms of ARCHITECTURE.md, all of `core` was in one folder; scripts that were written then keep working.
 """
 
-import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -83,32 +82,26 @@ def _bind(strategy: Any, tokenizer: Any) -> Any:
 CHANGED: dict[str, dict[str, Callable[..., Any]]] = {"core.preview": {"preview": _preview}, "core.sources": {"bind": _bind}}
 
 
-class MovedModules:
-    """Finds and loads modules by their former names."""
+def find_spec(name: str) -> ModuleSpec | None:
+    """The module of a former name; None for any other."""
+    former = name.removeprefix(f"{PACKAGE}.")
+    return ModuleSpec(name, cast(Any, MovedModule), is_package=MOVED[former] is None) if former in MOVED else None
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """See `importlib.abc.MetaPathFinder`."""
-        former = fullname.removeprefix(f"{PACKAGE}.")
-        if former == fullname or former not in MOVED:
-            return None
-        return ModuleSpec(fullname, cast(Any, self), is_package=MOVED[former] is None)
 
-    def create_module(self, spec: ModuleSpec) -> None:
+class MovedModule:
+    """Loads modules by their former names; see `importlib.abc.Loader`."""
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> None:
         """Leave it to Python."""
 
-    def exec_module(self, module: ModuleType) -> None:
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
         """Make the module hand out what the present one has."""
         former = module.__name__.removeprefix(f"{PACKAGE}.")
-        present = MOVED[former]
-        if present is None:
+        if (present := MOVED[former]) is None:
             return
         warnings.warn(f"{module.__name__} is now {PACKAGE}.{present}", DeprecationWarning, stacklevel=2)
         target = _present(former)
         vars(module).update(CHANGED.get(former, {}))
         module.__dict__["__getattr__"] = lambda name: getattr(target, name)
-
-
-def install() -> None:
-    """Look for former names where no module has the name."""
-    if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
-        sys.meta_path.append(MovedModules())
