@@ -1,6 +1,7 @@
 """`wholeword check` and the commands that train refuse the same things, before anything is prepared, with exit code 2."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -219,9 +220,10 @@ WITHOUT = "import sys\nfor name in {missing}: sys.modules[name] = None\nfrom who
 def test_what_is_not_installed_is_said_before_anything_is_prepared(folder, missing, settings, problem):
     overrides = [item for setting in settings for item in ("--set", setting)]
     program = [sys.executable, "-c", WITHOUT.format(missing=missing)]
-    checked = subprocess.run([*program, "check", "recipe.yaml", *overrides], capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder / "libraries"), *sys.path])}
+    checked = subprocess.run([*program, "check", "recipe.yaml", *overrides], capture_output=True, text=True, env=environment)
     assert checked.returncode == 2 and problem in checked.stderr.splitlines() and "Traceback" not in checked.stderr
-    trained = subprocess.run([*program, "train", "recipe.yaml", *overrides], capture_output=True, text=True)
+    trained = subprocess.run([*program, "train", "recipe.yaml", *overrides], capture_output=True, text=True, env=environment)
     assert trained.returncode in (2, 4) and problem in trained.stderr.splitlines() and not (folder / "run").exists()
 
 
